@@ -1,0 +1,1 @@
+"""flowbench: a reproducible benchmark suite for normalizing flows."""

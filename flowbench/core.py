@@ -1,0 +1,309 @@
+"""The contracts of the suite: an invertible map, a chain of them, and a density model.
+
+Throughout, *encode* goes from data to latent and *decode* from latent to data, and a log-determinant
+belongs to the direction that returned it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+Likelihood = Literal["exact", "estimate", "bound", "none"]
+
+
+class NoSuchDirectionError(RuntimeError):
+    """A map was asked for a direction that does not exist (for instance, sampling a one-way map)."""
+
+
+class ShapeError(ValueError):
+    """A map or a flow was given events of a shape that it cannot take."""
+
+
+@dataclass(frozen=True)
+class Event:
+    """What one example of a data set looks like, and how models are to preprocess it.
+
+    Attributes:
+        shape: shape of one example, without the batch.
+        levels: number of grey levels of integer data, which is then dequantised; ``None`` if continuous.
+        logit: the α that keeps the logit of data in [0, 1] finite; ``None`` for no logit.
+        standardise: whether models shift and scale each feature to zero mean and unit variance.
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+    logit: float | None = None
+    standardise: bool = True
+
+    @property
+    def dims(self) -> int:
+        """Number of dimensions D of one example."""
+        return math.prod(self.shape)
+
+
+def sum_event(x: Tensor) -> Tensor:
+    """Sum ``(batch, *event)`` over the event: ``(batch,)``."""
+    return x.flatten(1).sum(1)
+
+
+def soft_clamp(x: Tensor, limit: float) -> Tensor:
+    """Bound ``x`` smoothly to ``(-limit, limit)``, with slope one at zero.
+
+    Log-scales pass through this: an unbounded ``exp`` overflows in deep stacks.
+    """
+    return limit * torch.tanh(x / limit)
+
+
+@contextmanager
+def seeded(seed: int | torch.Generator) -> Iterator[None]:
+    """Run a block with torch's global random state seeded, and put the old state back afterwards.
+
+    ``torch.distributions`` take no generator, so a generator seeds the global state here.
+    """
+    if isinstance(seed, torch.Generator):
+        seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        yield
+
+
+@dataclass(frozen=True)
+class Check:
+    """Largest absolute errors of a map, found by `FlowModule.check` in float64.
+
+    Attributes:
+        data_error: ``|x - decode(encode(x))|``.
+        latent_error: ``|z - encode(decode(z))|``.
+        logdet_encode_error: encode's log-determinant against autograd's ``slogdet``, in nats.
+        logdet_decode_error: the same for decode.
+        logdet_sum_error: ``|logdet_encode + logdet_decode|``, in nats.
+    """
+
+    data_error: float
+    latent_error: float
+    logdet_encode_error: float
+    logdet_decode_error: float
+    logdet_sum_error: float
+
+    @property
+    def round_trip_error(self) -> float:
+        """The larger of the two round-trip errors."""
+        return max(self.data_error, self.latent_error)
+
+    @property
+    def logdet_error(self) -> float:
+        """The largest of the three log-determinant errors, in nats."""
+        return max(self.logdet_encode_error, self.logdet_decode_error, self.logdet_sum_error)
+
+
+class FlowModule(nn.Module):
+    """One invertible map between data and latent."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map data ``(batch, *event)`` to latent; return it and log|det ∂z/∂x|, ``(batch,)``, in nats."""
+        raise NoSuchDirectionError(f"{type(self).__name__} has no encode")
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Map latent ``(batch, *event)`` to data; return it and log|det ∂x/∂z|, ``(batch,)``, in nats."""
+        raise NoSuchDirectionError(f"{type(self).__name__} has no decode")
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> Tensor:
+        """Set data-dependent parameters from ``x`` ``(batch, *event)``, and return its latent.
+
+        Called once, before the first training step. Most maps have nothing to set.
+        """
+        return self.encode(x)[0]
+
+    def check(self, x: Tensor) -> Check:
+        """Compare both directions with each other and with autograd, in float64, at the points ``x``.
+
+        Costs O(batch · D²) memory and D backward passes for each direction.
+        """
+        module = copy.deepcopy(self).double().eval()
+        x = x.detach().double()
+        with torch.no_grad():
+            z, logdet_encode = module.encode(x)
+            x_again, logdet_decode = module.decode(z)
+            z_again, _ = module.encode(x_again)
+        return Check(
+            data_error=_largest(x - x_again),
+            latent_error=_largest(z - z_again),
+            logdet_encode_error=_largest(logdet_encode - _autograd_logdet(module.encode, x)),
+            logdet_decode_error=_largest(logdet_decode - _autograd_logdet(module.decode, z)),
+            logdet_sum_error=_largest(logdet_encode + logdet_decode),
+        )
+
+
+def _largest(error: Tensor) -> float:
+    """Largest absolute value, where anything that is not a number counts as infinite."""
+    return float(error.abs().nan_to_num(nan=math.inf).max())
+
+
+def _autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
+    """log|det| of the Jacobian of ``direction`` at each point, by autograd: ``(batch,)``."""
+    # Examples do not mix, so the Jacobian of the sum over the batch holds each example's own.
+    jacobian = torch.autograd.functional.jacobian(lambda x: direction(x)[0].flatten(1).sum(0), x)
+    dims = x[0].numel()
+    return torch.linalg.slogdet(jacobian.reshape(dims, len(x), dims).transpose(0, 1)).logabsdet
+
+
+class FlowSequential(FlowModule):
+    """A chain of maps, listed from data to latent."""
+
+    def __init__(self, *modules: FlowModule):
+        super().__init__()
+        self.chain = nn.ModuleList(modules)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        logdet = x.new_zeros(len(x))
+        for module in self.chain:
+            x, term = module.encode(x)
+            logdet = logdet + term
+        return x, logdet
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        logdet = z.new_zeros(len(z))
+        for module in reversed(self.chain):
+            z, term = module.decode(z)
+            logdet = logdet + term
+        return z, logdet
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> Tensor:
+        for module in self.chain:
+            x = module.initialise(x)
+        return x
+
+
+class Inverse(FlowModule):
+    """A map with its two directions exchanged: what was latent becomes data."""
+
+    def __init__(self, module: FlowModule):
+        super().__init__()
+        self.module = module
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.module.decode(x)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return self.module.encode(z)
+
+
+class FixedPrior(nn.Module):
+    """Any ``torch.distributions`` object as a module, so that it follows the model's device and dtype."""
+
+    def __init__(self, distribution: Distribution):
+        super().__init__()
+        self.distribution = distribution
+
+    def forward(self) -> Distribution:
+        return self.distribution
+
+    def _apply(self, fn, recurse=True):
+        _map_tensors(self.distribution, fn)
+        return super()._apply(fn, recurse)
+
+
+def _map_tensors(distribution: Distribution, fn: Callable[[Tensor], Tensor]) -> None:
+    """Replace each tensor that a distribution holds, in its components too."""
+    for name, value in list(vars(distribution).items()):
+        if isinstance(value, Tensor):
+            vars(distribution)[name] = fn(value)
+        elif isinstance(value, Distribution):
+            _map_tensors(value, fn)
+
+
+class FlowModel(nn.Module):
+    """A density: a map from data to latent and a prior over the latent.
+
+    Args:
+        transform: the map. Preprocessing (scaling, logit) is part of it, so that densities are in data space.
+        prior: any ``torch.distributions`` object over the latent, or a module that returns one when called.
+        dequantise: for integer data, the map that adds noise first. It stands apart because it is random:
+            the transform alone is a bijection whose inverse can be checked.
+        likelihood: what `log_prob` is: exact, a Monte Carlo estimate, a bound, or none at all.
+    """
+
+    def __init__(
+        self,
+        transform: FlowModule,
+        prior: Distribution | nn.Module,
+        *,
+        dequantise: FlowModule | None = None,
+        likelihood: Likelihood = "exact",
+    ):
+        super().__init__()
+        self.transform = transform
+        self.prior = FixedPrior(prior) if isinstance(prior, Distribution) else prior
+        self.dequantise = dequantise
+        self.likelihood: Likelihood = likelihood
+
+    def continuous(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Data ``(batch, *event)`` as the transform takes it, dequantised if need be, and the log-determinant."""
+        return self.dequantise.encode(x) if self.dequantise else (x, x.new_zeros(len(x)))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""
+        x, logdet_continuous = self.continuous(x)
+        z, logdet = self.transform.encode(x)
+        return z, logdet_continuous + logdet
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Map latent to data, rounded to grey levels if the data has those, with the log-determinant."""
+        x, logdet = self.transform.decode(z)
+        if self.dequantise:
+            x, term = self.dequantise.decode(x)
+            logdet = logdet + term
+        return x, logdet
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``."""
+        z, logdet = self.encode(x)
+        return self.prior().log_prob(z) + logdet
+
+    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
+        """Draw ``(n, *event)`` from the model, reproducibly if a generator is given."""
+        return self.sample_with_log_prob(n, generator)[0]
+
+    def sample_with_log_prob(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+        """Draw ``(n, *event)`` and return it with its log-density ``(n,)`` in nats.
+
+        Differentiable with respect to the parameters if the prior is fixed or reparametrised. For integer
+        data the density is that of the continuous value before it is rounded.
+        """
+        prior = self.prior()
+        draw = prior.rsample if prior.has_rsample and torch.is_grad_enabled() else prior.sample
+        if generator is None:
+            z = draw((n,))
+        else:
+            with seeded(generator):
+                z = draw((n,))
+        x, logdet = self.decode(z)
+        return x, prior.log_prob(z) - logdet
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """What training minimises on a batch of data: by default the mean negative log-likelihood in nats."""
+        return -self.log_prob(batch).mean()
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> None:
+        """Set data-dependent parameters from training data ``(batch, *event)``; called once."""
+        self.transform.initialise(self.continuous(x)[0])
+
+
+class FittedModel(FlowModel):
+    """A density that is fitted in closed form or by a library, and not by gradient descent: a baseline."""
+
+    def fit(self, train: Tensor, validation: Tensor) -> None:
+        """Fit the model to ``(n, *event)`` training data, choosing its size on the validation data."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how it is fitted")
