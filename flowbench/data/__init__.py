@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from flowbench.core import Event
@@ -43,8 +44,6 @@ class Source:
         """The true differential entropy in nats, below which no model's test loss can lie; ``None`` if unknown."""
         if self.grid is None or self.log_density(self.grid.points()[:1]) is None:
             return None
-        import torch
-
         return entropy(self.grid.evaluate(self.log_density, dtype=torch.float64), self.grid)
 
 

@@ -1,0 +1,215 @@
+"""What ``params.yaml`` may say, checked before anything runs.
+
+Light on purpose: importing this module loads neither torch nor any flow.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+
+PARAMS = Path("params.yaml")
+Rate = Annotated[float, Field(gt=0, le=1)]
+
+
+class ConfigError(ValueError):
+    """A mistake in ``params.yaml``: one line with the file, the key, the value and what would be right."""
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML that reads ``1e-3`` as a number, as DVC's YAML 1.2 does and PyYAML's 1.1 does not."""
+
+
+_Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
+
+
+class Section(BaseModel):
+    """A mapping in ``params.yaml``: unknown keys and values of the wrong type are errors."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class TrainBudget(Section):
+    """How long and on what a cell is trained.
+
+    Attributes:
+        steps: optimiser steps.
+        batch_size: examples per step, or samples of the model where an energy is learnt.
+        seeds: one training each.
+        learning_rate, weight_decay: of Adam (decoupled decay).
+        schedule: of the learning rate after the warm-up.
+        warmup_steps: of linear warm-up of the learning rate.
+        clip_norm: largest gradient norm; 0 for no clipping.
+        validate_every: steps between two looks at the validation split; the best weights seen are kept.
+        anneal_steps: for energies, β = min(1, 0.01 + step / anneal_steps).
+        snapshot_every: for energies, steps between two pictures of the learnt density.
+        device: ``auto`` takes a GPU where there is one; a named kind is refused where it is missing.
+        threads: CPU threads of one training, fixed because results can depend on it.
+    """
+
+    steps: PositiveInt
+    batch_size: PositiveInt
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    learning_rate: Rate = 1e-3
+    weight_decay: NonNegativeFloat = 0.0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup_steps: NonNegativeInt = 0
+    clip_norm: NonNegativeFloat = 0.0
+    validate_every: PositiveInt = 250
+    anneal_steps: PositiveInt = 10_000
+    snapshot_every: PositiveInt = 200
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: PositiveInt = 1
+
+
+class EvaluateBudget(Section):
+    """How precisely a trained cell is measured.
+
+    Attributes:
+        noise_draws: dequantisation draws per test example that the log-likelihood is averaged over.
+        samples: size of the sample that is compared with the test split and drawn in pictures.
+        invertibility_points: test examples, prior samples and noise points for the round trips.
+        logdet_points: test examples whose Jacobian autograd computes.
+        grid: cells along each side of the square on which 2-D densities are drawn and integrated.
+        throughput_seconds: seconds that each throughput is measured for.
+    """
+
+    noise_draws: PositiveInt = 10
+    samples: PositiveInt = 10_000
+    invertibility_points: PositiveInt = 10_000
+    logdet_points: PositiveInt = 16
+    grid: PositiveInt = 400
+    throughput_seconds: Annotated[float, Field(gt=0)] = 0.5
+
+
+class Budget(Section):
+    train: TrainBudget
+    evaluate: EvaluateBudget
+
+
+class Cell(Section):
+    """One flow, in one configuration, on one data set, under one budget."""
+
+    data: str
+    flow: str
+    config: str
+    budget: str
+
+
+class Suite(Section):
+    """A named set of cells and the data sets that they need."""
+
+    name: str
+    about: str
+    data: list[str]
+    cells: dict[str, Cell]
+
+
+class Params(Section):
+    """The whole of ``params.yaml``."""
+
+    data: dict[str, dict[str, Any]]
+    flows: dict[str, dict[str, dict[str, Any]]]
+    budgets: dict[str, Budget]
+    suites: dict[str, Suite]
+    active: Suite
+
+    def cell(self, key: str) -> Cell:
+        """The active cell called ``key``."""
+        return self.active.cells[known(key, self.active.cells, "active.cells", "cell of the active suite")]
+
+    def options(self, cell: Cell) -> dict[str, Any]:
+        """The hyperparameters of a cell's flow."""
+        return self.flows[cell.flow][cell.config]
+
+
+def label(suite: str, key: str, data: str) -> str:
+    """What a cell's row is called beside the others on its data: the flow, and what sets it apart.
+
+    A cell's key is ``<data>-<label>``, with ``<suite>-`` in front where the plain key is another suite's.
+    """
+    return key.removeprefix(f"{suite}-").removeprefix(f"{data}-")
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Read and check ``params.yaml``; a `ConfigError` says what is wrong with it."""
+    try:
+        document = yaml.load(path.read_text(), _Loader)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(document, dict):
+        raise ConfigError(f"{path}: must be a mapping with the keys {', '.join(Params.model_fields)}")
+    params = parse(Params, document, "")
+    for suite in {suite.name: suite for suite in (*params.suites.values(), params.active)}.values():
+        _check_suite(params, suite)
+    for name, suite in params.suites.items():
+        if suite.name != name:
+            raise ConfigError(f"{PARAMS}: suites.{name}.name = {suite.name!r}: must be {name!r}")
+    if params.active != params.suites.get(params.active.name):
+        raise ConfigError(f"{PARAMS}: active: must be an alias of one of the suites, such as *laptop")
+    return params
+
+
+def parse(model: type[BaseModel], values: Any, where: str) -> Any:
+    """``values`` as ``model``; the first mistake as a `ConfigError` that names its key below ``where``."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(filter(None, [where, *map(str, first["loc"])]))
+        if first["type"] == "extra_forbidden":
+            known(str(first["loc"][-1]), _fields_at(model, first["loc"][:-1]), key.rpartition(".")[0], "key")
+        if first["type"] == "missing":
+            raise ConfigError(f"{PARAMS}: {key}: is missing") from None
+        raise ConfigError(f"{PARAMS}: {key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def known(name: str, choices: Iterable[str], where: str, kind: str) -> str:
+    """``name`` if it is among ``choices``; else a `ConfigError` with the nearest of them."""
+    choices = list(choices)
+    if name in choices:
+        return name
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(choices)) or 'nothing'}"
+    raise ConfigError(f"{PARAMS}: {where} = {name!r}: no such {kind}; {hint}")
+
+
+def _fields_at(model: Any, location: tuple) -> list[str]:
+    """Names of the fields of the model that lies at ``location`` within ``model``."""
+    for step in location:
+        field = getattr(model, "model_fields", {}).get(step)
+        annotation = field.annotation if field else model
+        arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+        model = arguments[-1] if arguments else annotation
+    return list(getattr(model, "model_fields", {}))
+
+
+def _check_suite(params: Params, suite: Suite) -> None:
+    """Every name in a suite exists, its keys follow the rule, and a key means one cell in all suites."""
+    where = f"suites.{suite.name}"
+    for data in suite.data:
+        known(data, params.data, f"{where}.data", "data set")
+    for key, cell in suite.cells.items():
+        at = f"{where}.cells.{key}"
+        known(cell.data, params.data, f"{at}.data", "data set")
+        known(cell.flow, params.flows, f"{at}.flow", "flow")
+        known(cell.config, params.flows[cell.flow], f"{at}.config", f"configuration of {cell.flow}")
+        known(cell.budget, params.budgets, f"{at}.budget", "budget")
+        if cell.data not in suite.data:
+            raise ConfigError(f"{PARAMS}: {at}.data = {cell.data!r}: is not listed in {where}.data")
+        if not label(suite.name, key, cell.data).startswith(cell.flow):
+            raise ConfigError(
+                f"{PARAMS}: {at}: the key must begin with {cell.data}-{cell.flow}, "
+                f"or {suite.name}-{cell.data}-{cell.flow}"
+            )
+        for other in params.suites.values():
+            if other.cells.get(key, cell) != cell:
+                raise ConfigError(f"{PARAMS}: {at}: {other.name} has another cell of that key; put {suite.name}- in front")
