@@ -1,0 +1,78 @@
+"""The names, units and meanings of everything that the suite measures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured quantity.
+
+    Attributes:
+        unit: of its values; empty for a pure number.
+        better: whether lower or higher values are better; ``None`` where neither is.
+        about: one sentence for the reader of a report.
+        host_dependent: whether another machine gives another value even from the same weights.
+    """
+
+    unit: str
+    better: Literal["lower", "higher"] | None
+    about: str
+    host_dependent: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    "bits_per_dim": Metric(
+        "bits/dim",
+        "lower",
+        "-log p(x) / (D ln 2) on the test split, in data space; of the grey levels where data is dequantised.",
+    ),
+    "nll_nats": Metric("nats", "lower", "Mean negative log-likelihood of a test example, in data space."),
+    "entropy_floor_bits_per_dim": Metric(
+        "bits/dim", None, "Entropy of the true density: the lowest bits per dim that any model can have."
+    ),
+    "invertibility_error_max": Metric(
+        "data units", "lower", "Largest |x - decode(encode(x))| over test points, in float32 as trained."
+    ),
+    "invertibility_error_mean": Metric("data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."),
+    "invertibility_error_p99": Metric(
+        "data units", "lower", "99th percentile of |x - decode(encode(x))| over test points, float32."
+    ),
+    "invertibility_error_max_float64": Metric(
+        "data units", "lower", "Largest |x - decode(encode(x))| over test points, in float64."
+    ),
+    "invertibility_error_max_noise": Metric(
+        "data units", "lower", "Largest |x - decode(encode(x))| over uniform noise that covers the data, float32."
+    ),
+    "latent_invertibility_error_max": Metric(
+        "latent units", "lower", "Largest |z - encode(decode(z))| over prior samples, in float32."
+    ),
+    "latent_invertibility_error_max_float64": Metric(
+        "latent units", "lower", "Largest |z - encode(decode(z))| over prior samples, in float64."
+    ),
+    "non_finite_share": Metric("", "lower", "Share of float32 round trips of data, prior samples and noise that are not finite."),
+    "logdet_error_max": Metric(
+        "nats",
+        "lower",
+        "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
+    ),
+    "sliced_wasserstein": Metric("data units", "lower", "Sliced 1-Wasserstein distance between samples and the test split."),
+    "energy_distance": Metric("", "lower", "Energy distance between samples and the test split."),
+    "kl_to_target": Metric(
+        "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."
+    ),
+    "density_mass": Metric("", None, "Integral of the model's density over the grid: 1 if nothing leaks."),
+    "minor_mode_share": Metric("", "higher", "Share of samples in the less visited of the two modes: 0.5 if both are found."),
+    "learnt_mean_error": Metric("true std", "lower", "Largest |learnt mean - true mean| over features, in true standard deviations."),
+    "learnt_std_error": Metric("true std", "lower", "Largest |learnt std - true std| over features, in true standard deviations."),
+    "parameters": Metric("", "lower", "Learnt numbers in the model."),
+    "train_seconds": Metric("s", "lower", "Time of one training, validation included.", host_dependent=True),
+    "train_samples_per_second": Metric("1/s", "higher", "Training examples per second.", host_dependent=True),
+    "log_prob_samples_per_second": Metric("1/s", "higher", "Densities evaluated per second.", host_dependent=True),
+    "sample_samples_per_second": Metric("1/s", "higher", "Samples drawn per second.", host_dependent=True),
+    "peak_memory_mb": Metric(
+        "MB", "lower", "Largest memory of the training process (on a GPU: of its allocator).", host_dependent=True
+    ),
+}
