@@ -76,3 +76,9 @@ METRICS: dict[str, Metric] = {
         "MB", "lower", "Largest memory of the training process (on a GPU: of its allocator).", host_dependent=True
     ),
 }
+
+# 2-D data whose moments are known: the report sets the learnt beside the true.
+for _feature in (1, 2):
+    for _moment in ("mean", "std"):
+        METRICS[f"learnt_{_moment}_x{_feature}"] = Metric("data units", None, f"{_moment} of feature {_feature} under the model.")
+        METRICS[f"true_{_moment}_x{_feature}"] = Metric("data units", None, f"{_moment} of feature {_feature} in truth.")
