@@ -6,13 +6,24 @@ Light on purpose: importing this module loads neither torch nor any flow.
 from __future__ import annotations
 
 import difflib
+import inspect
+import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    create_model,
+)
 
 PARAMS = Path("params.yaml")
 Rate = Annotated[float, Field(gt=0, le=1)]
@@ -32,7 +43,7 @@ _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[e
 class Section(BaseModel):
     """A mapping in ``params.yaml``: unknown keys and values of the wrong type are errors."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class TrainBudget(Section):
@@ -161,7 +172,8 @@ def load(path: Path = PARAMS) -> Params:
 def parse(model: type[BaseModel], values: Any, where: str) -> Any:
     """``values`` as ``model``; the first mistake as a `ConfigError` that names its key below ``where``."""
     try:
-        return model.model_validate(values)
+        # As JSON, whose types are YAML's: a strict model then takes an array for a tuple, but still no "3" for 3.
+        return model.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))
@@ -170,6 +182,20 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
         if first["type"] == "missing":
             raise ConfigError(f"{PARAMS}: {key}: is missing") from None
         raise ConfigError(f"{PARAMS}: {key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+
+
+def check_options(function: Callable, options: dict[str, Any], where: str) -> dict[str, Any]:
+    """``options`` for the keyword-only parameters of ``function``, its defaults filled in.
+
+    The annotations say what is right, as in `Section`; a mistake is a `ConfigError` that names its key below
+    ``where``. Positional parameters are no options: the caller gives them.
+    """
+    fields: dict[str, Any] = {
+        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    return dict(parse(create_model("Options", __base__=Section, **fields), options, where))
 
 
 def known(name: str, choices: Iterable[str], where: str, kind: str) -> str:

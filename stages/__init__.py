@@ -1,1 +1,17 @@
 """One script per DVC stage; run as ``python -m stages.<name>`` from the repository's root."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from flowbench.config import ConfigError
+
+
+def run(main: Callable[..., None]) -> None:
+    """Run a stage on the command line's arguments; a mistake in ``params.yaml`` ends it with one line and status 2."""
+    try:
+        typer.run(main)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
