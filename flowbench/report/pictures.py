@@ -1,0 +1,165 @@
+"""The pictures of one cell, drawn from arrays; the bytes depend on the arrays alone.
+
+Part of each cell's code, so it knows nothing of the rest of the report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from flowbench.quadrature import Grid
+
+DENSITY_COLOURS = "Blues"
+INK, MUTED, HAIRLINE, DOTS = "#1b1f24", "#667080", "#d5dae1", "#08519c"
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "text.color": INK,
+    "axes.titlesize": 9,
+    "axes.titlecolor": MUTED,
+    "axes.edgecolor": HAIRLINE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "figure.titlesize": 11,
+    "figure.titleweight": "bold",
+}
+_POINTS = 4000
+_IMAGES = 60
+_FILM_COLUMNS = 8
+
+
+@contextmanager
+def canvas(path: Path, width: float, height: float, title: str = "", dpi: int = 100) -> Iterator[Figure]:
+    """A figure of ``width`` × ``height`` inches that is written to ``path`` as PNG when the block ends.
+
+    The user's matplotlib settings and the time of day leave no trace in the file.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+        if title:
+            figure.suptitle(title, x=0.008, ha="left")
+        yield figure
+        figure.savefig(path, format="png", metadata={"Software": None})
+
+
+def density(
+    path: Path,
+    test: np.ndarray,
+    samples: np.ndarray,
+    log_density: np.ndarray,
+    grid: Grid,
+    true_log_density: np.ndarray | None = None,
+    title: str = "",
+) -> None:
+    """Draw 2-D test data beside the model's density and the model's samples.
+
+    Args:
+        path: PNG to write.
+        test, samples: ``(n, 2)``, in data units; the first few thousand points are drawn.
+        log_density: the model's log-density in nats on ``grid``, ``(size, size)``, the second coordinate by row.
+        grid: where the densities are known; also the limits of every panel.
+        true_log_density: the same for the truth, where it is known; both densities then share one colour scale.
+        title: of the whole picture.
+    """
+    densities = {"true density": true_log_density, "learnt density": log_density}
+    shown = {name: _exp(values) for name, values in densities.items() if values is not None}
+    # The truth sets the scale, so that a model's spike or leak shows instead of dimming everything else.
+    highest = _highest(next(iter(shown.values())))
+    with canvas(path, 2.3 * (2 + len(shown)), 2.75, title) as figure:
+        axes = iter(figure.subplots(1, 2 + len(shown), sharey=True))
+        _scatter(next(axes), test, grid, "test data")
+        for name, values in shown.items():
+            _heat(_square(next(axes), grid, name), values, grid, highest)
+        _scatter(next(axes), samples, grid, "samples of the model")
+
+
+def image_grid(path: Path, data: np.ndarray, samples: np.ndarray, levels: int, title: str = "") -> None:
+    """Draw grey images ``(n, 1, h, w)`` of ``levels`` levels, 0 to ``levels - 1``: data beside samples."""
+    with canvas(path, 8.8, 3.3, title) as figure:
+        figure.get_layout_engine().set(w_pad=0.12)
+        for axes, images, name in zip(figure.subplots(1, 2), (data, samples), ("test data", "samples of the model")):
+            axes.imshow(_tile(images[:_IMAGES, 0], levels - 1), cmap="gray_r", vmin=0, vmax=levels - 1)
+            axes.set_title(name)
+            axes.set_axis_off()
+
+
+def film_strip(
+    path: Path, frames: np.ndarray, steps: Sequence[int], target: np.ndarray, grid: Grid, title: str = ""
+) -> None:
+    """Draw how a density was learnt: one frame per step, the target last.
+
+    Args:
+        path: PNG to write.
+        frames: densities ``(k, h, w)``, the second coordinate by row.
+        steps: the training step of each frame.
+        target: the density that is learnt, ``(h, w)``; it sets the colour scale of every frame.
+        grid: where the densities are known.
+        title: of the whole picture.
+    """
+    columns = min(_FILM_COLUMNS, len(frames) + 1)
+    rows = -(-(len(frames) + 1) // columns)
+    with canvas(path, max(1.08 * columns, 4), 1.25 * rows + 0.35, title) as figure:
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02)
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        names = [f"step {step:,}" for step in steps] + ["target"]
+        for name, values in zip(names, [*frames, target], strict=True):
+            panel = next(axes)
+            _heat(_square(panel, grid, name), np.nan_to_num(values, posinf=0.0), grid, _highest(target))
+            panel.set(xticks=[], yticks=[])
+            panel.title.set(fontsize=7.5, color=INK if name == "target" else MUTED)
+        for panel in axes:
+            panel.set_axis_off()
+
+
+def _exp(log_density: np.ndarray) -> np.ndarray:
+    """The density, where anything that is not a number counts as no density."""
+    return np.exp(np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf))
+
+
+def _highest(values: np.ndarray) -> float:
+    """Top of the colour scale; below the very peak, which a few cells reach."""
+    return float(np.quantile(values[values > 0], 0.999)) if (values > 0).any() else 1.0
+
+
+def _square(axes: Axes, grid: Grid, name: str) -> Axes:
+    axes.set(xlim=(grid.low, grid.high), ylim=(grid.low, grid.high), aspect="equal", title=name)
+    axes.locator_params(nbins=5)
+    axes.tick_params(length=0, labelsize=7.5)
+    return axes
+
+
+def _heat(axes: Axes, values: np.ndarray, grid: Grid, highest: float) -> None:
+    extent = (grid.low, grid.high, grid.low, grid.high)
+    axes.imshow(values, origin="lower", extent=extent, cmap=DENSITY_COLOURS, vmin=0, vmax=highest)
+
+
+def _scatter(axes: Axes, points: np.ndarray, grid: Grid, name: str) -> None:
+    x, y = points[:_POINTS].T
+    _square(axes, grid, name).scatter(x, y, s=1.4, color=DOTS, alpha=0.45, linewidths=0)
+
+
+def _tile(images: np.ndarray, white: float, columns: int = 10) -> np.ndarray:
+    """Images ``(n, h, w)`` side by side in one, a line of background between them."""
+    n, height, width = images.shape
+    rows = -(-n // columns)
+    sheet = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1))
+    for i, image in enumerate(images):
+        top, left = i // columns * (height + 1), i % columns * (width + 1)
+        sheet[top : top + height, left : left + width] = np.nan_to_num(image).clip(0, white)
+    return sheet
