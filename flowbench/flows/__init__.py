@@ -1,0 +1,37 @@
+"""The benchmarked models, one per file. A file's name is the flow's name in ``params.yaml``, cells and reports.
+
+Each file has one public function ``build(event, *, ...)``, whose keyword arguments are the hyperparameters that
+``params.yaml`` gives under ``flows.<name>.<configuration>``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from flowbench.config import check_options
+from flowbench.core import Event, FlowModel
+
+
+def names() -> list[str]:
+    """All flows and baselines, in alphabetical order."""
+    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+
+
+def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> FlowModel:
+    """A fresh model of the flow ``name`` for ``event``; parameters are drawn from torch's global random state.
+
+    Args:
+        where: the key that ``options`` stands under in ``params.yaml``, for messages.
+
+    Raises:
+        ConfigError: an option is unknown, missing or of the wrong type.
+    """
+    function = importlib.import_module(f"flowbench.flows.{name}").build
+    return function(event, **check_options(function, options, where or f"flows.{name}"))
+
+
+def check(name: str, options: dict[str, Any], where: str) -> None:
+    """Raise a `ConfigError` if ``options`` are not hyperparameters of the flow ``name``."""
+    check_options(importlib.import_module(f"flowbench.flows.{name}").build, options, where)

@@ -1,0 +1,10 @@
+"""The warm-up: one element-wise affine map, which is to say a normal distribution with diagonal covariance."""
+
+from flowbench.core import Event, FlowModel
+from flowbench.flows._assembly import vector_flow
+from flowbench.layers.affine import ElementwiseAffine
+
+
+def build(event: Event) -> FlowModel:
+    """x = z ⊙ exp(s) + t. On data that is not standardised first, t and exp(s) are its mean and std."""
+    return vector_flow(event, [ElementwiseAffine((event.dims,))])

@@ -1,0 +1,24 @@
+"""IAF: inverse autoregressive flow (Kingma et al. 2016, 1606.04934)."""
+
+from pydantic import PositiveInt
+
+from flowbench.core import Event, FlowModel, FlowModule, Inverse
+from flowbench.flows._assembly import vector_flow
+from flowbench.layers.autoregressive import MaskedAutoregressive
+from flowbench.layers.permutation import Permutation
+from flowbench.networks.made import MADE
+
+
+def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt]) -> FlowModel:
+    """Autoregressive maps in the direction that samples fast: from latent to data in one pass of each network.
+
+    Densities of given data, and so learning from it, go feature by feature.
+
+    Args:
+        layers: number of autoregressive maps.
+        hidden: sizes of the hidden layers of each MADE.
+    """
+    maps: list[FlowModule] = []
+    for _ in range(layers):
+        maps += [Inverse(MaskedAutoregressive(MADE(event.dims, hidden, outputs=2))), Permutation.reverse(event.dims)]
+    return vector_flow(event, maps)

@@ -1,0 +1,24 @@
+"""MAF: masked autoregressive flow (Papamakarios et al. 2017, 1705.07057)."""
+
+from pydantic import PositiveInt
+
+from flowbench.core import Event, FlowModel, FlowModule
+from flowbench.flows._assembly import vector_flow
+from flowbench.layers.autoregressive import MaskedAutoregressive
+from flowbench.layers.permutation import Permutation
+from flowbench.networks.made import MADE
+
+
+def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt]) -> FlowModel:
+    """Autoregressive maps with the order of the features turned round between them.
+
+    Densities cost one pass of each network; samples are drawn feature by feature.
+
+    Args:
+        layers: number of autoregressive maps.
+        hidden: sizes of the hidden layers of each MADE.
+    """
+    maps: list[FlowModule] = []
+    for _ in range(layers):
+        maps += [MaskedAutoregressive(MADE(event.dims, hidden, outputs=2)), Permutation.reverse(event.dims)]
+    return vector_flow(event, maps)

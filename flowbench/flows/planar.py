@@ -1,0 +1,23 @@
+"""Planar flow (Rezende & Mohamed 2015, 1505.05770)."""
+
+from typing import Literal
+
+from pydantic import PositiveInt
+
+from flowbench.core import Event, FlowModel, FlowModule, Inverse
+from flowbench.flows._assembly import vector_flow
+from flowbench.layers.planar import Planar
+
+
+def build(event: Event, *, layers: PositiveInt = 16, closed_form: Literal["encode", "decode"]) -> FlowModel:
+    """Planar maps, closed in one direction and solved numerically in the other.
+
+    Args:
+        layers: number of planar maps.
+        closed_form: ``encode`` to learn from data, ``decode`` to learn from an energy by sampling.
+    """
+    maps: list[FlowModule] = []
+    for _ in range(layers):
+        layer = Planar(event.dims)
+        maps.append(layer if closed_form == "encode" else Inverse(layer))
+    return vector_flow(event, maps)

@@ -1,0 +1,53 @@
+"""ActNorm: an affine map per channel that starts out by normalising its first batch."""
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.core import FlowModule, ShapeError
+
+# A constant feature has no scale to normalise; this keeps its own finite.
+_SMALLEST_STD = 1e-6
+
+
+class ActNorm(FlowModule):
+    """z = (x + b) ⊙ exp(s) with one b and one s per channel (Kingma & Dhariwal 2018, 1807.03039, section 3.1).
+
+    The channel is the first axis of the event; the remaining axes share its parameters. `initialise` gives each
+    channel of the batch zero mean and unit variance. It is a call of its own and no flag in ``encode``, so a
+    training step never waits for a flag and a checkpoint cannot forget one.
+
+    Args:
+        shape: event shape.
+    """
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        parameter_shape = (shape[0],) + (1,) * (len(shape) - 1)
+        self.positions = int(torch.Size(shape[1:]).numel())
+        self.log_scale = nn.Parameter(torch.zeros(parameter_shape))
+        self.bias = nn.Parameter(torch.zeros(parameter_shape))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return (x + self.bias) * torch.exp(self.log_scale), self._logdet().expand(len(x))
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z * torch.exp(-self.log_scale) - self.bias, -self._logdet().expand(len(z))
+
+    def _logdet(self) -> Tensor:
+        return self.log_scale.sum() * self.positions
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> Tensor:
+        if x.shape[1] != len(self.bias):
+            raise ShapeError(f"ActNorm of {len(self.bias)} channels was given {tuple(x.shape[1:])}")
+        values = x.transpose(0, 1).flatten(1).double()
+        std = values.std(1, unbiased=False)
+        # A constant feature, or a batch of one, is centred and not scaled.
+        std = torch.where(std > _SMALLEST_STD, std, torch.ones_like(std))
+        self.bias.copy_(-values.mean(1).view_as(self.bias))
+        self.log_scale.copy_(-std.log().view_as(self.log_scale))
+        return self.encode(x)[0]
+
+
+def examples():
+    return {"vector": (ActNorm((5,)), (5,)), "image": (ActNorm((2, 4, 4)), (2, 4, 4))}

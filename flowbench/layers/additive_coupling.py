@@ -1,0 +1,38 @@
+"""Additive coupling, the layer of NICE."""
+
+from torch import Tensor, nn
+
+from flowbench.core import FlowModule
+from flowbench.layers._parts import join, split
+
+
+class AdditiveCoupling(FlowModule):
+    """One part passes unchanged, the other is shifted by a function of it: z₂ = x₂ + m(x₁).
+
+    Preserves volume: the log-determinant is zero (Dinh et al. 2015, 1410.8516, section 3.2).
+
+    Args:
+        network: m; maps ``(batch, sizes[0])`` to ``(batch, sizes[1])``, the sizes being those of `coupling_parts`.
+        swap: condition on the second part and shift the first.
+    """
+
+    def __init__(self, network: nn.Module, *, swap: bool = False):
+        super().__init__()
+        self.network = network
+        self.swap = swap
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = split(x, self.swap)
+        return join(kept, changed + self.network(kept), self.swap), x.new_zeros(len(x))
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = split(z, self.swap)
+        return join(kept, changed - self.network(kept), self.swap), z.new_zeros(len(z))
+
+
+def examples():
+    return {
+        "even": (AdditiveCoupling(nn.Linear(2, 2)), (4,)),
+        "odd": (AdditiveCoupling(nn.Linear(2, 3)), (5,)),
+        "odd, swapped": (AdditiveCoupling(nn.Linear(3, 2), swap=True), (5,)),
+    }

@@ -1,0 +1,46 @@
+"""Affine coupling, the layer of RealNVP and Glow."""
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.core import FlowModule, soft_clamp
+from flowbench.layers._parts import join, split
+
+
+class AffineCoupling(FlowModule):
+    """z₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), while x₁ passes unchanged (Dinh et al. 2017, 1605.08803, equation 7).
+
+    Args:
+        network: maps the kept part ``(batch, kept)`` to s and t side by side, ``(batch, 2 · changed)``, the
+            sizes being those of `coupling_parts`.
+        swap: condition on the second part and change the first.
+        scale_limit: bound of ``|s|``, reached softly.
+    """
+
+    def __init__(self, network: nn.Module, *, swap: bool = False, scale_limit: float = 3.0):
+        super().__init__()
+        self.network = network
+        self.swap = swap
+        self.scale_limit = scale_limit
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = split(x, self.swap)
+        log_scale, shift = self._scale_and_shift(kept)
+        return join(kept, changed * torch.exp(log_scale) + shift, self.swap), log_scale.sum(1)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        kept, changed = split(z, self.swap)
+        log_scale, shift = self._scale_and_shift(kept)
+        return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -log_scale.sum(1)
+
+    def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        log_scale, shift = self.network(kept).chunk(2, 1)
+        return soft_clamp(log_scale, self.scale_limit), shift
+
+
+def examples():
+    return {
+        "even": (AffineCoupling(nn.Linear(2, 4)), (4,)),
+        "odd": (AffineCoupling(nn.Linear(2, 6)), (5,)),
+        "odd, swapped": (AffineCoupling(nn.Linear(3, 4), swap=True), (5,)),
+    }

@@ -1,0 +1,25 @@
+"""Flattening of images to vectors."""
+
+import math
+
+from torch import Tensor
+
+from flowbench.core import FlowModule
+
+
+class Flatten(FlowModule):
+    """``(batch, *shape)`` as ``(batch, D)``, with log-determinant zero."""
+
+    def __init__(self, shape: tuple[int, ...]):
+        super().__init__()
+        self.shape = shape
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.reshape(len(x), math.prod(self.shape)), x.new_zeros(len(x))
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z.reshape(len(z), *self.shape), z.new_zeros(len(z))
+
+
+def examples():
+    return {"image": (Flatten((2, 4, 4)), (2, 4, 4))}

@@ -1,0 +1,51 @@
+"""Invertible linear map, kept in its LU decomposition."""
+
+import torch
+from torch import Tensor, nn
+
+from flowbench.core import FlowModule
+
+
+class InvertibleLinear(FlowModule):
+    """z = W x with W = P L (U + diag(s)) (Kingma & Dhariwal 2018, 1807.03039, equation 10).
+
+    P is a fixed permutation, L unit lower triangular, U strictly upper triangular; the sign of s is fixed and
+    log|s| is learnt, so W stays invertible and log|det W| = Σ log|s|. W starts as a random rotation. Decoding is
+    two triangular solves: O(D²) an example.
+
+    Args:
+        dims: D.
+    """
+
+    def __init__(self, dims: int):
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(dims, dims)).Q
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        diagonal = upper.diagonal()
+        self.register_buffer("permutation", permutation.argmax(1))
+        self.register_buffer("sign", diagonal.sign())
+        self.lower = nn.Parameter(lower.tril(-1))
+        self.upper = nn.Parameter(upper.triu(1))
+        self.log_scale = nn.Parameter(diagonal.abs().log())
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        # Row i of P has its one at column permutation[i], so P y is a gather of y's features.
+        y = torch.nn.functional.linear(x, self._lower() @ self._upper())
+        return y[:, self.permutation], self.log_scale.sum().expand(len(x))
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        y = z[:, self.permutation.argsort()].T
+        y = torch.linalg.solve_triangular(self._lower(), y, upper=False, unitriangular=True)
+        x = torch.linalg.solve_triangular(self._upper(), y, upper=True)
+        return x.T, -self.log_scale.sum().expand(len(z))
+
+    def _lower(self) -> Tensor:
+        identity = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
+        return self.lower.tril(-1) + identity
+
+    def _upper(self) -> Tensor:
+        return self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())
+
+
+def examples():
+    return {"vector": (InvertibleLinear(5), (5,)), "scalar": (InvertibleLinear(1), (1,))}

@@ -1,0 +1,43 @@
+"""Fixed permutations of the features."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from flowbench.core import FlowModule
+
+
+class Permutation(FlowModule):
+    """z_i = x_{order[i]}, with log-determinant zero.
+
+    Args:
+        order: a permutation of 0 … D-1.
+    """
+
+    def __init__(self, order: Tensor):
+        super().__init__()
+        if not torch.equal(order.sort().values, torch.arange(len(order))):
+            raise ValueError(f"not a permutation of 0 … {len(order) - 1}: {order.tolist()}")
+        self.register_buffer("order", order)
+        self.register_buffer("back", order.argsort())
+
+    @classmethod
+    def reverse(cls, dims: int) -> Permutation:
+        """The permutation that turns the order round."""
+        return cls(torch.arange(dims - 1, -1, -1))
+
+    @classmethod
+    def random(cls, dims: int) -> Permutation:
+        """A permutation drawn from torch's global random state."""
+        return cls(torch.randperm(dims))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x[:, self.order], x.new_zeros(len(x))
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        return z[:, self.back], z.new_zeros(len(z))
+
+
+def examples():
+    return {"reverse": (Permutation.reverse(5), (5,)), "cyclic": (Permutation(torch.tensor([2, 3, 0, 1])), (4,))}

@@ -1,0 +1,69 @@
+"""Planar map, with the inverse that has no closed form."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+from flowbench.core import FlowModule
+
+# Bisections bracket the root to 2⁻⁸ of its interval; each Newton step from there squares the error.
+_BISECTIONS = 60
+
+
+class Planar(FlowModule):
+    """z = x + û tanh(wᵀx + b) (Rezende & Mohamed 2015, 1505.05770, equation 10).
+
+    û = u + (m(wᵀu) - wᵀu) w / ‖w‖² with m(a) = softplus(a) - 1 keeps wᵀû > -1, so that the map is invertible
+    (ibid., appendix A.1). `encode` is in closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar
+    α = wᵀx, which is monotone, by bisection to the precision of its floating point numbers.
+
+    Args:
+        dims: D.
+    """
+
+    def __init__(self, dims: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(dims) * dims**-0.5)
+        self.scale = nn.Parameter(torch.randn(dims) * 0.1 * dims**-0.5)
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        direction, slope = self._constrained()
+        hidden = torch.tanh(x @ self.weight + self.bias)
+        return x + hidden[:, None] * direction, self._logdet(slope, hidden)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        direction, slope = self._constrained()
+        target = z @ self.weight
+        projection = self._solve(slope.detach(), target.detach())
+        # One Newton step outside of the solver gives the solution its derivatives (implicit function theorem).
+        residual = projection + slope * torch.tanh(projection + self.bias) - target
+        derivative = 1 + slope * (1 - torch.tanh(projection + self.bias) ** 2)
+        projection = projection - residual / derivative.detach()
+        hidden = torch.tanh(projection + self.bias)
+        return z - hidden[:, None] * direction, -self._logdet(slope, hidden)
+
+    def _constrained(self) -> tuple[Tensor, Tensor]:
+        """û ``(D,)`` and wᵀû ``()``."""
+        product = self.weight @ self.scale
+        slope = softplus(product) - 1
+        return self.scale + (slope - product) * self.weight / self.weight.square().sum(), slope
+
+    @staticmethod
+    def _logdet(slope: Tensor, hidden: Tensor) -> Tensor:
+        # 1 + wᵀû tanh'(·), which the constraint keeps above zero.
+        return torch.log1p(slope * (1 - hidden**2))
+
+    @torch.no_grad()
+    def _solve(self, slope: Tensor, target: Tensor) -> Tensor:
+        """The α with α + slope · tanh(α + b) = target, ``(batch,)``; |tanh| ≤ 1 brackets it."""
+        low, high = target - slope.abs(), target + slope.abs()
+        for _ in range(_BISECTIONS):
+            middle = (low + high) / 2
+            above = middle + slope * torch.tanh(middle + self.bias) > target
+            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
+        return (low + high) / 2
+
+
+def examples():
+    return {"vector": (Planar(5), (5,)), "scalar": (Planar(1), (1,))}

@@ -1,0 +1,1 @@
+"""Conditioner networks: what the parameters of an invertible map are computed by."""
