@@ -1,0 +1,59 @@
+# `make repro` and `make test` are all that is needed: each first sets up what it needs.
+# They want Python >= 3.11 with venv, git, and nothing else.
+
+# The interpreter that the environment is made from.
+PYTHON ?= python3
+# Further arguments of dvc or pytest, such as ARGS=--dry or ARGS="-k planar".
+ARGS ?=
+# The build of torch: cpu (small), cu126, ...; default is what the package index serves.
+# An environment remembers its build, in the name of the file that says it is complete.
+TORCH := $(or $(TORCH),$(patsubst .venv/torch-%,%,$(wildcard .venv/torch-*)),default)
+
+UV_VERSION := 0.13.9
+UV := .cache/uv-$(UV_VERSION)/bin/uv
+# OpenMP's threads otherwise spin while they wait, which slows a machine of few cores down.
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive DO_NOT_TRACK=true
+
+.DEFAULT_GOAL := help
+.PHONY: help repro test lint format env lock clean
+
+help: ## say what can be made
+	@echo "Usage: make TARGET [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
+	$(RUN) dvc repro $(ARGS)
+
+test: env ## run the tests (pytest $(ARGS))
+	$(RUN) pytest $(ARGS)
+
+lint: env ## check style, types and the floors of the house
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) lint-imports
+
+format: env ## rewrite the code in the project's style
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+env: .venv/torch-$(TORCH) ## make .venv from requirements.txt; TORCH=cpu takes the small build of torch
+
+lock: $(UV) ## renew requirements.txt: the newest versions that pyproject.toml admits
+	$(UV) pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --fork-strategy fewest \
+		--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock" \
+		--quiet --output-file requirements.txt
+
+clean: ## remove the environment and what the tools cached; results stay
+	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+
+# The lock constrains the installation rather than being its list, since the CPU build of torch needs far less of it.
+.venv/torch-$(TORCH): requirements.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv
+	$(UV) pip install --python .venv --editable . --group dev --constraints requirements.txt \
+		--build-constraints requirements.txt $(if $(filter-out default,$(TORCH)),--torch-backend $(TORCH))
+	@touch $@
+
+$(UV):
+	$(PYTHON) -m venv $(@D)/..
+	$(@D)/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
