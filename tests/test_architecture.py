@@ -1,0 +1,84 @@
+"""The rules of the house: who imports whom, what is cheap to import, how large a file is, what the lock may say."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from importlinter.cli import lint_imports
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parent.parent
+LISTED = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
+TRACKED = [path for path in map(ROOT.joinpath, LISTED) if path.is_file()]
+
+# Each costs seconds to import, so what runs at every command leaves them to the functions that need them.
+HEAVY = {"dvc", "matplotlib", "mlflow", "sklearn", "torch"}
+LIGHT = [
+    "flowbench",
+    "flowbench.cli",
+    "flowbench.config",
+    "flowbench.metrics",
+    "flowbench.seeding",
+    "flowbench.tracking",
+    "stages.code",
+    "stages.publish",
+]
+
+MAX_LINES = 400
+LONGER: dict[str, str] = {}  # path: why it may be longer
+
+
+def read(path: Path) -> str:
+    """The text of a tracked file; pictures have none."""
+    return path.read_bytes().decode(errors="ignore") if path.suffix != ".png" else ""
+
+
+def test_rooms_import_only_from_the_floors_below(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(no_cache=True) == 0
+
+
+@pytest.mark.parametrize("module", LIGHT)
+def test_imports_nothing_heavy(module):
+    program = f"import sys, {module}; print(*sorted({HEAVY} & sys.modules.keys()))"
+    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.split() == []
+
+
+def test_python_files_are_short():
+    lengths = {str(path.relative_to(ROOT)): len(read(path).splitlines()) for path in TRACKED if path.suffix == ".py"}
+    assert {name: n for name, n in lengths.items() if n > MAX_LINES and name not in LONGER} == {}
+
+
+def test_no_file_names_a_place_of_one_machine():
+    place = re.compile(r"(?<![\w.~])/(?:home|root|work|Users)/")
+    assert [path for path in TRACKED if path != Path(__file__) and place.search(read(path))] == []
+
+
+def locked() -> dict[str, Requirement]:
+    """The lock's requirements by name; a line that is no requirement is an error."""
+    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    requirements = [Requirement(line) for line in lines if line]
+    return {requirement.name: requirement for requirement in requirements}
+
+
+def test_lock_pins_each_package_and_names_no_host():
+    assert "://" not in (ROOT / "requirements.txt").read_text()
+    assert {name for name, r in locked().items() if not re.fullmatch(r"==[^,*]+", str(r.specifier))} == set()
+
+
+def test_lock_holds_what_the_project_asks_for():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    groups = (
+        project["project"]["dependencies"],
+        project["dependency-groups"]["dev"],
+        project["build-system"]["requires"],
+    )
+    asked = [Requirement(line) for group in groups for line in group]
+    pins = {name: str(requirement.specifier).removeprefix("==") for name, requirement in locked().items()}
+    stale = [r for r in asked if not r.specifier.contains(pins.get(r.name, "0"), prereleases=True)]
+    assert stale == [], "run `make lock`"
