@@ -53,7 +53,7 @@ class TrainBudget(Section):
         steps: optimiser steps.
         batch_size: examples per step, or samples of the model where an energy is learnt.
         seeds: one training each.
-        learning_rate, weight_decay: of Adam (decoupled decay).
+        learning_rate, weight_decay: of Adam, the decay added to the gradient.
         schedule: of the learning rate after the warm-up.
         warmup_steps: of linear warm-up of the learning rate.
         clip_norm: largest gradient norm; 0 for no clipping.
@@ -175,13 +175,15 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
         # As JSON, whose types are YAML's: a strict model then takes an array for a tuple, but still no "3" for 3.
         return model.model_validate_json(json.dumps(values, default=str))
     except ValidationError as error:
-        first = error.errors()[0]
+        first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt key is a missing one too
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))
         if first["type"] == "extra_forbidden":
             known(str(first["loc"][-1]), _fields_at(model, first["loc"][:-1]), key.rpartition(".")[0], "key")
         if first["type"] == "missing":
             raise ConfigError(f"{PARAMS}: {key}: is missing") from None
-        raise ConfigError(f"{PARAMS}: {key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}") from None
+        raise ConfigError(
+            f"{PARAMS}: {key} = {first['input']!r}: {first['msg'][0].lower()}{first['msg'][1:]}"
+        ) from None
 
 
 def check_options(function: Callable, options: dict[str, Any], where: str) -> dict[str, Any]:
@@ -238,4 +240,6 @@ def _check_suite(params: Params, suite: Suite) -> None:
             )
         for other in params.suites.values():
             if other.cells.get(key, cell) != cell:
-                raise ConfigError(f"{PARAMS}: {at}: {other.name} has another cell of that key; put {suite.name}- in front")
+                raise ConfigError(
+                    f"{PARAMS}: {at}: {other.name} has another cell of that key; put {suite.name}- in front"
+                )

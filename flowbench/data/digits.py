@@ -1,0 +1,43 @@
+"""Handwritten digits of 8 × 8 pixels with grey levels 0 to 16, which come with scikit-learn."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field, PositiveInt
+
+from flowbench.core import Event
+from flowbench.data import Source
+from flowbench.seeding import seed_for
+
+TOTAL = 1797
+
+
+@dataclass(frozen=True, kw_only=True)
+class Digits(Source):
+    validation: int
+    test: int
+
+    def splits(self) -> dict[str, np.ndarray]:
+        from sklearn.datasets import load_digits  # takes seconds to import
+
+        images = load_digits().images.astype(np.uint8)[:, None]
+        images = np.random.default_rng(seed_for("data", self.name)).permutation(images)
+        # From both ends, so that the size of one does not change the other.
+        test, train, validation = np.split(images, [self.test, TOTAL - self.validation])
+        return {"train": train, "validation": validation, "test": test}
+
+
+def source(
+    *,
+    validation: PositiveInt,
+    test: PositiveInt,
+    logit: Annotated[float, Field(gt=0, lt=0.5)] | None,
+) -> Digits:
+    """The digits as ``(1, 8, 8)``; what validation and test leave is for training.
+
+    ``logit`` is the α by which models squeeze the unit interval before they take the logit, or null for no logit.
+    """
+    if validation + test >= TOTAL:
+        raise ValueError(f"validation and test leave nothing of {TOTAL} examples to train on")
+    return Digits(event=Event((1, 8, 8), levels=17, logit=logit), validation=validation, test=test)

@@ -1,0 +1,52 @@
+"""Eight equal Gaussians on a circle."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import PositiveFloat, PositiveInt
+from torch import Tensor
+
+from flowbench.core import Event
+from flowbench.data import SampledSource
+from flowbench.data._mixture import log_mixture
+from flowbench.quadrature import Grid
+
+
+@dataclass(frozen=True, kw_only=True)
+class EightGaussians(SampledSource):
+    radius: float
+    std: float
+
+    def centres(self) -> np.ndarray:
+        """``(8, 2)``, at multiples of 45 degrees."""
+        angles = np.arange(8) * math.pi / 4
+        return self.radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+
+    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        return rng.normal(self.centres()[rng.integers(8, size=n)], self.std)
+
+    def log_density(self, x: Tensor) -> Tensor:
+        return log_mixture(x, torch.from_numpy(self.centres()), torch.full((8,), 1 / 8), self.std)
+
+
+def source(
+    *,
+    train: PositiveInt,
+    validation: PositiveInt,
+    test: PositiveInt,
+    radius: PositiveFloat,
+    std: PositiveFloat,
+) -> EightGaussians:
+    """Eight Gaussians of the given standard deviation on a circle of the given radius."""
+    reach = radius + 6 * std
+    return EightGaussians(
+        event=Event((2,)),
+        grid=Grid.resolving(-reach, reach, detail=std),
+        train=train,
+        validation=validation,
+        test=test,
+        radius=radius,
+        std=std,
+    )

@@ -1,0 +1,17 @@
+"""Make one data set: ``data/<name>`` with its splits and what is known of them."""
+
+from pathlib import Path
+
+from flowbench import config, data
+from stages import run
+
+
+def main(name: str) -> None:
+    """Write data/NAME as params.yaml describes it."""
+    sets = config.load().data
+    options = sets[config.known(name, sets, "data", "data set")]
+    data.save(data.load(name, **options), Path("data", name))
+
+
+if __name__ == "__main__":
+    run(main)
