@@ -93,7 +93,8 @@ def image_grid(path: Path, data: np.ndarray, samples: np.ndarray, levels: int, t
     """Draw grey images ``(n, 1, h, w)`` of ``levels`` levels, 0 to ``levels - 1``: data beside samples."""
     with canvas(path, 8.8, 3.3, title) as figure:
         figure.get_layout_engine().set(w_pad=0.12)
-        for axes, images, name in zip(figure.subplots(1, 2), (data, samples), ("test data", "samples of the model")):
+        panels = {"test data": data, "samples of the model": samples}
+        for axes, (name, images) in zip(figure.subplots(1, 2), panels.items(), strict=True):
             axes.imshow(_tile(images[:_IMAGES, 0], levels - 1), cmap="gray_r", vmin=0, vmax=levels - 1)
             axes.set_title(name)
             axes.set_axis_off()

@@ -1,0 +1,114 @@
+"""What a cell left behind, read from its files."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flowbench import config
+from flowbench.metrics import METRICS
+from flowbench.report.numbers import Estimate, estimate
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One cell of the report.
+
+    Attributes:
+        key: of the cell in ``params.yaml``.
+        label: what its row is called beside the others on its data.
+        training: ``training.json``.
+        timings: ``train_timings.json``.
+        values: metric to seed to value; the host-dependent metrics among them.
+        history: seed to rows of step, loss and validation loss (``None`` where it was not measured).
+        pictures: by name, such as ``density``.
+    """
+
+    key: str
+    label: str
+    training: dict[str, Any]
+    timings: dict[str, Any]
+    values: dict[str, dict[int, float]]
+    history: dict[int, list[tuple[int, float, float | None]]]
+    pictures: dict[str, Path]
+
+    @property
+    def data(self) -> str:
+        return self.params["cell"]["data"]
+
+    @property
+    def params(self) -> dict[str, dict[str, Any]]:
+        """What the cell was trained with: ``cell``, ``data``, ``flow`` and ``budget``."""
+        return self.training["provenance"]["params"]
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Of Python and the libraries that computed the cell."""
+        return self.training["provenance"]["versions"]
+
+    @property
+    def baseline(self) -> bool:
+        return self.training["kind"] == "baseline"
+
+    @property
+    def device(self) -> str:
+        return self.timings["device"]
+
+    @property
+    def host(self) -> str:
+        """The machine in words."""
+        host = self.timings["host"]
+        machine = f"{host['cpu']}, {host['cores']} cores, {host['system']}"
+        return machine if self.device == "cpu" else f"{self.timings['device_name']}; {machine}"
+
+    @property
+    def diverged(self) -> dict[int, int]:
+        """The step at which each diverged seed was lost."""
+        seeds = self.training["seeds"].items()
+        return {int(seed): outcome["diverged_at"] for seed, outcome in seeds if outcome["status"] == "diverged"}
+
+    def finished(self, metric: str) -> list[float]:
+        """A metric's values over the seeds that finished."""
+        return [value for seed, value in self.values.get(metric, {}).items() if seed not in self.diverged]
+
+    def estimate(self, metric: str) -> Estimate | None:
+        """A metric over the seeds that finished; ``None`` if no seed has it."""
+        values = self.finished(metric)
+        return estimate(values) if values else None
+
+
+def load(folder: Path, suite: str) -> CellResult:
+    """Read the files of the cell that ``folder`` is named after."""
+    training = json.loads((folder / "training.json").read_text())
+    timings = json.loads((folder / "train_timings.json").read_text())
+    values: dict[str, dict[int, float]] = defaultdict(dict)
+    for seed in training["seeds"]:
+        values["parameters"][int(seed)] = training["parameters"]
+    for measured in (timings["seeds"], json.loads((folder / "timings.json").read_text())["seeds"]):
+        for seed, row in measured.items():
+            for metric in METRICS.keys() & row.keys():
+                values[metric][int(seed)] = row[metric]
+    for row in _rows(folder / "seeds.csv"):
+        values[row["metric"]][int(row["seed"])] = float(row["value"])
+    history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
+    for row in _rows(folder / "history.csv"):
+        validation = float(row["validation_loss"]) if row["validation_loss"] else None
+        history[int(row["seed"])].append((int(row["step"]), float(row["loss"]), validation))
+    return CellResult(
+        key=folder.name,
+        label=config.label(suite, folder.name, training["provenance"]["params"]["cell"]["data"]),
+        training=training,
+        timings=timings,
+        values=dict(values),
+        history=dict(history),
+        pictures={path.stem: path for path in sorted((folder / "pictures").glob("*.png"))},
+    )
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

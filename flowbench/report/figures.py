@@ -1,0 +1,147 @@
+"""The figures that compare the cells of one data set."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from flowbench.report.cells import CellResult
+from flowbench.report.numbers import Estimate
+from flowbench.report.pictures import HAIRLINE, INK, MUTED, canvas
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# One colour and marker per flow in every figure of every report; told apart by colour-blind readers too.
+LOOKS = {
+    "affine": ("#777777", "s"),
+    "nice": ("#e69f00", "v"),
+    "realnvp": ("#009e73", "^"),
+    "glow": ("#0072b2", "o"),
+    "glow-mixture": ("#56b4e9", "D"),
+    "maf": ("#d55e00", "<"),
+    "iaf": ("#cc79a7", ">"),
+    "planar": ("#882255", "P"),
+    "gaussian": ("#333333", "X"),
+    "gaussian_mixture": ("#999933", "*"),
+}
+_SPARE = [(colour, marker) for marker in "ph8d" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
+
+
+def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The colour and marker of each flow; one that has none of its own takes the next spare."""
+    new = sorted(set(labels) - LOOKS.keys())
+    return LOOKS | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
+
+
+def quality_metric(cells: Sequence[CellResult]) -> str:
+    """What the flows on one data set are ranked by."""
+    return "kl_to_target" if any("kl_to_target" in cell.values for cell in cells) else "bits_per_dim"
+
+
+def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
+    """Draw the validation loss of each seed over the steps; the training loss where none was measured."""
+    curves = [
+        (cell, seed, points) for cell in cells for seed, rows in cell.history.items() if len(points := _curve(rows)) > 1
+    ]
+    with canvas(path, 7.2, 3.6) as figure:
+        axes = figure.subplots()
+        for cell, seed, points in curves:
+            colour, _ = styles[cell.label]
+            steps, losses = zip(*points, strict=True)
+            axes.plot(steps, losses, color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
+            if seed in cell.diverged:
+                axes.plot(steps[-1], losses[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+        if curves:
+            axes.set_ylim(*_limits([points for _, _, points in curves]))
+        axes.margins(x=0.01)
+        axes.set(xlabel="step", ylabel="validation loss (nats)")
+        _clean(axes)
+        order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
+        _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
+
+
+def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
+    """Draw quality over training time and over sampling throughput, with the frontier that nothing beats."""
+    metric = quality_metric(cells)
+    quality = {cell.label: e for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)}
+    floor = next((e.mean for cell in cells if (e := cell.estimate("entropy_floor_bits_per_dim"))), None)
+    name = "KL to the target (nats)" if metric == "kl_to_target" else "bits per dim"
+    # Above the floor a logarithm tells the good ones apart, as long as chance has put none below it.
+    above = metric == "bits_per_dim" and floor is not None and all(e.mean > floor for e in quality.values())
+    if above:
+        quality = {label: Estimate(e.mean - floor, e.half, e.n) for label, e in quality.items()}
+        name = "bits per dim above the floor"
+    costs = {"train_seconds": ("training time (s)", 1), "sample_samples_per_second": ("samples drawn per second", -1)}
+    with canvas(path, 8.6, 3.6) as figure:
+        for axes, (cost, (cost_name, sign)) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
+            points = []
+            for cell in cells:
+                x, y = cell.estimate(cost), quality.get(cell.label)
+                if not (x and y and x.mean > 0):
+                    continue
+                colour, marker = styles[cell.label]
+                bars = {"capsize": 2.5, "elinewidth": 1, "linestyle": "none"}
+                edge = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.6}
+                axes.errorbar(x.mean, y.mean, y.half or 0, color=colour, marker=marker, zorder=3, **bars, **edge)
+                points.append((x.mean, y.mean))
+            if points:
+                axes.set_xscale("log")
+                frontier = _frontier(points, sign)
+                axes.step(*zip(*frontier, strict=True), where="post" if sign > 0 else "pre", color=HAIRLINE, zorder=1)
+            axes.set_xlabel(cost_name)
+            _clean(axes)
+            if metric == "kl_to_target" or above:
+                axes.set_yscale("log")
+            elif floor is not None:
+                axes.axhline(floor, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+                axes.text(
+                    1, floor, "entropy floor", transform=axes.get_yaxis_transform(), color=MUTED, fontsize=8, ha="right"
+                )
+        figure.axes[0].set_ylabel(name)
+        _legend(figure, sorted(quality, key=lambda label: quality[label].mean), styles)
+
+
+def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float]]:
+    validated = [(step, validation) for step, _, validation in rows if validation is not None]
+    points = validated or [(step, loss) for step, loss, _ in rows]
+    return [(step, loss) for step, loss in points if math.isfinite(loss)]
+
+
+def _limits(curves: list[list[tuple[int, float]]]) -> tuple[float, float]:
+    """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest."""
+    low = min(loss for points in curves for _, loss in points)
+    high = max(points[min(len(points) - 1, 1 + len(points) // 10)][1] for points in curves)
+    pad = 0.05 * (high - low) or 0.5
+    return low - pad, high + pad
+
+
+def _frontier(points: list[tuple[float, float]], sign: int) -> list[tuple[float, float]]:
+    """The points that no other beats in both cost and quality, from cheap to dear (``sign`` 1: low cost is good)."""
+    frontier: list[tuple[float, float]] = []
+    for x, y in sorted(points, key=lambda point: (sign * point[0], point[1])):
+        if not frontier or y < frontier[-1][1]:
+            frontier.append((x, y))
+    return frontier
+
+
+def _clean(axes: Axes) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color=HAIRLINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.tick_params(which="both", length=0)
+
+
+def _legend(figure: Any, labels: Sequence[str], styles: dict[str, tuple[str, str]], lines: bool = False) -> None:
+    """The flows in the order of their values, beside the axes."""
+    from matplotlib.lines import Line2D
+
+    handles = []
+    for label in labels:
+        colour, marker = styles[label]
+        look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 7}
+        handles.append(Line2D([], [], color=colour, label=label, markeredgecolor="white", **look))
+    if handles:
+        figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)

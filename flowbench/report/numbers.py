@@ -1,0 +1,110 @@
+"""Means with their intervals, which of them is best, and how a number is written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Literal
+
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over ``n`` seeds and the half width of its 95 % interval, ``None`` for a single seed."""
+
+    mean: float
+    half: float | None
+    n: int
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        return self.mean - (self.half or 0.0), self.mean + (self.half or 0.0)
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """The mean and Student's t interval, which takes the seeds as draws from a normal distribution."""
+    n = len(values)
+    if n == 1 or not all(map(math.isfinite, values)):
+        return Estimate(sum(values) / n, None, n)
+    return Estimate(mean(values), float(stdtrit(n - 1, 0.975)) * stdev(values) / math.sqrt(n), n)
+
+
+def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher"]) -> list[Literal["", "best", "tie"]]:
+    """Mark the best estimate, or all that tie with it because the intervals overlap.
+
+    Nothing is best where the leading estimate has no interval.
+    """
+    sign = 1 if better == "lower" else -1
+    ranked = [i for i, e in enumerate(estimates) if e and math.isfinite(e.mean)]
+    result: list[Literal["", "best", "tie"]] = [""] * len(estimates)
+    if len(ranked) < 2:
+        return result
+    leader = min(ranked, key=lambda i: sign * estimates[i].mean)
+    if estimates[leader].half is None:
+        return result
+    low, high = estimates[leader].interval
+    ties = [i for i in ranked if estimates[i].interval[0] <= high and low <= estimates[i].interval[1]]
+    for i in ties:
+        result[i] = "best" if len(ties) == 1 else "tie"
+    return result
+
+
+def spread(e: Estimate | None) -> str:
+    """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place."""
+    if e is None:
+        return "–"
+    if not math.isfinite(e.mean):
+        return "not finite"
+    if e.half is None:
+        return f"{_fixed(e.mean, _places(abs(e.mean) / 100))} (n = {e.n})"
+    # No more places than four, or than three digits of a small mean.
+    places = min(_places(e.half), max(4, _places(abs(e.mean) / 10)))
+    half = f"{e.half:.{places}f}"
+    return f"{_fixed(e.mean, places)} ± {half if float(half) else f'<{10.0**-places:.{places}f}'}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number to some significant digits, without an exponent and with thousands apart."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    places = digits - 1 - math.floor(math.log10(abs(value)))
+    return _fixed(round(value, places), max(0, places))
+
+
+def power(value: float | None) -> str:
+    """A size that spans many orders: ``2.4 × 10⁻⁷``."""
+    if value is None:
+        return "–"
+    if not math.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def rate(value: float | None) -> str:
+    """A throughput to three digits: ``12.3 k``, ``1.20 M``."""
+    if value is None or not math.isfinite(value):
+        return significant(value)
+    for unit, size in (("M", 1e6), ("k", 1e3)):
+        if value >= size:
+            return f"{significant(value / size)} {unit}"
+    return significant(value)
+
+
+def _places(value: float) -> int:
+    """Decimal places that show two digits of ``value``."""
+    return max(0, 1 - math.floor(math.log10(value))) if value > 0 else 4
+
+
+def _fixed(value: float, places: int) -> str:
+    """With a proper minus sign, and none before a zero."""
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")

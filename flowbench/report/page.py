@@ -1,0 +1,196 @@
+"""A suite's report: a table of all values, a Markdown page, a self-contained HTML page, figures."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import html
+import shutil
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from flowbench.config import Suite
+from flowbench.files import whole
+from flowbench.metrics import METRICS, Metric
+from flowbench.report import figures, tables
+from flowbench.report.cells import CellResult, load
+from flowbench.report.tables import Table
+
+COLUMNS = ("suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "device")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file under ``figures/`` with what it shows."""
+
+    path: Path
+    caption: str
+
+    @property
+    def link(self) -> str:
+        """Its address relative to the page."""
+        return f"figures/{quote(self.path.name)}"
+
+    @property
+    def inline(self) -> str:
+        """Itself as an address, for a page that stands alone."""
+        return f"data:image/png;base64,{base64.b64encode(self.path.read_bytes()).decode()}"
+
+
+@dataclass(frozen=True)
+class Section:
+    """All that is said of one data set."""
+
+    data: str
+    tables: list[Table]
+    figures: list[Picture]
+    gallery: list[Picture]
+
+
+def write(results: Path, suite: Suite, folder: Path) -> None:
+    """Write the report of a suite's cells, found in ``results/<cell>``, to ``folder``; whole, or not at all."""
+    cells = [load(results / key, suite.name) for key in suite.cells]
+    with whole(folder) as scratch:
+        write_values(scratch / "results.csv", suite.name, cells)
+        (scratch / "figures").mkdir()
+        sections = [
+            _section(data, of_data, scratch / "figures")
+            for data in suite.data
+            if (of_data := [cell for cell in cells if cell.data == data])
+        ]
+        facts = _facts(suite, cells, sections)
+        for template, page in (("page.md.jinja", "README.md"), ("page.html.jinja", "index.html")):
+            (scratch / page).write_text(_render(template, facts))
+
+
+def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
+    """Every measured value, one a row; for a diverged seed the step at which it was lost."""
+    rows = []
+    for cell in cells:
+        about = (suite, cell.key, cell.data, cell.label)
+        for metric, values in cell.values.items():
+            rows += [
+                (*about, seed, metric, repr(value), METRICS[metric].unit, cell.device) for seed, value in values.items()
+            ]
+        rows += [(*about, seed, "diverged_at", repr(step), "step", cell.device) for seed, step in cell.diverged.items()]
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(sorted(rows))
+
+
+def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
+    """Draw the figures of one data set, and gather the pictures of its cells."""
+    styles = figures.looks(cell.label for cell in cells)
+    drawn = [Picture(folder / f"cost-{data}.png", f"{data}: quality against cost; bars are 95 % intervals")]
+    figures.quality_against_cost(drawn[0].path, cells, styles)
+    if any(cell.history for cell in cells):
+        drawn.insert(0, Picture(folder / f"training-{data}.png", f"{data}: training, one line per seed"))
+        figures.training_curves(drawn[0].path, cells, styles)
+    gallery = []
+    for cell in cells:
+        for name, source in cell.pictures.items():
+            picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {name}")
+            shutil.copyfile(source, picture.path)
+            gallery.append(picture)
+    return Section(data, [tables.quality(data, cells), *tables.moments(cells)], drawn, gallery)
+
+
+def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> dict[str, Any]:
+    """What the templates lay out."""
+    hosts = {host: chr(ord("A") + i) for i, host in enumerate(sorted({cell.host for cell in cells}))}
+    present = {metric for cell in cells for metric in cell.values}
+    definitions: dict[str, Metric] = {name: metric for name, metric in METRICS.items() if name in present}
+    return {
+        "suite": suite,
+        "budgets": _budgets(cells),
+        "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
+        "sections": sections,
+        "certificates": tables.certificates(cells),
+        "costs": tables.costs(cells, hosts),
+        "hosts": {
+            letter: (host, _names([c for c in cells if c.host == host], cells)) for host, letter in hosts.items()
+        },
+        "definitions": definitions,
+        "versions": _versions(cells),
+        "commits": _by_value(cells, lambda cell: cell.timings["git_commit"] or "unknown"),
+        "fingerprints": _fingerprints(cells),
+        "settings": _settings(cells),
+    }
+
+
+def _budgets(cells: list[CellResult]) -> list[str]:
+    """Each budget in words, with the data sets it was spent on; a baseline has no steps to spend."""
+    spent: dict[str, list[str]] = defaultdict(list)
+    for cell in cells:
+        budget = cell.params["budget"]
+        words = (
+            f"{budget['steps']:,} steps of {budget['batch_size']:,} examples, {_plural(len(budget['seeds']), 'seed')}"
+        )
+        if not cell.baseline and cell.data not in spent[words]:
+            spent[words].append(cell.data)
+    return [f"{', '.join(data)}: {words}" for words, data in spent.items() if data]
+
+
+def _versions(cells: list[CellResult]) -> dict[str, dict[str, str]]:
+    """Each library's versions with the cells that ran on them; Python's comes first."""
+    names = {name for cell in cells for name in cell.versions}
+    return {
+        name: _by_value(cells, lambda cell, name=name: cell.versions.get(name, "–"))
+        for name in sorted(names, key=lambda name: (name != "python", name))
+    }
+
+
+def _fingerprints(cells: list[CellResult]) -> dict[str, dict[str, str]]:
+    """Each data set's splits by the first digits of their fingerprints."""
+    return {
+        cell.data: {split: sha[:12] for split, sha in cell.training["provenance"]["data"].items()} for cell in cells
+    }
+
+
+def _settings(cells: list[CellResult]) -> dict[str, dict[str, str]]:
+    """The parameters of each flow on each data set, as words."""
+    settings: dict[str, dict[str, str]] = defaultdict(dict)
+    for cell in cells:
+        flow = cell.params["flow"]
+        settings[cell.label][cell.data] = ", ".join(f"{name} = {value}" for name, value in flow.items()) or "none"
+    return settings
+
+
+def _by_value(cells: list[CellResult], value: Any) -> dict[str, str]:
+    """Each value that a fact takes, with the names of the cells where it does."""
+    groups: dict[str, list[CellResult]] = defaultdict(list)
+    for cell in cells:
+        groups[value(cell)].append(cell)
+    return {fact: _names(group, cells) for fact, group in groups.items()}
+
+
+def _names(group: list[CellResult], cells: list[CellResult]) -> str:
+    return "all cells" if len(group) == len(cells) else ", ".join(cell.key for cell in group)
+
+
+def _plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def _render(template: str, facts: dict[str, Any]) -> str:
+    """A page; every value is escaped, in Markdown too, where HTML's entities hold as well."""
+    import jinja2
+
+    loader = jinja2.FileSystemLoader(Path(__file__).parent / "templates")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined,
+                                     trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)  # fmt: skip
+    environment.filters["md"] = _markdown
+    return environment.get_template(template).render(facts)
+
+
+def _markdown(text: object) -> Any:
+    """Text on one line in which nothing is HTML or Markdown; underscores within words are neither."""
+    import markupsafe
+
+    escaped = html.escape(" ".join(str(text).split()))
+    return markupsafe.Markup(escaped.translate({ord(character): f"&#{ord(character)};" for character in "\\`*[]|~"}))

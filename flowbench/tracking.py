@@ -1,0 +1,252 @@
+"""The projection of DVC's results into MLflow: one finished run per cell.
+
+The only file that knows MLflow. What a cell left on disk is the truth; a run holds those files as artifacts, and
+parameters, metrics and tags made from them for MLflow's pages. The store can be deleted at any time: publishing
+fills it again, and `fetch` hands the same files to the report.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import mean
+from typing import TYPE_CHECKING, Any
+
+from flowbench.config import ConfigError
+from flowbench.metrics import METRICS
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+ROOT = Path(__file__).resolve().parents[1]
+FILES = ("training.json", "train_timings.json", "history.csv", "metrics.json", "seeds.csv", "timings.json")
+WEIGHTS = "trained"
+CELL, DIGEST = "flowbench.cell", "flowbench.digest"
+# MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
+_CURVE_POINTS = 300
+_METRICS_PER_CALL = 1000
+
+
+def store_uri() -> str:
+    """``MLFLOW_TRACKING_URI``, or the database at the repository's root whatever the working directory."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+
+
+def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
+    """Make sure that each cell has exactly one finished run, with what ``results/<key>`` holds now.
+
+    Cells whose digest is there already cost one query in all. A new run is complete before the old one goes, so
+    that a crash at any point is repaired by the next call.
+
+    Returns:
+        The digest of each cell's files.
+
+    Raises:
+        ConfigError: a result file is missing (nothing is published then), or MLflow does not answer.
+    """
+    digests = {key: digest(results / key) for key in keys}
+    with _client() as client:
+        experiment = _experiment(client, suite)
+        runs = _runs(client, experiment)
+        for key, wanted in digests.items():
+            current = [run for run in runs[key] if _holds(run, wanted)]
+            keep = current[0].info.run_id if current else _create(client, experiment, suite, key, results / key, wanted)
+            for run in runs[key]:
+                if run.info.run_id != keep:
+                    client.delete_run(run.info.run_id)
+    return digests
+
+
+def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
+    """Copy the files of each cell's published run to ``folder/<key>``.
+
+    Raises:
+        ConfigError: a cell has no finished run with the digest that was published.
+    """
+    with _client() as client:
+        runs = _runs(client, _experiment(client, suite))
+        for key, wanted in digests.items():
+            current = [run for run in runs[key] if _holds(run, wanted)]
+            if not current:
+                raise ConfigError(f"MLflow at {store_uri()}: no finished run of {key}; run `dvc repro publish@{suite}`")
+            (folder / key).mkdir(parents=True)
+            client.download_artifacts(current[0].info.run_id, "", str(folder / key))
+
+
+def digest(folder: Path) -> str:
+    """SHA-256 of the names and contents of all that a cell left, without its weights."""
+    for name in FILES:
+        if not (folder / name).is_file():
+            raise ConfigError(f"{folder / name}: is missing; run `dvc repro evaluate@{folder.name}`")
+    total = hashlib.sha256()
+    for path in _result_files(folder):
+        total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return total.hexdigest()
+
+
+def _result_files(folder: Path) -> list[Path]:
+    """All that a cell left but its weights, and what a killed stage may have left unfinished."""
+    tops = [path for path in folder.iterdir() if path.name != WEIGHTS and not path.name.startswith(".")]
+    return sorted(path for top in tops for path in (top, *top.rglob("*")) if path.is_file())
+
+
+@contextmanager
+def _client() -> Iterator[MlflowClient]:
+    """A connection to the store, whose failures become one line."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    try:
+        yield MlflowClient(store_uri())
+    except MlflowException as error:
+        raise ConfigError(f"MLflow at {store_uri()}: {str(error).splitlines()[0]}") from error
+
+
+def _experiment(client: MlflowClient, suite: str) -> Experiment:
+    """The suite's experiment; made where it is missing, and made again where the repository has moved."""
+    name = f"flowbench-{suite}"
+    # A server keeps artifacts where it likes. Otherwise they lie beside the database, and by an absolute path.
+    location = None if store_uri().startswith("http") else (ROOT / "mlartifacts" / name).as_uri()
+    found = client.get_experiment_by_name(name)
+    if found and found.lifecycle_stage != "active":
+        client.restore_experiment(found.experiment_id)
+    if found and location not in (None, found.artifact_location):
+        client.rename_experiment(found.experiment_id, f"{name} (moved, {found.experiment_id})")
+        client.delete_experiment(found.experiment_id)
+        found = None
+    return found or client.get_experiment(client.create_experiment(name, artifact_location=location))
+
+
+def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
+    """All runs of an experiment by cell, newest first."""
+    runs, token = defaultdict(list), None
+    while True:
+        page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
+        for run in page:
+            runs[run.data.tags.get(CELL)].append(run)
+        if not (token := page.token):
+            return runs
+
+
+def _holds(run: Run, wanted: str) -> bool:
+    """Whether a run is complete and its artifacts, if they are on this machine, are still there."""
+    local = run.info.artifact_uri.removeprefix("file://") if run.info.artifact_uri.startswith("file://") else None
+    return (
+        run.info.status == "FINISHED"
+        and run.data.tags.get(DIGEST) == wanted
+        and (local is None or Path(local, FILES[0]).is_file())
+    )
+
+
+def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
+    """A new run with everything that the cell left; its identifier."""
+    training, timings, metrics = (
+        _json(folder / name) for name in ("training.json", "train_timings.json", "metrics.json")
+    )
+    provenance = training["provenance"]
+    cell = provenance["params"]["cell"]
+    started = min(seed["started"] for seed in timings["seeds"].values())
+    ended = max(seed["ended"] for seed in timings["seeds"].values())
+    tags = {
+        CELL: key,
+        DIGEST: wanted,
+        "flowbench.suite": suite,
+        "flowbench.dataset": cell["data"],
+        "flowbench.flow": cell["flow"],
+        "flowbench.kind": training["kind"],
+        "flowbench.likelihood": training["likelihood"],
+        "flowbench.status": metrics["status"],
+        "flowbench.device": timings["device"],
+        "mlflow.source.git.commit": timings["git_commit"] or "unknown",
+    }
+    run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
+    _log_metrics(client, run, [*_values(folder, metrics, timings), *_curves(folder)], round(1000 * ended))
+    _log_params(client, run, provenance["params"] | {"versions": provenance["versions"]})
+    _log_inputs(client, run, cell["data"], provenance["data"])
+    for path in _result_files(folder):
+        parent = path.relative_to(folder).parent.as_posix()
+        client.log_artifact(run, str(path), None if parent == "." else parent)
+    client.set_terminated(run, "FINISHED", end_time=round(1000 * ended))
+    return run
+
+
+def _values(folder: Path, metrics: dict[str, Any], timings: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of what was measured: means under their plain names, then seed by seed."""
+    for name, value in metrics.items():
+        if isinstance(value, int | float):
+            yield name, value, 0
+    for row in _rows(folder / "seeds.csv"):
+        yield f"seed_{row['seed']}/{row['metric']}", float(row["value"]), 0
+    measured = defaultdict(list)
+    for seeds in (timings["seeds"], _json(folder / "timings.json")["seeds"]):
+        for seed, values in seeds.items():
+            for name in METRICS.keys() & values.keys():
+                measured[name].append(values[name])
+                yield f"seed_{seed}/{name}", values[name], 0
+    for name, values in measured.items():
+        yield name, mean(values), 0
+
+
+def _curves(folder: Path) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of the losses while training, thinned to what MLflow draws."""
+    curves = defaultdict(list)
+    for row in _rows(folder / "history.csv"):
+        for name in ("loss", "validation_loss"):
+            if row[name]:
+                curves[f"seed_{row['seed']}/{name}"].append((float(row[name]), int(row["step"])))
+    for name, points in curves.items():
+        for value, step in points[:: -(-len(points) // _CURVE_POINTS)]:
+            yield name, value, step
+
+
+def _log_metrics(client: MlflowClient, run: str, points: list[tuple[str, float, int]], timestamp: int) -> None:
+    from mlflow.entities import Metric
+
+    # In few calls: written one by one, a curve takes seconds.
+    for i in range(0, len(points), _METRICS_PER_CALL):
+        chunk = points[i : i + _METRICS_PER_CALL]
+        client.log_batch(run, metrics=[Metric(name, value, timestamp, step) for name, value, step in chunk])
+
+
+def _log_params(client: MlflowClient, run: str, groups: dict[str, dict[str, Any]]) -> None:
+    from mlflow.entities import Param
+
+    params = [
+        Param(f"{group}.{name}", str(value)) for group, values in groups.items() for name, value in values.items()
+    ]
+    client.log_batch(run, params=params)
+
+
+def _log_inputs(client: MlflowClient, run: str, name: str, splits: dict[str, str]) -> None:
+    """The data set, by its name and the fingerprint of each split."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [
+        DatasetInput(
+            Dataset(
+                name=name, digest=fingerprint[:32], source_type="local", source=json.dumps({"uri": f"data/{name}"})
+            ),
+            tags=[InputTag("mlflow.data.context", split)],
+        )
+        for split, fingerprint in splits.items()
+    ]
+    client.log_inputs(run, datasets=inputs)
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text())
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))

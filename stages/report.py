@@ -1,0 +1,25 @@
+"""Write the report of the active suite from what MLflow holds: ``python -m stages.report laptop``."""
+
+import json
+import tempfile
+from pathlib import Path
+
+from flowbench import config
+from stages import run
+
+
+def main(suite: str) -> None:
+    """Write reports/SUITE/ for SUITE, the active one."""
+    active = config.load().active
+    config.known(suite, [active.name], "suite", "active suite")
+    from flowbench import tracking
+    from flowbench.report import page
+
+    digests = json.loads(Path("published", f"{suite}.json").read_text())
+    with tempfile.TemporaryDirectory() as folder:
+        tracking.fetch(suite, {key: digests[key] for key in active.cells}, Path(folder))
+        page.write(Path(folder), active, Path("reports", suite))
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,145 @@
+"""Result files as training and evaluation leave them, made up from the cells' names."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import random
+from pathlib import Path
+
+from flowbench.config import Cell, Suite
+
+# One white pixel.
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010800000000 3a7e9b55"
+    "0000000a49444154789c63f80f00010101005ff6e4c0 0000000049454e44ae426082".replace(" ", "")
+)
+BASELINES = ("gaussian", "gaussian_mixture")
+FLOOR = {"moons": 0.207, "gaussian": 1.84, "two_modes": 1.1}
+
+
+def suite(cells: dict[str, tuple[str, str]], name: str = "tiny") -> Suite:
+    """A suite of cells, each given by its data set and its flow."""
+    made = {key: Cell(data=data, flow=flow, config="plane", budget="tiny") for key, (data, flow) in cells.items()}
+    return Suite(name=name, about="a made-up suite", data=sorted({data for data, _ in cells.values()}), cells=made)
+
+
+def write(
+    results: Path, of: Suite, *, seeds: int = 3, rows: int = 30, diverged: dict[str, list[int]] | None = None
+) -> None:
+    """Write ``results/<cell>/`` of every cell, each training with ``rows`` rows of history."""
+    for key, cell in of.cells.items():
+        write_cell(results / key, cell, seeds=seeds, rows=rows, diverged=(diverged or {}).get(key, []))
+
+
+def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: list[int]) -> None:
+    """Write the files of one cell; the same at each call."""
+    key, rng = folder.name, random.Random(folder.name)
+    baseline = cell.flow in BASELINES
+    gap = 0.4 if cell.flow == "gaussian" else rng.uniform(0.01, 0.12)
+    history, measured, train_timings, timings = [], [], {}, {}
+    for seed in range(seeds):
+        lost = seed in diverged
+        for row in range(0 if baseline else rows // 2 if lost else rows):
+            step = 10 * (row + 1)
+            loss = (
+                math.nan
+                if lost and row == rows // 2 - 1
+                else 0.3 + gap + 2 * math.exp(-8 * row / rows) + rng.gauss(0, 0.01)
+            )
+            history.append([seed, step, repr(loss), repr(loss + 0.01) if row % 5 == 4 else "", "0.001"])
+        train_timings[str(seed)] = {
+            "started": 1.7e9 + 100 * seed,
+            "ended": 1.7e9 + 100 * seed + 60,
+            "train_seconds": rng.uniform(20, 80),
+            "peak_memory_mb": rng.uniform(350, 400),
+        } | ({} if baseline else {"train_samples_per_second": rng.uniform(1e4, 2e5)})
+        if lost:
+            continue
+        timings[str(seed)] = {
+            "log_prob_samples_per_second": 10 ** rng.uniform(4, 6.5),
+            "sample_samples_per_second": 10 ** rng.uniform(4, 6.5),
+        }
+        bits = FLOOR.get(cell.data, 2.1) + gap * rng.uniform(0.95, 1.05)
+        values = {
+            "bits_per_dim": bits,
+            "nll_nats": bits * (64 if cell.data == "digits" else 2) * math.log(2),
+            "invertibility_error_max": 10 ** rng.uniform(-6, -4),
+            "invertibility_error_mean": 10 ** rng.uniform(-8, -7),
+            "invertibility_error_max_float64": 10 ** rng.uniform(-15, -12),
+            "latent_invertibility_error_max": 10 ** rng.uniform(-6, -4),
+            "logdet_error_max": 10 ** rng.uniform(-15, -13),
+        }
+        if cell.data in FLOOR:
+            values |= {"entropy_floor_bits_per_dim": FLOOR[cell.data]}
+            values |= {"sliced_wasserstein": rng.uniform(0.01, 0.03), "energy_distance": rng.uniform(1e-4, 4e-4)}
+        if cell.data == "two_modes":
+            values |= {"kl_to_target": rng.uniform(0.1, 0.3), "minor_mode_share": rng.uniform(0.48, 0.5)}
+        if cell.data == "gaussian":
+            for i, (mean, std) in enumerate([(2.0, 0.5), (-1.0, 1.5)], start=1):
+                values |= {f"true_mean_x{i}": mean, f"learnt_mean_x{i}": mean + rng.gauss(0, 0.003)}
+                values |= {f"true_std_x{i}": std, f"learnt_std_x{i}": std + rng.gauss(0, 0.003)}
+            values |= {"learnt_mean_error": 0.004, "learnt_std_error": 0.006}
+        measured += [[seed, name, repr(value), ""] for name, value in values.items()]
+
+    outcomes = {
+        str(seed): {
+            "status": "finished",
+            "best_step": 10 * rows,
+            "best_validation_loss": 0.3 + gap,
+            "diverged_at": None,
+        }
+        if seed not in diverged
+        else {"status": "diverged", "best_step": 0, "best_validation_loss": math.inf, "diverged_at": 10 * (rows // 2)}
+        for seed in range(seeds)
+    }
+    training = {
+        "cell": key,
+        "kind": "baseline" if baseline else "flow",
+        "likelihood": "exact",
+        "parameters": rng.randrange(1000, 90_000),
+        "seeds": outcomes,
+        "provenance": {
+            "data": {split: f"{rng.randrange(16**64):064x}" for split in ("train", "validation", "test")},
+            "code": {},
+            "params": {
+                "cell": cell.model_dump(),
+                "data": {"train": 50_000},
+                "flow": {"layers": 8, "hidden": [64, 64]},
+                "budget": {"steps": 10 * rows, "batch_size": 512, "seeds": list(range(seeds))},
+            },
+            "versions": {"python": "3.12.1", "torch": "2.9.0"},
+        },
+    }
+    host = {"cpu": "A processor", "cores": 2, "system": "Linux"}
+    status = "finished" if len(diverged) < seeds else "diverged"
+    means: dict[str, list[float]] = {}
+    for _, name, value, _ in measured:
+        means.setdefault(name, []).append(float(value))
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    (folder / "pictures" / ("samples.png" if cell.data == "digits" else "density.png")).write_bytes(PIXEL)
+    (folder / "trained").mkdir(exist_ok=True)
+    (folder / "trained" / "seed-0.safetensors").write_bytes(b"weights")
+    _json(folder / "training.json", training)
+    _json(
+        folder / "train_timings.json",
+        {"device": "cpu", "device_name": "A processor", "host": host, "git_commit": 40 * "a", "seeds": train_timings},
+    )
+    _json(folder / "timings.json", {"seeds": timings})
+    _json(
+        folder / "metrics.json",
+        {"status": status, "seeds": seeds, "diverged": len(diverged)}
+        | {name: sum(v) / len(v) for name, v in means.items()},
+    )
+    _csv(folder / "history.csv", ["seed", "step", "loss", "validation_loss", "learning_rate"], history)
+    _csv(folder / "seeds.csv", ["seed", "metric", "value", "unit"], measured)
+
+
+def _json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, indent=2, sort_keys=True))
+
+
+def _csv(path: Path, columns: list[str], rows: list[list]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerows([columns, *rows])
