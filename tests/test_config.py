@@ -1,0 +1,191 @@
+"""Mistakes in params.yaml: one line with the file, the key, the value and the nearest valid choice."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from flowbench.config import ConfigError, check_options, label, load
+
+GOOD = """\
+data: {moons: {noise: 0.05}}
+flows: {glow: {plane: {steps: 10}}}
+budgets:
+  quick:
+    train: {steps: 20, batch_size: 64, seeds: [0], learning_rate: 1e-3}
+    evaluate: {throughput_seconds: 1}
+suites:
+  tiny: &tiny
+    name: tiny
+    about: one cell
+    data: [moons]
+    cells:
+      moons-glow: {data: moons, flow: glow, config: plane, budget: quick}
+  other: &other
+    name: other
+    about: the same cell in another suite
+    data: [moons]
+    cells:
+      moons-glow: {data: moons, flow: glow, config: plane, budget: quick}
+active: *tiny
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(text: str | bytes):
+        path = tmp_path / "params.yaml"
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return load(path)
+
+    return read
+
+
+def test_reads_the_configuration(read):
+    params = read(GOOD)
+    cell = params.cell("moons-glow")
+    assert params.options(cell) == {"steps": 10}
+    assert params.budgets[cell.budget].train.learning_rate == 0.001
+    assert params.budgets[cell.budget].evaluate.throughput_seconds == 1.0
+    assert params.active.name == "tiny"
+
+
+def test_the_configuration_of_the_repository_is_right():
+    params = load(Path(__file__).parents[1] / "params.yaml")
+    assert params.active == params.suites[params.active.name]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("flow: glow", "flow: glwo", "suites.tiny.cells.moons-glow.flow = 'glwo': no such flow; did you mean 'glow'?"),
+        (
+            "{data: moons",
+            "{data: mons",
+            "suites.tiny.cells.moons-glow.data = 'mons': no such data set; did you mean 'moons'?",
+        ),
+        ("data: [moons]", "data: [xyz]", "suites.tiny.data = 'xyz': no such data set; choose from moons"),
+        (
+            "config: plane",
+            "config: plain",
+            "suites.tiny.cells.moons-glow.config = 'plain': no such configuration of glow; did you mean 'plane'?",
+        ),
+        (
+            "budget: quick",
+            "budget: quik",
+            "suites.tiny.cells.moons-glow.budget = 'quik': no such budget; did you mean 'quick'?",
+        ),
+        ("steps: 20", "steps: -20", "budgets.quick.train.steps = -20: input should be greater than 0"),
+        ("steps: 20", "steps: 2.5", "budgets.quick.train.steps = 2.5: input should be a valid integer"),
+        ("steps: 20", "steps: '20'", "budgets.quick.train.steps = '20': input should be a valid integer"),
+        ("steps: 20", "steps: true", "budgets.quick.train.steps = True: input should be a valid integer"),
+        ("steps: 20", "step: 20", "budgets.quick.train = 'step': no such key; did you mean 'steps'?"),
+        ("batch_size: 64, ", "", "budgets.quick.train.batch_size: is missing"),
+        ("learning_rate: 1e-3", "learning_rate: .nan", "budgets.quick.train.learning_rate = nan: "),
+        ("learning_rate: 1e-3", "schedule: cosin", "budgets.quick.train.schedule = 'cosin': input should be "),
+        ("seeds: [0]", "seeds: []", "budgets.quick.train.seeds = []: "),
+        ("seeds: [0]", "seeds: [0, -1]", "budgets.quick.train.seeds.1 = -1: "),
+        ("{noise: 0.05}", "3", "data.moons = 3: "),
+        ("name: tiny", "name: tinny", "suites.tiny.name = 'tinny': must be 'tiny'"),
+        ("moons-glow: {", "moons-maf: {", "suites.tiny.cells.moons-maf: the key must begin with moons-glow"),
+        ("data: [moons]", "data: []", "suites.tiny.cells.moons-glow.data = 'moons': is not listed in suites.tiny.data"),
+        ("active: *tiny", "active: tiny", "active = 'tiny': "),
+        ("active: *tiny", "active:", "active = None: "),
+        ("active: *tiny", "", "active: is missing"),
+        ("active: *tiny", "active: {name: no, about: '', data: [], cells: {}}", "active"),
+        ("active: *tiny", "active: {name: tiny, about: '', data: [], cells: {}}", "active: must be an alias of one"),
+        ("active: *tiny", "activ: *tiny", "'activ': no such key; did you mean 'active'?"),
+        ("active: *tiny", "active: *tinny", "is not YAML: found undefined alias 'tinny'"),
+        ("active: *tiny", "active: [", "is not YAML: "),
+        (GOOD, "", "must be a mapping with the keys data, flows, budgets, suites, active"),
+        (GOOD, "- 1", "must be a mapping"),
+    ],
+)
+def test_a_mistake_is_one_line(read, old, new, message):
+    assert old in GOOD
+    with pytest.raises(ConfigError) as error:
+        read(GOOD.replace(old, new, 1))
+    text = str(error.value)
+    assert "params.yaml: " in text
+    assert message in text
+    assert "\n" not in text
+
+
+def test_a_key_means_one_cell_in_all_suites(read):
+    flows = GOOD.replace("{plane: {steps: 10}}", "{plane: {steps: 10}, wide: {steps: 20}}")
+    with pytest.raises(ConfigError, match="other has another cell of that key; put tiny- in front"):
+        read(flows.replace("config: plane", "config: wide", 1))
+
+
+def test_a_file_that_cannot_be_read(tmp_path, read):
+    with pytest.raises(ConfigError, match="cannot be read"):
+        load(tmp_path / "nowhere.yaml")
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read(b"\xff\xfe\xff")
+
+
+def test_an_unknown_cell(read):
+    with pytest.raises(ConfigError, match="'moons-glo': no such cell of the active suite; did you mean 'moons-glow'"):
+        read(GOOD).cell("moons-glo")
+
+
+@pytest.mark.parametrize(
+    ("suite", "key", "data", "expected"),
+    [
+        ("laptop", "moons-glow", "moons", "glow"),
+        ("smoke", "smoke-moons-glow", "moons", "glow"),
+        ("laptop", "moons-glow-mixture", "moons", "glow-mixture"),
+    ],
+)
+def test_label(suite, key, data, expected):
+    assert label(suite, key, data) == expected
+
+
+def build(
+    event,
+    device="cpu",
+    *,
+    layers: PositiveInt,
+    hidden: tuple[PositiveInt, ...] = (64, 64),
+    scale: PositiveFloat = 2.0,
+    prior: Literal["normal", "mixture"] = "normal",
+    squeeze: Annotated[float, Field(gt=0, lt=0.5)] | None = None,
+):
+    """A builder as flows and data sources have it."""
+
+
+def test_options_are_completed_and_converted():
+    assert check_options(build, {"layers": 3, "hidden": [8], "scale": 1}, "flows.x.y") == {
+        "layers": 3,
+        "hidden": (8,),
+        "scale": 1.0,
+        "prior": "normal",
+        "squeeze": None,
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({}, "flows.x.y.layers: is missing"),
+        ({"layres": 3}, "flows.x.y = 'layres': no such key; did you mean 'layers'?"),
+        ({"layers": 3, "event": 1}, "flows.x.y = 'event': no such key; choose from hidden, layers, prior, "),
+        ({"layers": 3, "device": "cpu"}, "flows.x.y = 'device': no such key"),
+        ({"layers": "3"}, "flows.x.y.layers = '3': input should be a valid integer"),
+        ({"layers": True}, "flows.x.y.layers = True: input should be a valid integer"),
+        ({"layers": 0}, "flows.x.y.layers = 0: input should be greater than 0"),
+        ({"layers": 3, "hidden": 8}, "flows.x.y.hidden = 8: "),
+        ({"layers": 3, "hidden": [8, -1]}, "flows.x.y.hidden.1 = -1: input should be greater than 0"),
+        ({"layers": 3, "scale": float("inf")}, "flows.x.y.scale = inf: input should be a finite number"),
+        ({"layers": 3, "prior": "mixtur"}, "flows.x.y.prior = 'mixtur': input should be 'normal' or 'mixture'"),
+        ({"layers": 3, "squeeze": 0.5}, "flows.x.y.squeeze = 0.5: input should be less than 0.5"),
+        ([], "flows.x.y = []: "),
+        (None, "flows.x.y = None: "),
+    ],
+)
+def test_a_wrong_option_is_one_line(options, message):
+    with pytest.raises(ConfigError) as error:
+        check_options(build, options, "flows.x.y")
+    assert str(error.value).startswith(f"params.yaml: {message}")
+    assert "\n" not in str(error.value)
