@@ -149,11 +149,20 @@ def read(folder: Path) -> dict[str, np.ndarray]:
 
 def fingerprint(folder: Path) -> dict[str, str]:
     """The SHA-256 of each split that `save` wrote, in hexadecimal."""
+    digests = _info(folder, "fingerprint")
+    return {split: digests[split] for split in SPLITS}
+
+
+def saved_entropy(folder: Path) -> float | None:
+    """The true entropy in nats that `save` wrote; ``None`` if unknown."""
+    return _info(folder, "entropy_nats")
+
+
+def _info(folder: Path, key: str) -> Any:
     try:
-        digests = json.loads((folder / "info.json").read_text())["fingerprint"]
-        return {split: digests[split] for split in SPLITS}
+        return json.loads((folder / "info.json").read_text())[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder / 'info.json'}: expected the fingerprints of a data set, found {error!r}") from None
+        raise DataError(f"{folder / 'info.json'}: expected the {key} of a data set, found {error!r}") from None
 
 
 def _read_split(path: Path, expected: str) -> np.ndarray:
