@@ -186,7 +186,7 @@ def _values(folder: Path, metrics: dict[str, Any], timings: dict[str, Any]) -> I
         if isinstance(value, int | float):
             yield name, value, 0
     for row in _rows(folder / "seeds.csv"):
-        yield f"seed_{row['seed']}/{row['metric']}", float(row["value"]), 0
+        yield f"seed_{row['seed']}/{row['metric']}", float(row["value"] or "nan"), 0
     measured = defaultdict(list)
     for seeds in (timings["seeds"], _json(folder / "timings.json")["seeds"]):
         for seed, values in seeds.items():

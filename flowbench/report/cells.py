@@ -93,7 +93,7 @@ def load(folder: Path, suite: str) -> CellResult:
             for metric in METRICS.keys() & row.keys():
                 values[metric][int(seed)] = row[metric]
     for row in _rows(folder / "seeds.csv"):
-        values[row["metric"]][int(row["seed"])] = float(row["value"])
+        values[row["metric"]][int(row["seed"])] = float(row["value"] or "nan")
     history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / "history.csv"):
         validation = float(row["validation_loss"]) if row["validation_loss"] else None

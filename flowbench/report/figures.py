@@ -25,9 +25,9 @@ LOOKS = {
     "iaf": ("#cc79a7", ">"),
     "planar": ("#882255", "P"),
     "gaussian": ("#333333", "X"),
-    "gaussian_mixture": ("#999933", "*"),
+    "gaussian_mixture": ("#999933", "h"),
 }
-_SPARE = [(colour, marker) for marker in "ph8d" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
+_SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -46,7 +46,7 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
     curves = [
         (cell, seed, points) for cell in cells for seed, rows in cell.history.items() if len(points := _curve(rows)) > 1
     ]
-    with canvas(path, 7.2, 3.6) as figure:
+    with canvas(path, 8.6, 3.3) as figure:
         axes = figure.subplots()
         for cell, seed, points in curves:
             colour, _ = styles[cell.label]
@@ -58,6 +58,7 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
             axes.set_ylim(*_limits([points for _, _, points in curves]))
         axes.margins(x=0.01)
         axes.set(xlabel="step", ylabel="validation loss (nats)")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         _clean(axes)
         order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
         _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
@@ -75,7 +76,7 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
         quality = {label: Estimate(e.mean - floor, e.half, e.n) for label, e in quality.items()}
         name = "bits per dim above the floor"
     costs = {"train_seconds": ("training time (s)", 1), "sample_samples_per_second": ("samples drawn per second", -1)}
-    with canvas(path, 8.6, 3.6) as figure:
+    with canvas(path, 8.6, 3.3) as figure:
         for axes, (cost, (cost_name, sign)) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
             points = []
             for cell in cells:
@@ -84,17 +85,18 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
                     continue
                 colour, marker = styles[cell.label]
                 bars = {"capsize": 2.5, "elinewidth": 1, "linestyle": "none"}
-                edge = {"markersize": 7, "markeredgecolor": "white", "markeredgewidth": 0.6}
+                edge = {"markersize": 8, "markeredgecolor": "white", "markeredgewidth": 0.6}
                 axes.errorbar(x.mean, y.mean, y.half or 0, color=colour, marker=marker, zorder=3, **bars, **edge)
                 points.append((x.mean, y.mean))
             if points:
-                axes.set_xscale("log")
+                _logarithmic(axes, "x", [x for x, _ in points])
                 frontier = _frontier(points, sign)
-                axes.step(*zip(*frontier, strict=True), where="post" if sign > 0 else "pre", color=HAIRLINE, zorder=1)
+                where = "post" if sign > 0 else "pre"
+                axes.step(*zip(*frontier, strict=True), where=where, color=MUTED, linewidth=0.8, alpha=0.6, zorder=1)
             axes.set_xlabel(cost_name)
             _clean(axes)
-            if metric == "kl_to_target" or above:
-                axes.set_yscale("log")
+            if points and (metric == "kl_to_target" or above):
+                _logarithmic(axes, "y", [y for _, y in points])
             elif floor is not None:
                 axes.axhline(floor, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
                 axes.text(
@@ -127,6 +129,19 @@ def _frontier(points: list[tuple[float, float]], sign: int) -> list[tuple[float,
     return frontier
 
 
+def _logarithmic(axes: Axes, axis: str, values: list[float]) -> None:
+    """A logarithmic axis of at least a decade around the values, with plain numbers at its ticks."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    low, high = min(values) / 1.5, max(values) * 1.5
+    widen = max(1.0, 10 * low / high) ** 0.5
+    axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low / widen, high * widen)})
+    ticks = getattr(axes, f"{axis}axis")
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    ticks.set_minor_locator(NullLocator())
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+
+
 def _clean(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color=HAIRLINE, linewidth=0.6)
@@ -141,7 +156,7 @@ def _legend(figure: Any, labels: Sequence[str], styles: dict[str, tuple[str, str
     handles = []
     for label in labels:
         colour, marker = styles[label]
-        look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 7}
+        look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 8}
         handles.append(Line2D([], [], color=colour, label=label, markeredgecolor="white", **look))
     if handles:
         figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)

@@ -80,7 +80,7 @@ def quality(data: str, cells: Sequence[CellResult]) -> Table:
         if metric == "bits_per_dim" and floor is not None:
             gaps = [Estimate(e.mean - floor, e.half, e.n) if e else None for e in estimates]
             columns.append(("above floor", [Value(numbers.spread(gap)) for gap in gaps]))
-    columns.append(("parameters", [Value(numbers.significant(cell.training["parameters"], 12)) for cell in cells]))
+    columns.append(("parameters", [Value(f"{cell.training['parameters']:,}") for cell in cells]))
     columns.append(("training, s", [Value(numbers.significant(_mean(cell, "train_seconds"))) for cell in cells]))
     rows = [
         Row(cell.label, [Value(cell.training["likelihood"])] + [values[i] for _, values in columns], note(cell))
