@@ -40,6 +40,7 @@ format: env ## rewrite the code in the project's style
 env: .venv/torch-$(TORCH) ## make .venv from requirements.txt; TORCH=cpu takes the small build of torch
 
 lock: $(UV) ## renew requirements.txt: the newest versions that pyproject.toml admits
+	env -u UV_FIND_LINKS -u UV_TORCH_BACKEND \
 	$(UV) pip compile pyproject.toml --group dev --upgrade --universal --python-version 3.11 --fork-strategy fewest \
 		--no-emit-index-url --no-emit-find-links --annotation-style line --custom-compile-command "make lock" \
 		--quiet --output-file requirements.txt
