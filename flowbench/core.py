@@ -295,6 +295,10 @@ class FlowModel(nn.Module):
         """What training minimises on a batch of data: by default the mean negative log-likelihood in nats."""
         return -self.log_prob(batch).mean()
 
+    def parameter_count(self) -> int:
+        """How many numbers are learnt."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
     @torch.no_grad()
     def initialise(self, x: Tensor) -> None:
         """Set data-dependent parameters from training data ``(batch, *event)``; called once."""

@@ -36,7 +36,9 @@ METRICS: dict[str, Metric] = {
     "invertibility_error_max": Metric(
         "data units", "lower", "Largest |x - decode(encode(x))| over test points, in float32 as trained."
     ),
-    "invertibility_error_mean": Metric("data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."),
+    "invertibility_error_mean": Metric(
+        "data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."
+    ),
     "invertibility_error_p99": Metric(
         "data units", "lower", "99th percentile of |x - decode(encode(x))| over test points, float32."
     ),
@@ -52,21 +54,31 @@ METRICS: dict[str, Metric] = {
     "latent_invertibility_error_max_float64": Metric(
         "latent units", "lower", "Largest |z - encode(decode(z))| over prior samples, in float64."
     ),
-    "non_finite_share": Metric("", "lower", "Share of float32 round trips of data, prior samples and noise that are not finite."),
+    "non_finite_share": Metric(
+        "", "lower", "Share of float32 round trips of data, prior samples and noise that are not finite."
+    ),
     "logdet_error_max": Metric(
         "nats",
         "lower",
         "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
     ),
-    "sliced_wasserstein": Metric("data units", "lower", "Sliced 1-Wasserstein distance between samples and the test split."),
+    "sliced_wasserstein": Metric(
+        "data units", "lower", "Sliced 1-Wasserstein distance between samples and the test split."
+    ),
     "energy_distance": Metric("", "lower", "Energy distance between samples and the test split."),
     "kl_to_target": Metric(
         "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."
     ),
     "density_mass": Metric("", None, "Integral of the model's density over the grid: 1 if nothing leaks."),
-    "minor_mode_share": Metric("", "higher", "Share of samples in the less visited of the two modes: 0.5 if both are found."),
-    "learnt_mean_error": Metric("true std", "lower", "Largest |learnt mean - true mean| over features, in true standard deviations."),
-    "learnt_std_error": Metric("true std", "lower", "Largest |learnt std - true std| over features, in true standard deviations."),
+    "minor_mode_share": Metric(
+        "", "higher", "Share of samples in the less visited of the two modes: 0.5 if both are found."
+    ),
+    "learnt_mean_error": Metric(
+        "true std", "lower", "Largest |learnt mean - true mean| over features, in true standard deviations."
+    ),
+    "learnt_std_error": Metric(
+        "true std", "lower", "Largest |learnt std - true std| over features, in true standard deviations."
+    ),
     "parameters": Metric("", "lower", "Learnt numbers in the model."),
     "train_seconds": Metric("s", "lower", "Time of one training, validation included.", host_dependent=True),
     "train_samples_per_second": Metric("1/s", "higher", "Training examples per second.", host_dependent=True),
@@ -80,5 +92,9 @@ METRICS: dict[str, Metric] = {
 # 2-D data whose moments are known: the report sets the learnt beside the true.
 for _feature in (1, 2):
     for _moment in ("mean", "std"):
-        METRICS[f"learnt_{_moment}_x{_feature}"] = Metric("data units", None, f"{_moment} of feature {_feature} under the model.")
-        METRICS[f"true_{_moment}_x{_feature}"] = Metric("data units", None, f"{_moment} of feature {_feature} in truth.")
+        METRICS[f"learnt_{_moment}_x{_feature}"] = Metric(
+            "data units", None, f"{_moment} of feature {_feature} under the model."
+        )
+        METRICS[f"true_{_moment}_x{_feature}"] = Metric(
+            "data units", None, f"{_moment} of feature {_feature} in truth."
+        )

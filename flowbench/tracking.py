@@ -101,7 +101,8 @@ def _result_files(folder: Path) -> list[Path]:
 @contextmanager
 def _client() -> Iterator[MlflowClient]:
     """A connection to the store, whose failures become one line."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}.items():
+        os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 

@@ -14,7 +14,7 @@ LARGEST_ROUND_TRIP_ERROR = 1e-8
 LARGEST_LOGDET_ERROR = 1e-8
 
 
-def randomised(module: nn.Module, seed: int = 0, scale: float = 0.3) -> nn.Module:
+def randomised(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
     """A copy of ``module`` with noise added to every parameter, of a size that a wide network bears.
 
     Layers start as the identity, and there a wrong log-determinant looks right.

@@ -26,4 +26,3 @@ def examples() -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
         module = importlib.import_module(f"flowbench.layers.{file}")
         for name, (layer, shape) in module.examples().items():
             yield f"{file}: {name}", layer, shape
-

@@ -1,5 +1,9 @@
 """Affine autoregressive map, the layer of MAF and, turned round, of IAF."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -30,20 +34,46 @@ class MaskedAutoregressive(FlowModule):
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        log_scales = []
-
         def next_feature(i: int, outputs: Tensor) -> Tensor:
             log_scale, shift = soft_clamp(outputs[:, 0], self.scale_limit), outputs[:, 1]
-            log_scales.append(log_scale)
             return z[:, i] * torch.exp(log_scale) + shift
 
-        x = self.network.unroll(next_feature, len(z))
-        return x, torch.stack(log_scales, 1).sum(1)
+        x, hidden = self.network.unroll(next_feature, z)
+        if torch.is_grad_enabled():
+            x = x + _ImplicitGradient.apply(z - self.encode(x)[0], self, x, hidden)
+        return x, soft_clamp(self.network(x)[..., 0], self.scale_limit).sum(1)
+
+
+class _ImplicitGradient(torch.autograd.Function):
+    """Gives the solution x of encode(x) = z its derivatives, by the implicit function theorem.
+
+    With J = ∂encode/∂x, dx = J⁻¹ (dz - ∂encode/∂θ dθ). The argument has the bracket as its differential, since it
+    is z - encode(x) at a detached x, so backward is left with Jᵀ w = g. The value is zero: x is known already.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, residual: Tensor, layer: MaskedAutoregressive, x: Tensor, hidden: list[Tensor]) -> Tensor:
+        ctx.layer, ctx.x, ctx.hidden = layer, x, hidden
+        return torch.zeros_like(residual)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        layer = ctx.layer
+        with torch.no_grad():
+            outputs = layer.network(ctx.x)
+            log_scale = soft_clamp(outputs[..., 0], layer.scale_limit)
+            inverse_scale = torch.exp(-log_scale)
+            z = (ctx.x - outputs[..., 1]) * inverse_scale
+            clamp_slope = 1 - (log_scale / layer.scale_limit) ** 2
+            slopes = torch.stack((-z * clamp_slope, -inverse_scale), -1)
+        return layer.network.solve_transposed(ctx.hidden, slopes, inverse_scale, gradients[0]), None, None, None
 
 
 def examples():
     return {
         "vector": (MaskedAutoregressive(MADE(5, [16, 16], outputs=2)), (5,)),
         "fewer hidden units than features": (MaskedAutoregressive(MADE(6, [3], outputs=2)), (6,)),
+        "one hidden layer": (MaskedAutoregressive(MADE(4, [8], outputs=2)), (4,)),
+        "no hidden layer": (MaskedAutoregressive(MADE(4, [], outputs=2)), (4,)),
         "scalar": (MaskedAutoregressive(MADE(1, [4], outputs=2)), (1,)),
     }

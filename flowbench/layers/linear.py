@@ -22,26 +22,24 @@ class InvertibleLinear(FlowModule):
         rotation = torch.linalg.qr(torch.randn(dims, dims)).Q
         permutation, lower, upper = torch.linalg.lu(rotation)
         diagonal = upper.diagonal()
-        self.register_buffer("permutation", permutation.argmax(1))
+        self.register_buffer("permutation", permutation)
         self.register_buffer("sign", diagonal.sign())
+        self.register_buffer("identity", torch.eye(dims), persistent=False)
         self.lower = nn.Parameter(lower.tril(-1))
         self.upper = nn.Parameter(upper.triu(1))
         self.log_scale = nn.Parameter(diagonal.abs().log())
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        # Row i of P has its one at column permutation[i], so P y is a gather of y's features.
-        y = torch.nn.functional.linear(x, self._lower() @ self._upper())
-        return y[:, self.permutation], self.log_scale.sum().expand(len(x))
+        weight = self.permutation @ self._lower() @ self._upper()
+        return torch.nn.functional.linear(x, weight), self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        y = z[:, self.permutation.argsort()].T
-        y = torch.linalg.solve_triangular(self._lower(), y, upper=False, unitriangular=True)
+        y = torch.linalg.solve_triangular(self._lower(), self.permutation.T @ z.T, upper=False, unitriangular=True)
         x = torch.linalg.solve_triangular(self._upper(), y, upper=True)
         return x.T, -self.log_scale.sum().expand(len(z))
 
     def _lower(self) -> Tensor:
-        identity = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
-        return self.lower.tril(-1) + identity
+        return self.lower.tril(-1) + self.identity
 
     def _upper(self) -> Tensor:
         return self.upper.triu(1) + torch.diag(self.sign * self.log_scale.exp())

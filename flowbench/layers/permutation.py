@@ -33,10 +33,10 @@ class Permutation(FlowModule):
         return cls(torch.randperm(dims))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x[:, self.order], x.new_zeros(len(x))
+        return x.index_select(1, self.order), x.new_zeros(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return z[:, self.back], z.new_zeros(len(z))
+        return z.index_select(1, self.back), z.new_zeros(len(z))
 
 
 def examples():

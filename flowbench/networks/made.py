@@ -44,33 +44,74 @@ class MADE(nn.Module):
         x = linear(x, self.last.weight * self.mask_last, self.last.bias)
         return x.unflatten(1, (self.features, self.outputs))
 
-    def unroll(self, next_feature: Callable[[int, Tensor], Tensor], batch: int) -> Tensor:
-        """Compute features one by one, each from the network's outputs for it.
+    @torch.no_grad()
+    def unroll(self, next_feature: Callable[[int, Tensor], Tensor], like: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Compute features one by one, each from the network's outputs for it, without gradients.
+
+        Every hidden unit depends on the features up to its degree only and is computed once, so all features
+        together cost the arithmetic of about one pass.
 
         Args:
             next_feature: takes the index i and the outputs for feature i, ``(batch, outputs)``, which depend on
                 the features before i; returns feature i, ``(batch,)``.
-            batch: number of examples.
+            like: ``(batch, D)``, for the batch size, device and dtype.
 
         Returns:
-            All features, ``(batch, D)``. Every hidden unit is computed exactly once.
+            All features, ``(batch, D)``, and the hidden layers, ``(batch, size)`` each, for `solve_transposed`.
         """
-        # Units known so far, by layer, in blocks of equal degree. Masks need no multiplication here: a block
-        # uses just those units of the layer below that it may see.
-        known: list[list[Tensor]] = [[] for _ in self.counts]
-        empty = self.last.weight.new_zeros(batch, 0)
+        # Masks need no multiplication: a unit is given just those units below that it may see.
+        units = [torch.empty_like(like)] + [like.new_empty(len(like), len(layer.bias)) for layer in self.layers]
         for i in range(self.features):
-            seen = torch.cat([empty, *known[-1]], 1)
             rows = slice(i * self.outputs, (i + 1) * self.outputs)
-            outputs = linear(seen, self.last.weight[rows, : seen.shape[1]], self.last.bias[rows])
-            known[0].append(next_feature(i, outputs)[:, None])
-            for depth, layer in enumerate(self.layers, start=1):
-                first, last = self.counts[depth][i], self.counts[depth][i + 1]
-                if first < last:
-                    below = torch.cat(known[depth - 1], 1)
-                    block = linear(below, layer.weight[first:last, : below.shape[1]], layer.bias[first:last])
-                    known[depth].append(relu(block))
-        return torch.cat(known[0], 1)
+            seen = self.counts[-1][i]
+            outputs = linear(units[-1][:, :seen], self.last.weight[rows, :seen], self.last.bias[rows])
+            units[0][:, i] = next_feature(i, outputs)
+            for depth, layer in enumerate(self.layers):
+                block = slice(self.counts[depth + 1][i], self.counts[depth + 1][i + 1])
+                seen = self.counts[depth][i + 1]
+                if block.start < block.stop:
+                    value = linear(units[depth][:, :seen], layer.weight[block, :seen], layer.bias[block])
+                    units[depth + 1][:, block] = value.relu_()
+        return units[0], units[1:]
+
+    @torch.no_grad()
+    def solve_transposed(
+        self, hidden: list[Tensor], output_slopes: Tensor, diagonal: Tensor, gradient: Tensor
+    ) -> Tensor:
+        """Solve Jᵀ w = g for the Jacobian J of a map z_i = h(x_i, outputs_i(x_<i)), which is lower triangular.
+
+        Back-substitution from the last feature to the first, through each hidden unit once: like `unroll`, about
+        the arithmetic of one pass.
+
+        Args:
+            hidden: hidden layers at x, as `unroll` returned them.
+            output_slopes: ∂z_i / ∂outputs_i, ``(batch, D, outputs)``.
+            diagonal: ∂z_i / ∂x_i at fixed outputs, ``(batch, D)``.
+            gradient: g, ``(batch, D)``.
+
+        Returns:
+            w, ``(batch, D)``.
+        """
+        # Gradients with respect to the units' inputs, and to the network's outputs (flattened).
+        grads = [torch.empty_like(units) for units in hidden]
+        output_grads = torch.empty_like(output_slopes).flatten(1)
+        w = torch.empty_like(gradient)
+        weights = [*(layer.weight for layer in self.layers), self.last.weight]
+        above = [*grads, output_grads]
+        for i in reversed(range(self.features)):
+            # Units of degree i + 1: all that see them, of this degree or later features, are done.
+            for depth in reversed(range(len(hidden))):
+                block = slice(self.counts[depth + 1][i], self.counts[depth + 1][i + 1])
+                if block.start < block.stop:
+                    last = depth == len(hidden) - 1
+                    done = (i + 1) * self.outputs if last else self.counts[depth + 2][i]
+                    value = above[depth + 1][:, done:] @ weights[depth + 1][done:, block]
+                    grads[depth][:, block] = value * (hidden[depth][:, block] > 0)
+            done = self.counts[1][i] if hidden else (i + 1) * self.outputs
+            w[:, i] = (gradient[:, i] - above[0][:, done:] @ weights[0][done:, i]) / diagonal[:, i]
+            rows = slice(i * self.outputs, (i + 1) * self.outputs)
+            output_grads[:, rows] = w[:, i, None] * output_slopes[:, i]
+        return w
 
 
 def _hidden_degrees(size: int, features: int) -> Tensor:

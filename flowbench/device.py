@@ -1,0 +1,54 @@
+"""Where a cell runs, and what the run cost."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from flowbench.config import PARAMS, ConfigError
+
+
+def pick(wanted: str, where: str) -> torch.device:
+    """The device that a budget asks for.
+
+    Args:
+        wanted: ``auto``, ``cpu`` or ``cuda``.
+        where: the key in ``params.yaml``, for the message.
+
+    Raises:
+        ConfigError: a GPU is asked for by name and there is none.
+    """
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"{PARAMS}: {where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
+    return torch.device(wanted)
+
+
+def describe(device: torch.device) -> dict[str, Any]:
+    """Names of the device and of the host's parts: never its host name."""
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu(),
+        "host": {"cpu": _cpu(), "cores": os.cpu_count(), "system": platform.system()},
+    }
+
+
+def peak_memory_mb(device: torch.device) -> float:
+    """Most memory so far: of torch's allocator on a GPU, else resident memory of this process, in MB (10⁶ bytes)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,168 @@
+"""The evaluation of a whole cell: every metric that applies, for every seed that was trained to the end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors.torch import load_file
+
+from flowbench import data, flows
+from flowbench import device as devices
+from flowbench.config import Params, label
+from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.evaluation.invertibility import invertibility
+from flowbench.evaluation.likelihood import bits_per_dim, likelihood
+from flowbench.evaluation.logdet import logdet
+from flowbench.evaluation.moments import moments
+from flowbench.evaluation.speed import speed
+from flowbench.evaluation.target import kl_to_target, minor_mode_share
+from flowbench.evaluation.two_sample import two_sample
+from flowbench.files import whole, write_json
+from flowbench.metrics import METRICS
+from flowbench.parallel import for_each_seed
+from flowbench.quadrature import Grid, log_integral
+from flowbench.report import pictures
+from flowbench.seeding import seed_for
+
+# Moments need more samples than distances do, and only one pass over them.
+_MOMENT_SAMPLES = 200_000
+
+
+class CellEvaluation:
+    """Measures a trained cell of ``params.yaml`` and writes the numbers and pictures.
+
+    Args:
+        params: the whole configuration.
+        key: the cell's key among the active ones.
+        root: the repository's root, which holds ``data/`` and ``results/``.
+    """
+
+    def __init__(self, params: Params, key: str, root: Path = Path()):
+        self.key = key
+        self.cell = params.cell(key)
+        self.options = params.options(self.cell)
+        self.budget = params.budgets[self.cell.budget].evaluate
+        training = params.budgets[self.cell.budget].train
+        self.threads = training.threads
+        self.device = devices.pick(training.device, f"budgets.{self.cell.budget}.train.device")
+        self.title = f"{label(params.active.name, key, self.cell.data)} on {self.cell.data}"
+        self.source = data.load(self.cell.data, **params.data[self.cell.data])
+        data_folder = root / "data" / self.cell.data
+        self.test = data.read(data_folder)["test"]
+        self.entropy = data.saved_entropy(data_folder)
+        self.folder = root / "results" / key
+        self.training = json.loads((self.folder / "training.json").read_text())
+
+    def run(self) -> None:
+        """Measure all seeds; write into ``results/<cell>/`` whole, or not at all."""
+        finished = [int(seed) for seed, record in self.training["seeds"].items() if record["status"] == "finished"]
+        with whole(self.folder) as folder:
+            (folder / "pictures").mkdir()
+
+            def evaluate(seed: int) -> dict[str, float]:
+                return self._evaluate_seed(seed, folder / "pictures" if seed == min(finished) else None)
+
+            seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
+            self._write(folder, seeds)
+
+    def _write(self, folder: Path, seeds: dict[int, dict[str, float]]) -> None:
+        """Numbers that depend on the weights alone apart from those that depend on the host."""
+        rows = [(seed, name, value) for seed, values in seeds.items() for name, value in values.items()]
+        table = pd.DataFrame(rows, columns=["seed", "metric", "value"])
+        host_dependent = table.metric.map(lambda name: METRICS[name].host_dependent).astype(bool)
+        steady, varying = table[~host_dependent], table[host_dependent]
+        units = steady.metric.map(lambda name: METRICS[name].unit)
+        steady.assign(unit=units).to_csv(folder / "seeds.csv", index=False, lineterminator="\n")
+
+        diverged = sum(record["status"] == "diverged" for record in self.training["seeds"].values())
+        counts = {"seeds": len(self.training["seeds"]), "diverged": diverged}
+        means = steady.groupby("metric", sort=False).value.mean().to_dict()
+        status = {"status": "diverged" if diverged else "finished"}
+        write_json(folder / "metrics.json", status | counts | means)
+        by_seed = {seed: dict(zip(part.metric, part.value, strict=True)) for seed, part in varying.groupby("seed")}
+        write_json(folder / "timings.json", {**devices.describe(self.device), "seeds": by_seed})
+
+    def load(self, seed: int) -> FlowModel:
+        """The trained model of a seed, on the cell's device."""
+        model = flows.build(self.cell.flow, self.source.event, self.options)
+        model.load_state_dict(load_file(self.folder / "trained" / f"seed-{seed}.safetensors"))
+        return model.to(self.device).eval()
+
+    @torch.no_grad()
+    def _evaluate_seed(self, seed: int, pictures_folder: Path | None) -> dict[str, float]:
+        """All metrics of one seed by name, each family with random numbers of its own."""
+        model = self.load(seed)
+        test = torch.from_numpy(np.array(self.test)).to(self.device)
+
+        def measure(purpose: str, family: Callable[..., Any], *arguments: Any) -> Any:
+            with seeded(seed_for(self.cell.data, "evaluation", purpose, seed)):
+                return family(*arguments)
+
+        budget = self.budget
+        values: dict[str, float] = {"parameters": self.training["parameters"]}
+        values |= measure("likelihood", likelihood, model, test, budget.noise_draws)
+        if self.entropy is not None:
+            values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)
+        if not isinstance(model, FittedModel):
+            values |= measure("invertibility", invertibility, model, test, budget.invertibility_points)
+            with torch.enable_grad():
+                values |= measure("logdet", logdet, model, test, budget.logdet_points)
+        samples = measure("samples", model.sample, min(budget.samples, len(test)))
+        if not test.is_floating_point():
+            images = test[: len(samples)].float()
+            values |= measure("distances", two_sample, samples.flatten(1), images.flatten(1))
+        else:
+            values |= measure("distances", two_sample, samples, test)
+        if self.source.is_energy:
+            values["minor_mode_share"] = minor_mode_share(samples)
+        if hasattr(self.source, "mean"):
+            drawn = measure("moments", model.sample, _MOMENT_SAMPLES).cpu()
+            values |= moments(drawn, torch.tensor(self.source.mean), torch.tensor(self.source.std))
+        if self.source.grid is not None:
+            values |= self._on_grid(model, samples, pictures_folder)
+        elif pictures_folder:
+            levels = self.source.event.levels
+            assert levels is not None
+            pictures.image_grid(
+                pictures_folder / "samples.png", test.cpu().numpy(), samples.cpu().numpy(), levels, self.title
+            )
+        return values | measure("speed", speed, model, test, budget.throughput_seconds)
+
+    def _on_grid(self, model: FlowModel, samples: torch.Tensor, pictures_folder: Path | None) -> dict[str, float]:
+        """Integrals of a 2-D density, and its picture."""
+        assert self.source.grid is not None
+        grid = Grid(self.source.grid.low, self.source.grid.high, self.budget.grid)
+        log_prob = grid.evaluate(lambda x: model.log_prob(x.to(self.device)).cpu())
+        values = {"density_mass": float(np.exp(log_integral(log_prob, grid)))}
+        if self.source.is_energy:
+            values["kl_to_target"] = kl_to_target(log_prob, grid.evaluate(self.source.log_energy), grid)
+        if pictures_folder:
+            square = (grid.size, grid.size)
+            true_log_density = grid.evaluate(self.source.log_density).view(square).numpy()
+            pictures.density(
+                pictures_folder / "density.png",
+                self.test,
+                samples.cpu().numpy(),
+                log_prob.view(square).numpy(),
+                grid,
+                true_log_density,
+                self.title,
+            )
+            snapshots = self.folder / "trained" / "snapshots.npz"
+            if snapshots.exists():
+                arrays = np.load(snapshots, allow_pickle=False)
+                pictures.film_strip(
+                    pictures_folder / "training.png",
+                    arrays["frames"],
+                    arrays["steps"].tolist(),
+                    np.exp(true_log_density),
+                    grid,
+                    f"{self.title}, while training",
+                )
+        return values

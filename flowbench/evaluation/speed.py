@@ -1,0 +1,40 @@
+"""Throughput."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from flowbench.core import FlowModel
+
+
+@torch.no_grad()
+def speed(model: FlowModel, test: Tensor, seconds: float) -> dict[str, float]:
+    """Densities evaluated and samples drawn per second, on the device that the model is on.
+
+    Args:
+        test: ``(n, *event)``; evaluated in batches of up to 1,000.
+        seconds: time that each is measured for, after one call that is not counted.
+    """
+    batch = test[:1000]
+    return {
+        "log_prob_samples_per_second": _throughput(lambda: model.log_prob(batch), len(batch), seconds, test.device),
+        "sample_samples_per_second": _throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device),
+    }
+
+
+def _throughput(function: Callable[[], object], size: int, seconds: float, device: torch.device) -> float:
+    def synchronised() -> None:
+        function()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+
+    synchronised()
+    calls, begin = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - begin) < seconds or calls == 0:
+        synchronised()
+        calls += 1
+    return calls * size / elapsed

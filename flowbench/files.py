@@ -1,0 +1,39 @@
+"""Files that are either whole or not there."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def whole(folder: Path) -> Iterator[Path]:
+    """A scratch folder whose files and folders move into ``folder`` when the block ends without an error.
+
+    What stands in ``folder`` under the same names is replaced. A block that fails or is killed leaves ``folder``
+    as it was; the next call clears away what a killed one left behind.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for left_behind in folder.glob(".unfinished-*"):
+        shutil.rmtree(left_behind, ignore_errors=True)
+    scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    try:
+        yield scratch
+        for path in sorted(scratch.iterdir()):
+            target = folder / path.name
+            if target.is_dir():
+                shutil.rmtree(target)
+            os.replace(path, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON that is the same, byte for byte, for the same content."""
+    path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -1,0 +1,63 @@
+"""The seeds of a cell, side by side on the cores of the machine."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import torch
+
+_PR_SET_PDEATHSIG = 1
+_function: Callable[[int], Any]
+
+
+def for_each_seed(
+    function: Callable[[int], Any], seeds: Iterable[int], device: torch.device, threads: int
+) -> dict[int, Any]:
+    """``function`` of each seed: in processes of their own on a CPU, one after another on a GPU.
+
+    Seeds do not depend on each other, so the results are the same however many run at once.
+
+    Args:
+        function: returns plain numbers; larger things it writes to files.
+        threads: CPU threads of each.
+
+    Raises:
+        RuntimeError: a process was killed from outside, for instance for want of memory.
+    """
+    seeds = list(seeds)
+    if device.type != "cpu":
+        torch.set_num_threads(threads)
+        return {seed: function(seed) for seed in seeds}
+    workers = max(1, min(len(seeds), len(os.sched_getaffinity(0)) // threads))
+    # The first optimiser imports this for seconds; here it is done once, and no seed's time counts it.
+    import torch._dynamo  # noqa: F401
+
+    # Forked children need not import torch again. This process must not have computed with several threads
+    # before: a thread pool does not survive a fork.
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(workers, context, _start_child, (function, threads)) as pool:
+        try:
+            return dict(zip(seeds, pool.map(_call, seeds), strict=True))
+        except BrokenProcessPool:
+            raise RuntimeError(f"a process of the seeds {seeds} was killed; was there too little memory?") from None
+
+
+def _start_child(function: Callable[[int], Any], threads: int) -> None:
+    global _function
+    _function = function
+    torch.set_num_threads(threads)
+    if sys.platform == "linux":
+        # A child must not outlive a parent that was killed, and go on writing beside the next run.
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _call(seed: int) -> Any:
+    return _function(seed)

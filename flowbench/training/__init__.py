@@ -1,0 +1,1 @@
+"""The training loop, its objectives, and the training of a whole cell."""

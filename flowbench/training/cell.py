@@ -1,0 +1,204 @@
+"""The training of a whole cell: every seed of one flow on one data set under one budget."""
+
+from __future__ import annotations
+
+import csv
+import json
+import platform
+import subprocess
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+
+from flowbench import data, flows
+from flowbench import device as devices
+from flowbench.config import Params
+from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.files import whole, write_json
+from flowbench.parallel import for_each_seed
+from flowbench.quadrature import Grid
+from flowbench.seeding import seed_for
+from flowbench.training.loop import Outcome, train
+from flowbench.training.objectives import MaximumLikelihood, Objective, ReverseKL
+
+# Enough training data for data-dependent initialisation.
+_INITIALISATION_EXAMPLES = 50_000
+_SNAPSHOT_SAMPLES = 50_000
+_SNAPSHOT_CELLS = 100
+
+
+class CellTraining:
+    """Trains a cell of ``params.yaml`` and writes what came of it.
+
+    Args:
+        params: the whole configuration.
+        key: the cell's key among the active ones.
+        root: the repository's root, which holds ``data/``, ``code/`` and ``results/``.
+    """
+
+    def __init__(self, params: Params, key: str, root: Path = Path()):
+        self.key, self.root = key, root
+        self.cell = params.cell(key)
+        self.options = params.options(self.cell)
+        self.data_options = params.data[self.cell.data]
+        self.budget = params.budgets[self.cell.budget].train
+        where = f"flows.{self.cell.flow}.{self.cell.config}"
+        flows.check(self.cell.flow, self.options, where)
+        self.device = devices.pick(self.budget.device, f"budgets.{self.cell.budget}.train.device")
+        self.source = data.load(self.cell.data, **self.data_options)
+        self.data_folder = root / "data" / self.cell.data
+        self.splits = data.read(self.data_folder)
+
+    def run(self) -> None:
+        """Train all seeds; write ``results/<cell>/`` whole, or not at all."""
+        started = time.time()
+        with whole(self.root / "results" / self.key) as folder:
+            (folder / "trained").mkdir()
+            seeds = for_each_seed(
+                lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
+            )
+            self._write_history(folder / "history.csv", {seed: result.pop("history") for seed, result in seeds.items()})
+            timings = {seed: result.pop("timings") for seed, result in seeds.items()}
+            model = self.build(self.budget.seeds[0])
+            write_json(
+                folder / "training.json",
+                {
+                    "cell": self.key,
+                    "kind": "baseline" if isinstance(model, FittedModel) else "flow",
+                    "likelihood": model.likelihood,
+                    "parameters": model.parameter_count(),
+                    "seeds": seeds,
+                    "provenance": self._provenance(),
+                },
+            )
+            write_json(
+                folder / "train_timings.json",
+                {**devices.describe(self.device), "git_commit": _git_commit(), "started": started, "seeds": timings},
+            )
+
+    def build(self, seed: int) -> FlowModel:
+        """The cell's model with its initial parameters, on the CPU."""
+        with seeded(self._seed(seed, "parameters")):
+            return flows.build(self.cell.flow, self.source.event, self.options)
+
+    def _seed(self, seed: int, purpose: str) -> int:
+        return seed_for(self.cell.data, self.cell.flow, self.cell.config, seed, purpose)
+
+    def _train_seed(self, seed: int, folder: Path) -> dict[str, Any]:
+        """Train one seed; write its weights, return its record."""
+        started = time.time()
+        model = self.build(seed).to(self.device)
+        with seeded(self._seed(seed, "training")):
+            outcome = self._fit(model, seed) if isinstance(model, FittedModel) else self._descend(model, seed, folder)
+        if outcome.status == "finished":
+            weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
+            save_file(weights, folder / "trained" / f"seed-{seed}.safetensors")
+        steps = outcome.history[-1][0] if outcome.history else 0
+        examples = steps * self.budget.batch_size
+        return {
+            "status": outcome.status,
+            "best_step": outcome.best_step,
+            "best_validation_loss": outcome.best_validation_loss,
+            "diverged_at": outcome.diverged_at,
+            "history": outcome.history,
+            "timings": {
+                "started": started,
+                "ended": time.time(),
+                "train_seconds": outcome.seconds,
+                "peak_memory_mb": devices.peak_memory_mb(self.device),
+                **({"train_samples_per_second": examples / outcome.seconds} if examples else {}),
+            },
+        }
+
+    def _fit(self, model: FittedModel, seed: int) -> Outcome:
+        begin = time.perf_counter()
+        train_split, validation = self._split("train"), self._split("validation")
+        model.fit(train_split, validation)
+        outcome = Outcome(weights=model.state_dict(), seconds=time.perf_counter() - begin)
+        with torch.no_grad(), seeded(self._seed(seed, "validation")):
+            outcome.best_validation_loss = float(model.loss(validation))
+        return outcome
+
+    def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
+        validation_seed = self._seed(seed, "validation")
+        first = seed == self.budget.seeds[0]
+        snapshots: dict[int, np.ndarray] = {}
+        objective: Objective
+        if self.source.is_energy:
+            objective = ReverseKL(
+                model, self.source.log_energy, self.budget.batch_size, self.budget.anneal_steps, validation_seed
+            )
+        else:
+            train_split = self._split("train")
+            model.initialise(train_split[:_INITIALISATION_EXAMPLES])
+            objective = MaximumLikelihood(
+                model, train_split, self._split("validation"), self.budget.batch_size, validation_seed
+            )
+        outcome = train(
+            model,
+            objective,
+            self.budget,
+            title=f"{self.key} seed {seed}",
+            snapshot=lambda step: (
+                snapshots.update({step: self._snapshot(model)}) if first and self.source.is_energy else None
+            ),
+        )
+        if snapshots:
+            frames = {"steps": np.array(list(snapshots)), "frames": np.stack(list(snapshots.values()))}
+            np.savez(folder / "trained" / "snapshots.npz", **frames)
+        return outcome
+
+    def _snapshot(self, model: FlowModel) -> np.ndarray:
+        """The learnt density as a histogram of samples on the source's grid, ``(cells, cells)`` float32."""
+        assert self.source.grid is not None
+        grid = Grid(self.source.grid.low, self.source.grid.high, _SNAPSHOT_CELLS)
+        with torch.no_grad(), seeded(seed_for("snapshot")):
+            x = model.sample(_SNAPSHOT_SAMPLES).cpu().numpy()
+        edges = np.linspace(grid.low, grid.high, grid.size + 1)
+        counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=(edges, edges))
+        return (counts / (len(x) * grid.cell_area)).astype(np.float32)
+
+    def _split(self, name: str) -> torch.Tensor:
+        return torch.from_numpy(np.array(self.splits[name])).to(self.device)
+
+    def _write_history(self, path: Path, histories: dict[int, list[tuple]]) -> None:
+        with path.open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["seed", "step", "loss", "validation_loss", "learning_rate"])
+            for seed, rows in histories.items():
+                writer.writerows([seed, *("" if value is None else repr(value) for value in row)] for row in rows)
+
+    def _provenance(self) -> dict[str, Any]:
+        """What the result depends on: data, parameters, code, and the versions of what computed it."""
+        code: dict[str, str] = {}
+        for part in ("stages/train", f"flows/{self.cell.flow}", f"data/{self.cell.data}"):
+            path = self.root / "code" / f"{part}.json"
+            code |= json.loads(path.read_text()) if path.exists() else {}
+        return {
+            "data": data.fingerprint(self.data_folder),
+            "params": {
+                "cell": self.cell.model_dump(),
+                "data": self.data_options,
+                "flow": self.options,
+                "budget": self.budget.model_dump(),
+            },
+            "code": code,
+            "versions": {
+                "python": platform.python_version(),
+                **{name: version(name) for name in ("torch", "numpy", "scikit-learn", "safetensors")},
+            },
+        }
+
+
+def _git_commit() -> str:
+    """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository."""
+    try:
+        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,26 @@
+"""Check params.yaml and list the source that each part of a cell runs: ``python -m stages.code``."""
+
+from pathlib import Path
+
+from flowbench import config
+from flowbench.files import whole
+from stages import run
+
+
+def main() -> None:
+    """Check params.yaml and write code/, the source files behind each flow, data set and stage."""
+    params = config.load()
+    from flowbench import closures, data, flows
+
+    for flow, configurations in params.flows.items():
+        config.known(flow, flows.names(), "flows", "file in flowbench/flows")
+        for name, options in configurations.items():
+            flows.check(flow, options, f"flows.{flow}.{name}")
+    for name, options in params.data.items():
+        data.load(name, **options)
+    with whole(Path("code")) as folder:
+        closures.write(folder)
+
+
+if __name__ == "__main__":
+    run(main)
