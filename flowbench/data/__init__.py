@@ -56,6 +56,10 @@ class Source:
         """For a source that is learnt from an energy: log p(x) up to a constant, ``(batch,)``; else ``None``."""
         return None
 
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """The true mean and standard deviation of each feature, where a report is to set them beside the learnt."""
+        return None
+
     @property
     def is_energy(self) -> bool:
         """Whether models learn from `log_energy`, and not from the training split."""

@@ -25,6 +25,9 @@ class Gaussian(SampledSource):
         mean, std = (torch.tensor(values, dtype=torch.float64, device=x.device) for values in (self.mean, self.std))
         return torch.distributions.Normal(mean, std).log_prob(x.double()).sum(1)
 
+    def moments(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        return self.mean, self.std
+
     def entropy(self) -> float:
         return sum(math.log(std) + 0.5 * math.log(2 * math.pi * math.e) for std in self.std)
 

@@ -121,9 +121,9 @@ class CellEvaluation:
             values |= measure("distances", two_sample, samples, test)
         if self.source.is_energy:
             values["minor_mode_share"] = minor_mode_share(samples)
-        if hasattr(self.source, "mean"):
+        if true_moments := self.source.moments():
             drawn = measure("moments", model.sample, _MOMENT_SAMPLES).cpu()
-            values |= moments(drawn, torch.tensor(self.source.mean), torch.tensor(self.source.std))
+            values |= moments(drawn, *map(torch.tensor, true_moments))
         if self.source.grid is not None:
             values |= self._on_grid(model, samples, pictures_folder)
         elif pictures_folder:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
-from flowbench.core import Check, FlowModule, seeded
+from flowbench import data, flows, layers
+from flowbench.config import Params
+from flowbench.core import Check, FittedModel, FlowModule, seeded
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
 LARGEST_ROUND_TRIP_ERROR = 1e-8
@@ -34,3 +37,29 @@ def certify(module: FlowModule, shape: tuple[int, ...], *, points: int = 8, seed
         # In (0.1, 0.9), which is in the domain of the logit as well.
         x = 0.1 + 0.8 * torch.rand(points, *shape, dtype=torch.float64)
     return module.check(x)
+
+
+def passes(check: Check) -> bool:
+    """Whether a check in float64 found nothing but rounding."""
+    return check.round_trip_error < LARGEST_ROUND_TRIP_ERROR and check.logdet_error < LARGEST_LOGDET_ERROR
+
+
+def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
+    """What there is to certify, as (name, module, event shape).
+
+    Args:
+        flow: only this flow's configurations; else every example of every layer, and every flow.
+    """
+    if flow is None:
+        yield from layers.examples()
+    # Each configuration once for each shape of data that a suite uses it on.
+    cells = [cell for suite in params.suites.values() for cell in suite.cells.values()]
+    seen = set()
+    for cell in sorted(cells, key=lambda cell: (cell.flow, cell.config, cell.data)):
+        event = data.load(cell.data, **params.data[cell.data]).event
+        if flow in (None, cell.flow) and (cell.flow, cell.config, event) not in seen:
+            seen.add((cell.flow, cell.config, event))
+            with seeded(0):
+                model = flows.build(cell.flow, event, params.options(cell))
+            if not isinstance(model, FittedModel):
+                yield f"{cell.flow}/{cell.config} on {cell.data}", model.transform, event.shape

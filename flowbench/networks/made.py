@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -25,11 +26,11 @@ class MADE(nn.Module):
         super().__init__()
         self.features, self.outputs = features, outputs
         degrees = [torch.arange(1, features + 1), *(_hidden_degrees(size, features) for size in hidden)]
-        self.layers = nn.ModuleList(nn.Linear(len(a), len(b)) for a, b in zip(degrees, degrees[1:], strict=False))
+        self.layers = nn.ModuleList(nn.Linear(len(a), len(b)) for a, b in pairwise(degrees))
         self.last = nn.Linear(len(degrees[-1]), features * outputs)
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
-        for i, (below, above) in enumerate(zip(degrees, degrees[1:], strict=False)):
+        for i, (below, above) in enumerate(pairwise(degrees)):
             self.register_buffer(f"mask_{i}", above[:, None] >= below, persistent=False)
         # The outputs of one feature lie side by side: (feature 1: first, second, …; feature 2: first, …).
         output_degrees = degrees[0].repeat_interleave(outputs)
@@ -115,6 +116,6 @@ class MADE(nn.Module):
 
 
 def _hidden_degrees(size: int, features: int) -> Tensor:
-    """Sorted degrees in 1 … D-1, spread evenly. With one feature there is nothing to see: degree 1 reaches no output."""
+    """Sorted degrees in 1 … D-1, spread evenly; of a single feature, degree 1, which no output sees."""
     highest = max(features - 1, 1)
     return (torch.arange(size) * highest // size + 1).clamp(max=highest)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from torch import nn
 
@@ -15,7 +16,7 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     """
     sizes = [inputs, *hidden]
     layers: list[nn.Module] = []
-    for size, next_size in zip(sizes, sizes[1:], strict=False):
+    for size, next_size in pairwise(sizes):
         layers += [nn.Linear(size, next_size), nn.ReLU()]
     last = nn.Linear(sizes[-1], outputs)
     nn.init.zeros_(last.weight)

@@ -149,8 +149,8 @@ class CellTraining:
             ),
         )
         if snapshots:
-            frames = {"steps": np.array(list(snapshots)), "frames": np.stack(list(snapshots.values()))}
-            np.savez(folder / "trained" / "snapshots.npz", **frames)
+            steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
+            np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)
         return outcome
 
     def _snapshot(self, model: FlowModel) -> np.ndarray:

@@ -1,0 +1,91 @@
+"""The ``flowbench`` command."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from flowbench import config
+
+app = typer.Typer(
+    help="A reproducible benchmark of normalizing flows. Run it with `dvc repro`; read reports/.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.command("list")
+def list_() -> None:
+    """List the flows, data sets, budgets, suites and the cells of each suite."""
+    params = config.load()
+    _section("Flows (flowbench/flows/<name>.py: configurations)")
+    for flow, configurations in params.flows.items():
+        print(f"  {flow:18} {', '.join(configurations)}")
+    _section("Data sets (flowbench/data/<name>.py: options)")
+    for name, options in params.data.items():
+        print(f"  {name:18} {', '.join(f'{key}={value}' for key, value in options.items())}")
+    _section("Budgets")
+    for name, budget in params.budgets.items():
+        train = budget.train
+        print(f"  {name:18} {train.steps} steps of {train.batch_size}, {len(train.seeds)} seeds, on {train.device}")
+    for name, suite in params.suites.items():
+        active = "  <- active" if suite == params.active else ""
+        _section(f"Suite {name}: {suite.about} ({len(suite.cells)} cells){active}")
+        for key, cell in suite.cells.items():
+            print(f"  {key:34} {cell.flow}/{cell.config} on {cell.data}, budget {cell.budget}")
+
+
+@app.command()
+def suite(name: Annotated[str, typer.Argument(help="One of the suites in params.yaml.")]) -> None:
+    """Make NAME the suite that `dvc repro` runs, by changing one line of params.yaml."""
+    params = config.load()
+    config.known(name, params.suites, "suites", "suite")
+    # The line alone: a YAML library would lose comments or anchors of the rest.
+    lines = config.PARAMS.read_text().splitlines(keepends=True)
+    places = [i for i, line in enumerate(lines) if line.startswith("active:")]
+    if len(places) != 1:
+        raise config.ConfigError(f"{config.PARAMS}: active: expected on one line of its own, found {len(places)}")
+    lines[places[0]] = f"active: *{name}\n"
+    replacement = config.PARAMS.with_suffix(".yaml.new")
+    replacement.write_text("".join(lines))
+    replacement.replace(config.PARAMS)
+    print(f"{name}: {params.suites[name].about}. Now run: dvc repro")
+
+
+@app.command()
+def check(
+    flow: Annotated[str | None, typer.Argument(help="A flow; all layers and flows if left out.")] = None,
+    points: Annotated[int, typer.Option(min=1, help="Random points that each is checked at.")] = 8,
+) -> None:
+    """Check inverses and log-determinants against autograd, in float64 and at random parameters."""
+    params = config.load()
+    if flow:
+        config.known(flow, params.flows, "flows", "flow")
+    from flowbench.evaluation import certify
+
+    print(f"{'':44}{'round trip':>12}{'log-det.':>12}")
+    failures = 0
+    for name, module, shape in certify.subjects(params, flow):
+        result = certify.certify(module, shape, points=points)
+        verdict = "ok" if certify.passes(result) else "FAILED"
+        failures += verdict != "ok"
+        print(f"{name:44}{result.round_trip_error:12.1e}{result.logdet_error:12.1e}  {verdict}", flush=True)
+    print(f"\nTolerated: {certify.LARGEST_ROUND_TRIP_ERROR:g} and {certify.LARGEST_LOGDET_ERROR:g} nats.")
+    if failures:
+        raise typer.Exit(1)
+
+
+def _section(title: str) -> None:
+    print(f"\n{title}")
+
+
+def main() -> None:
+    """Run the command; a mistake in ``params.yaml`` or in a name ends it with one line and status 2."""
+    try:
+        app()
+    except config.ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
