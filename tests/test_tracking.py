@@ -1,0 +1,220 @@
+import shutil
+
+import pytest
+
+from flowbench import tracking
+from flowbench.config import ConfigError
+from tests import fake_results
+
+SUITE = fake_results.suite({"moons-nice": ("moons", "nice"), "moons-gaussian": ("moons", "gaussian")})
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory):
+    """A database with its tables and no run; making one takes seconds."""
+    from mlflow import MlflowClient
+
+    folder = tmp_path_factory.mktemp("store")
+    MlflowClient(f"sqlite:///{folder / 'mlflow.db'}").search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def new_store(empty_store, tmp_path_factory, monkeypatch):
+    """A function that makes an empty store the one in use."""
+
+    def use():
+        root = tmp_path_factory.mktemp("root")
+        shutil.copy(empty_store, root)
+        monkeypatch.setattr(tracking, "ROOT", root)
+        return root
+
+    return use
+
+
+@pytest.fixture
+def results(tmp_path, new_store):
+    """Result files of the suite, and an empty store in use."""
+    new_store()
+    fake_results.write(tmp_path, SUITE)
+    return tmp_path
+
+
+def publish(results):
+    return tracking.publish("tiny", SUITE.cells, results)
+
+
+def runs():
+    """All runs of the suite's experiment that are not deleted, by cell."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.store_uri())
+    experiment = client.get_experiment_by_name("flowbench-tiny")
+    found = client.search_runs([experiment.experiment_id]) if experiment else []
+    return {key: [run for run in found if run.info.run_name == key] for key in SUITE.cells}
+
+
+def identifiers():
+    return {key: [run.info.run_id for run in of_cell] for key, of_cell in runs().items()}
+
+
+def count_calls(monkeypatch, *names):
+    """Count calls of the client's methods."""
+    from mlflow import MlflowClient
+
+    counts = dict.fromkeys(names, 0)
+
+    def counted(name, method):
+        def call(self, *arguments, **options):
+            counts[name] += 1
+            return method(self, *arguments, **options)
+
+        return call
+
+    for name in names:
+        monkeypatch.setattr(MlflowClient, name, counted(name, getattr(MlflowClient, name)))
+    return counts
+
+
+def test_a_run_holds_what_the_cell_left(results):
+    from mlflow import MlflowClient
+
+    digests = publish(results)
+    (run,) = runs()["moons-nice"]
+    assert run.info.status == "FINISHED"
+    assert run.data.tags[tracking.DIGEST] == digests["moons-nice"]
+    expected = {"suite": "tiny", "dataset": "moons", "flow": "nice", "device": "cpu", "cell": "moons-nice"}
+    assert {name: run.data.tags[f"flowbench.{name}"] for name in expected} == expected
+    assert run.data.tags["mlflow.source.git.commit"] == 40 * "a"
+    assert run.data.params["flow.hidden"] == "[64, 64]"
+    seeds = [run.data.metrics[f"seed_{seed}/bits_per_dim"] for seed in range(3)]
+    assert run.data.metrics["bits_per_dim"] == sum(seeds) / 3
+    assert run.data.metrics["train_seconds"] > 0
+    assert {split.dataset.name for split in run.inputs.dataset_inputs} == {"moons"}
+    assert len({split.dataset.digest for split in run.inputs.dataset_inputs}) == 3
+    client = MlflowClient(tracking.store_uri())
+    history = client.get_metric_history(run.info.run_id, "seed_1/validation_loss")
+    assert [point.step for point in history] == [50, 100, 150, 200, 250, 300]
+    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {*tracking.FILES, "pictures"}
+
+
+def test_publishing_again_changes_nothing_and_asks_once(results, monkeypatch):
+    publish(results)
+    before = identifiers()
+    counts = count_calls(monkeypatch, "search_runs", "create_run", "log_batch", "log_artifact", "delete_run")
+    publish(results)
+    assert counts == {"search_runs": 1, "create_run": 0, "log_batch": 0, "log_artifact": 0, "delete_run": 0}
+    assert identifiers() == before
+    assert all(len(found) == 1 for found in before.values())
+
+
+def test_changed_results_replace_their_run_alone(results):
+    publish(results)
+    before = identifiers()
+    path = results / "moons-nice" / "metrics.json"
+    path.write_text(path.read_text().replace('"bits_per_dim": 0.', '"bits_per_dim": 7.'))
+    publish(results)
+    after = runs()
+    assert len(after["moons-nice"]) == 1
+    assert after["moons-nice"][0].info.run_id not in before["moons-nice"]
+    assert after["moons-nice"][0].data.metrics["bits_per_dim"] > 7
+    assert identifiers()["moons-gaussian"] == before["moons-gaussian"]
+
+
+@pytest.mark.parametrize(
+    "point", ["create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated", "delete_run"]
+)
+def test_a_killed_publish_is_repaired_by_the_next(results, point, monkeypatch):
+    from mlflow import MlflowClient
+
+    publish(results)
+    before = identifiers()["moons-nice"]
+    path = results / "moons-nice" / "history.csv"
+    path.write_text(path.read_text().replace("0.001", "0.002"))
+    with monkeypatch.context() as patch:
+        patch.setattr(MlflowClient, point, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            publish(results)
+    assert set(before) <= set(identifiers()["moons-nice"]), "the old run goes only when the new one is complete"
+    digests = publish(results)
+    for key, of_cell in runs().items():
+        assert [(run.info.status, run.data.tags[tracking.DIGEST]) for run in of_cell] == [("FINISHED", digests[key])]
+
+
+def test_fetch_gives_back_the_same_files(results, tmp_path):
+    digests = publish(results)
+    tracking.fetch("tiny", digests, tmp_path / "fetched")
+    for key in SUITE.cells:
+        files = tracking._result_files(results / key)
+        assert len(files) == len(tracking.FILES) + 1
+        for path in files:
+            assert (tmp_path / "fetched" / path.relative_to(results)).read_bytes() == path.read_bytes()
+
+
+def test_lost_artifacts_are_published_again(results, tmp_path):
+    publish(results)
+    shutil.rmtree(tracking.ROOT / "mlartifacts")
+    digests = publish(results)
+    tracking.fetch("tiny", digests, tmp_path / "fetched")
+    assert all(len(found) == 1 for found in identifiers().values())
+
+
+def test_a_moved_repository_publishes_to_its_own_place(results, tmp_path, monkeypatch):
+    publish(results)
+    moved = tmp_path / "moved"
+    shutil.copytree(tracking.ROOT, moved)
+    monkeypatch.setattr(tracking, "ROOT", moved)
+    digests = publish(results)
+    tracking.fetch("tiny", digests, tmp_path / "fetched")
+    assert all(str(moved) in run.info.artifact_uri for of_cell in runs().values() for run in of_cell)
+
+
+def test_calls_do_not_grow_with_the_history(results, monkeypatch):
+    counts = count_calls(monkeypatch, "log_batch", "log_metric", "log_param", "log_inputs", "log_artifact", "set_tag")
+    totals = []
+    for rows in (1000, 4000):
+        fake_results.write(results, SUITE, rows=rows)
+        publish(results)
+        totals.append(sum(counts.values()))
+    assert totals[1] == 2 * totals[0]
+    assert counts["log_metric"] == counts["log_param"] == 0
+
+
+@pytest.mark.parametrize("name", tracking.FILES)
+def test_a_missing_file_is_named_in_one_line(results, name):
+    (results / "moons-nice" / name).unlink()
+    with pytest.raises(ConfigError, match=rf"^\S*moons-nice/{name}: is missing[^\n]*$"):
+        publish(results)
+    assert identifiers() == {"moons-nice": [], "moons-gaussian": []}
+
+
+def test_a_cell_that_was_never_published_is_named(results, tmp_path):
+    publish(results)
+    with pytest.raises(ConfigError, match=r"no finished run of moons-nice[^\n]*$"):
+        tracking.fetch("tiny", {"moons-nice": "another digest"}, tmp_path / "fetched")
+
+
+def test_weights_and_unfinished_files_do_not_count(results):
+    cell = results / "moons-nice"
+    before = tracking.digest(cell)
+    (cell / "trained" / "seed-0.safetensors").write_bytes(b"other weights")
+    (cell / ".unfinished-1").mkdir()
+    (cell / ".unfinished-1" / "x").write_text("")
+    assert tracking.digest(cell) == before
+    (cell / "pictures" / "density.png").write_bytes(b"another picture")
+    assert tracking.digest(cell) != before
+
+
+def test_a_refilled_store_gives_the_same_report(results, new_store, tmp_path):
+    from flowbench.report import page
+
+    reports = []
+    for name in ("first", "second"):
+        digests = publish(results)
+        tracking.fetch("tiny", digests, tmp_path / name)
+        page.write(tmp_path / name, SUITE, tmp_path / f"report-{name}")
+        files = (path for path in (tmp_path / f"report-{name}").rglob("*") if path.is_file())
+        reports.append({path.name: path.read_bytes() for path in files})
+        new_store()
+    assert {"README.md", "index.html", "results.csv"} < reports[0].keys()
+    assert reports[0] == reports[1]
