@@ -130,11 +130,12 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
 
 def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
     """All runs of an experiment by cell, newest first."""
-    runs, token = defaultdict(list), None
+    runs: dict[str, list[Run]] = defaultdict(list)
+    token = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
         for run in page:
-            runs[run.data.tags.get(CELL)].append(run)
+            runs[run.data.tags.get(CELL, run.info.run_name)].append(run)
         if not (token := page.token):
             return runs
 

@@ -72,7 +72,7 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
     name = "KL to the target (nats)" if metric == "kl_to_target" else "bits per dim"
     # Above the floor a logarithm tells the good ones apart, as long as chance has put none below it.
     above = metric == "bits_per_dim" and floor is not None and all(e.mean > floor for e in quality.values())
-    if above:
+    if floor is not None and above:
         quality = {label: Estimate(e.mean - floor, e.half, e.n) for label, e in quality.items()}
         name = "bits per dim above the floor"
     costs = {"train_seconds": ("training time (s)", 1), "sample_samples_per_second": ("samples drawn per second", -1)}

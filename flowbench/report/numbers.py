@@ -37,16 +37,15 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
 
     Nothing is best where the leading estimate has no interval.
     """
-    sign = 1 if better == "lower" else -1
-    ranked = [i for i, e in enumerate(estimates) if e and math.isfinite(e.mean)]
+    ranked = {i: e for i, e in enumerate(estimates) if e and math.isfinite(e.mean)}
     result: list[Literal["", "best", "tie"]] = [""] * len(estimates)
     if len(ranked) < 2:
         return result
-    leader = min(ranked, key=lambda i: sign * estimates[i].mean)
-    if estimates[leader].half is None:
+    leader = (min if better == "lower" else max)(ranked.values(), key=lambda e: e.mean)
+    if leader.half is None:
         return result
-    low, high = estimates[leader].interval
-    ties = [i for i in ranked if estimates[i].interval[0] <= high and low <= estimates[i].interval[1]]
+    low, high = leader.interval
+    ties = [i for i, e in ranked.items() if e.interval[0] <= high and low <= e.interval[1]]
     for i in ties:
         result[i] = "best" if len(ties) == 1 else "tie"
     return result

@@ -97,7 +97,7 @@ def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
             picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {name}")
             shutil.copyfile(source, picture.path)
             gallery.append(picture)
-    return Section(data, [tables.quality(data, cells), *tables.moments(cells)], drawn, gallery)
+    return Section(data, [tables.quality(cells), *tables.moments(cells)], drawn, gallery)
 
 
 def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> dict[str, Any]:

@@ -69,7 +69,7 @@ COSTS: dict[str, tuple[str, Format]] = {
 }
 
 
-def quality(data: str, cells: Sequence[CellResult]) -> Table:
+def quality(cells: Sequence[CellResult]) -> Table:
     """How good each flow is on one data set: means over seeds with intervals, the leaders marked."""
     metrics = [metric for metric in QUALITY if any(metric in cell.values for cell in cells)]
     floor = _floor(cells)
@@ -89,8 +89,7 @@ def quality(data: str, cells: Sequence[CellResult]) -> Table:
     if floor is not None:
         known = {"bits per dim": f"{floor:.4f}".replace("-", "−"), "above floor": "0"}
         rows.append(Row("entropy floor", [Value("")] + [Value(known.get(name, "")) for name, _ in columns], "", True))
-    caption = f"{data}: {_seed_counts(cells)}"
-    return Table(caption, ["likelihood"] + [name for name, _ in columns], rows)
+    return Table(_seed_counts(cells), ["likelihood"] + [name for name, _ in columns], rows)
 
 
 def moments(cells: Sequence[CellResult]) -> list[Table]:
@@ -104,7 +103,7 @@ def moments(cells: Sequence[CellResult]) -> list[Table]:
         ]
         if not pairs:
             continue
-        table = Table(f"{cell.label}: moments", ["true", "learnt"])
+        table = Table(f"Moments that {cell.label} learnt.", ["true", "learnt"])
         for learnt, true in sorted(pairs):
             name = learnt.removeprefix("learnt_").replace("_x", " of x")
             table.rows.append(
@@ -175,13 +174,13 @@ def _worst(cell: CellResult, metric: str) -> float | None:
 
 
 def _seed_counts(cells: Sequence[CellResult]) -> str:
-    """``mean ± 95 % interval over 3 seeds``, or which cells have how many."""
+    """``Mean ± 95 % interval over 3 seeds.``, or which cells have how many."""
     counts = defaultdict(list)
     for cell in cells:
         counts[len(cell.training["seeds"])].append(cell.label)
     if len(counts) == 1:
         n = next(iter(counts))
-        return "one seed each, so no intervals" if n == 1 else f"mean ± 95 % interval over {n} seeds"
-    return "mean ± 95 % interval; seeds: " + "; ".join(
+        return "One seed each, so no intervals." if n == 1 else f"Mean ± 95 % interval over {n} seeds."
+    return "Mean ± 95 % interval; seeds: " + "; ".join(
         f"{n} for {', '.join(labels)}" for n, labels in sorted(counts.items())
     )

@@ -26,7 +26,7 @@ class Page(HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.addresses, self.rows, self.text = set(), [], [], []
+        self.tags, self.addresses, self.rows, self.text, self.in_cell = set(), [], [], [], False
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -36,11 +36,15 @@ class Page(HTMLParser):
             self.rows.append([])
         if tag in ("td", "th"):
             self.rows[-1].append("")
+            self.in_cell = True
+
+    def handle_endtag(self, tag):
+        self.in_cell &= tag not in ("td", "th")
 
     def handle_data(self, data):
         self.text.append(data)
-        if self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data.strip("\n")
+        if self.in_cell:
+            self.rows[-1][-1] += data
 
     def row(self, name):
         return next(row for row in self.rows if row and row[0].startswith(name))
