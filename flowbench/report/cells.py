@@ -60,10 +60,10 @@ class CellResult:
 
     @property
     def host(self) -> str:
-        """The machine in words."""
+        """The device and the machine around it, in words."""
         host = self.timings["host"]
-        machine = f"{host['cpu']}, {host['cores']} cores, {host['system']}"
-        return machine if self.device == "cpu" else f"{self.timings['device_name']}; {machine}"
+        device = self.device if self.device == "cpu" else f"{self.device} ({self.timings['device_name']})"
+        return f"{device}: {host['cpu']}, {host['cores']} cores, {host['system']}"
 
     @property
     def diverged(self) -> dict[int, int]:
@@ -86,14 +86,13 @@ def load(folder: Path, suite: str) -> CellResult:
     training = json.loads((folder / "training.json").read_text())
     timings = json.loads((folder / "train_timings.json").read_text())
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    for seed in training["seeds"]:
-        values["parameters"][int(seed)] = training["parameters"]
     for measured in (timings["seeds"], json.loads((folder / "timings.json").read_text())["seeds"]):
         for seed, row in measured.items():
             for metric in METRICS.keys() & row.keys():
                 values[metric][int(seed)] = row[metric]
     for row in _rows(folder / "seeds.csv"):
         values[row["metric"]][int(row["seed"])] = float(row["value"] or "nan")
+    values["parameters"] = {int(seed): training["parameters"] for seed in training["seeds"]}
     history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / "history.csv"):
         validation = float(row["validation_loss"]) if row["validation_loss"] else None

@@ -59,6 +59,7 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
         axes.margins(x=0.01)
         axes.set(xlabel="step", ylabel="validation loss (nats)")
         axes.xaxis.set_major_formatter("{x:,.0f}")
+        axes.ticklabel_format(axis="y", useOffset=False)
         _clean(axes)
         order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
         _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
@@ -115,7 +116,7 @@ def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float
 def _limits(curves: list[list[tuple[int, float]]]) -> tuple[float, float]:
     """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest."""
     low = min(loss for points in curves for _, loss in points)
-    high = max(points[min(len(points) - 1, 1 + len(points) // 10)][1] for points in curves)
+    high = max(points[len(points) // 10][1] for points in curves)
     pad = 0.05 * (high - low) or 0.5
     return low - pad, high + pad
 
@@ -137,9 +138,17 @@ def _logarithmic(axes: Axes, axis: str, values: list[float]) -> None:
     widen = max(1.0, 10 * low / high) ** 0.5
     axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low / widen, high * widen)})
     ticks = getattr(axes, f"{axis}axis")
-    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 300 else (1,)))
+    # Labels need more room side by side than one above the other.
+    room = {"x": 50, "y": 1000}[axis]
+    ticks.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < room else (1,)))
     ticks.set_minor_locator(NullLocator())
-    ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    ticks.set_major_formatter(FuncFormatter(lambda value, _: _short(value)))
+
+
+def _short(value: float) -> str:
+    """``0.05``, ``200``, ``50 k``, ``2 M``."""
+    unit, size = ("M", 1e6) if value >= 1e6 else ("k", 1e3) if value >= 1e4 else ("", 1)
+    return f"{value / size:g} {unit}".strip()
 
 
 def _clean(axes: Axes) -> None:

@@ -18,6 +18,7 @@ from flowbench.files import whole
 from flowbench.metrics import METRICS, Metric
 from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
+from flowbench.report.pictures import DPI
 from flowbench.report.tables import Table
 
 COLUMNS = ("suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "device")
@@ -34,6 +35,12 @@ class Picture:
     def link(self) -> str:
         """Its address relative to the page."""
         return f"figures/{quote(self.path.name)}"
+
+    @property
+    def width(self) -> int:
+        """How wide it is meant to be shown, in CSS pixels of 1/96 inch."""
+        pixels = int.from_bytes(self.path.read_bytes()[16:20], "big")
+        return round(pixels * 96 / DPI)
 
     @property
     def inline(self) -> str:
@@ -89,7 +96,8 @@ def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     drawn = [Picture(folder / f"cost-{data}.png", f"{data}: quality against cost; bars are 95 % intervals")]
     figures.quality_against_cost(drawn[0].path, cells, styles)
     if any(cell.history for cell in cells):
-        drawn.insert(0, Picture(folder / f"training-{data}.png", f"{data}: training, one line per seed"))
+        crosses = "; × where a seed diverged" if any(cell.diverged for cell in cells) else ""
+        drawn.insert(0, Picture(folder / f"training-{data}.png", f"{data}: training, one line per seed{crosses}"))
         figures.training_curves(drawn[0].path, cells, styles)
     gallery = []
     for cell in cells:

@@ -35,7 +35,7 @@ STYLE: dict[str, Any] = {
     "figure.titlesize": 10,
     "figure.titleweight": "bold",
 }
-_DPI = 150
+DPI = 150
 _POINTS = 4000
 _IMAGES = 60
 _FILM_COLUMNS = 8
@@ -54,7 +54,7 @@ def canvas(path: Path, width: float, height: float, title: str = "") -> Iterator
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
+        figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
         if title:
             figure.suptitle(title, x=0.008, ha="left")
         yield figure

@@ -169,7 +169,7 @@ def test_differing_hosts_and_versions_are_pointed_out(report):
             path.write_text(path.read_text().replace(old, new))
 
     markdown = (report(change=change) / "README.md").read_text()
-    assert "Host B: B processor, 2 cores, Linux (moons-nice)." in markdown
+    assert "Host B: cpu: B processor, 2 cores, Linux (moons-nice)." in markdown
     assert "**Versions differ**: torch 2.9.0 (" in markdown
     assert "2.10.0 (moons-nice)." in markdown
 
