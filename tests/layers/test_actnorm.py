@@ -1,0 +1,66 @@
+import pytest
+import torch
+
+from flowbench.core import FlowSequential, ShapeError, seeded
+from flowbench.layers.actnorm import ActNorm
+from flowbench.layers.affine import ElementwiseAffine
+from flowbench.layers.standardise import Standardise
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with seeded(0):
+        yield
+
+
+@pytest.mark.parametrize("make", [ActNorm, Standardise])
+@pytest.mark.parametrize("shape", [(3,), (3, 4, 2)])
+def test_initialisation_gives_zero_mean_and_unit_variance(make, shape):
+    x = 5 + 3 * torch.randn(100, *shape) * torch.arange(1.0, 4).view(3, *[1] * (len(shape) - 1))
+    module = make(shape)
+    z = module.initialise(x)
+    assert torch.equal(z, module.encode(x)[0])
+    # ActNorm shares its parameters among the positions of a channel.
+    features = z.transpose(0, 1).flatten(1).T if make is ActNorm else z.flatten(1)
+    torch.testing.assert_close(features.mean(0), torch.zeros(features.shape[1]), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.std(0, unbiased=False), torch.ones(features.shape[1]), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("make", [ActNorm, Standardise])
+def test_a_constant_feature_is_centred_and_not_scaled(make):
+    x = torch.stack([torch.randn(50), torch.full((50,), 7.0)], 1)
+    module = make((2,))
+    z = module.initialise(x)
+    assert z.isfinite().all()
+    assert not z[:, 1].any()
+    torch.testing.assert_close(module.encode(x + 1)[0][:, 1], torch.ones(50))
+
+
+@pytest.mark.parametrize("make", [ActNorm, Standardise])
+def test_a_batch_of_one_gives_no_nan(make):
+    x = torch.randn(1, 3)
+    module = make((3,))
+    assert not module.initialise(x).any()
+    assert module.check(torch.randn(4, 3)).round_trip_error < 1e-12
+
+
+def test_each_layer_of_a_chain_is_initialised_by_what_reaches_it():
+    x = 2 + 3 * torch.randn(200, 2)
+    chain = FlowSequential(ActNorm((2,)), ElementwiseAffine((2,)), ActNorm((2,)))
+    with torch.no_grad():
+        chain.chain[1].shift.fill_(-4)
+    z = chain.initialise(x)
+    torch.testing.assert_close(chain.chain[2].bias.detach(), torch.full((2,), -4.0), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.std(0, unbiased=False), torch.ones(2), atol=1e-4, rtol=0)
+
+
+def test_standardise_keeps_its_moments_in_a_checkpoint_and_learns_nothing():
+    module = Standardise((3,))
+    module.initialise(torch.randn(20, 3) + 5)
+    assert set(module.state_dict()) == {"mean", "log_std"}
+    assert list(module.parameters()) == []
+
+
+def test_a_wrong_number_of_channels_is_an_error():
+    with pytest.raises(ShapeError, match="ActNorm of 3 channels was given"):
+        ActNorm((3,)).initialise(torch.randn(5, 2))

@@ -1,0 +1,187 @@
+"""What a `FlowModule` promises, of every layer and of the map of every flow: new ones are tested by existing."""
+
+import copy
+import math
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from flowbench import config, layers
+from flowbench.core import FlowModule, FlowSequential, seeded
+from flowbench.evaluation import certify
+
+PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+SUBJECTS = {name: (module, shape) for name, module, shape in certify.subjects(PARAMS)}
+LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}
+BOTH = pytest.mark.parametrize("direction", ["encode", "decode"])
+
+
+class Subject(NamedTuple):
+    module: FlowModule  # float32, at random parameters
+    x: Tensor  # (7, *shape), in the module's domain
+    z: Tensor  # its latent
+
+    def points(self, direction: str) -> Tensor:
+        return self.x if direction == "encode" else self.z
+
+
+@pytest.fixture(params=SUBJECTS, scope="module")
+def subject(request) -> Subject:
+    module, shape = SUBJECTS[request.param]
+    module = certify.randomised(module)
+    with seeded(1):
+        x = 0.1 + 0.8 * torch.rand(7, *shape)
+    return Subject(module, x, module.initialise(x))
+
+
+def test_every_layer_has_examples():
+    # Dequantisation is random, so it has tests of its own.
+    assert {name.partition(":")[0] for name in LAYERS} == set(layers.names()) - {"dequantise"}
+
+
+@pytest.mark.parametrize("name", SUBJECTS)
+def test_inverses_and_log_determinants_are_right(name):
+    check = certify.certify(*SUBJECTS[name], points=4)
+    assert certify.passes(check)
+    assert check.round_trip_error < 1e-11
+    assert check.logdet_error < 1e-11
+
+
+def test_single_precision_is_enough_for_the_inverse(subject):
+    again, _ = subject.module.decode(subject.z)
+    latent_again, _ = subject.module.encode(again)
+    torch.testing.assert_close(again, subject.x, atol=3e-5, rtol=0)
+    torch.testing.assert_close(latent_again, subject.z, atol=3e-5, rtol=3e-5)
+
+
+@BOTH
+def test_log_determinants_are_vectors_of_floats(subject, direction):
+    for batch in (1, 7):
+        image, logdet = getattr(subject.module, direction)(subject.points(direction)[:batch])
+        assert image.shape[0] == batch
+        assert image.dtype == torch.float32
+        assert logdet.shape == (batch,)
+        assert logdet.dtype in (torch.float32, torch.float64)
+
+
+@BOTH
+def test_gradients_reach_every_parameter(subject, direction):
+    module = copy.deepcopy(subject.module)
+    image, logdet = getattr(module, direction)(subject.points(direction))
+    if not (parameters := dict(module.named_parameters())):
+        return
+    with seeded(2):
+        (image * torch.randn_like(image)).sum().add(logdet.sum()).backward()
+    gradients = {name: parameter.grad for name, parameter in parameters.items()}
+    assert all(gradient is not None and gradient.isfinite().all() for gradient in gradients.values())
+    # Of a single feature some parameters have nothing to act on.
+    if subject.x[0].numel() > 1:
+        assert [name for name, gradient in gradients.items() if not gradient.any()] == []
+
+
+@BOTH
+def test_gradients_reach_the_input(subject, direction):
+    points = subject.points(direction).clone().requires_grad_()
+    image, _ = getattr(subject.module, direction)(points)
+    image.sum().backward()
+    assert points.grad.isfinite().all()
+    assert points.grad.flatten(1).any(1).all()
+
+
+@BOTH
+def test_examples_do_not_mix(subject, direction):
+    module, points = copy.deepcopy(subject.module).double(), subject.points(direction).double()
+    whole, whole_logdet = getattr(module, direction)(points)
+    parts = [getattr(module, direction)(part) for part in points.split([1, 4, 2])]
+    torch.testing.assert_close(torch.cat([image for image, _ in parts]), whole, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(torch.cat([logdet for _, logdet in parts]), whole_logdet, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_checkpoint_holds_all_that_is_learnt_or_drawn(name, tmp_path):
+    module, shape = LAYERS[name]
+    module = certify.randomised(module)
+    x = 0.1 + 0.8 * torch.rand(7, *shape)
+    z = module.initialise(x)
+    save_file(module.state_dict(), tmp_path / "weights.safetensors")
+    with seeded(3):
+        fresh = next(other for other_name, other, _ in layers.examples() if other_name == name)
+    fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    assert torch.equal(fresh.encode(x)[0], z)
+    assert torch.equal(fresh.decode(z)[0], module.decode(z)[0])
+
+
+class Planted(FlowModule):
+    """A map with a small error in one of the four things that it returns."""
+
+    def __init__(self, module: FlowModule, place: str, error: float):
+        super().__init__()
+        self.module = module
+        self.errors = {"latent": 0.0, "encode's logdet": 0.0, "data": 0.0, "decode's logdet": 0.0} | {place: error}
+
+    def encode(self, x):
+        z, logdet = self.module.encode(x)
+        return z + self.errors["latent"], logdet + self.errors["encode's logdet"]
+
+    def decode(self, z):
+        x, logdet = self.module.decode(z)
+        return x + self.errors["data"], logdet + self.errors["decode's logdet"]
+
+
+@pytest.mark.parametrize("place", ["latent", "encode's logdet", "data", "decode's logdet"])
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_planted_error_is_caught(name, place):
+    module, shape = LAYERS[name]
+    for error in (1e-6, math.nan):
+        assert not certify.passes(certify.certify(Planted(module, place, error), shape, points=1))
+
+
+class WithMistake(FlowSequential):
+    """A right map, one method of which is replaced by a mistake that has been made in the field."""
+
+    def __init__(self, module: FlowModule, mistake: str):
+        super().__init__(module)
+        self.mistake = mistake
+
+    def encode(self, x):
+        z, logdet = super().encode(x)
+        match self.mistake:
+            case "no log-determinant":
+                logdet = torch.zeros_like(logdet)
+            case "mean over the event":
+                logdet = logdet / x[0].numel()
+            case "summed over the batch":
+                logdet = logdet.sum().expand(len(x))
+        return z, logdet
+
+    def decode(self, z):
+        x, logdet = super().decode(z)
+        match self.mistake:
+            case "log-determinant of the other direction":
+                logdet = -logdet
+            case "inverse of the wrong variable":
+                x = super().decode(x)[0]
+        return x, logdet
+
+
+@pytest.mark.parametrize(
+    "mistake",
+    [
+        "no log-determinant",
+        "mean over the event",
+        "summed over the batch",
+        "log-determinant of the other direction",
+        "inverse of the wrong variable",
+    ],
+)
+@pytest.mark.parametrize(
+    "name", ["actnorm: image", "affine_coupling: odd", "autoregressive: vector", "planar: vector", "standardise: image"]
+)
+def test_a_mistake_is_caught(name, mistake):
+    module, shape = LAYERS[name]
+    assert not certify.passes(certify.certify(WithMistake(module, mistake), shape))
+    assert certify.passes(certify.certify(WithMistake(module, "none"), shape))
