@@ -101,7 +101,12 @@ def _result_files(folder: Path) -> list[Path]:
 @contextmanager
 def _client() -> Iterator[MlflowClient]:
     """A connection to the store, whose failures become one line."""
-    for name, value in {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}.items():
+    defaults = {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # its own seven keep a wrong address busy for minutes
+    }
+    for name, value in defaults.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
