@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from safetensors.torch import load_file
 
-from flowbench import data, flows
+from flowbench import data, flows, pictures
 from flowbench import device as devices
 from flowbench.config import Params, label
 from flowbench.core import FittedModel, FlowModel, seeded
@@ -27,7 +27,6 @@ from flowbench.files import whole, write_json
 from flowbench.metrics import METRICS
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid, log_integral
-from flowbench.report import pictures
 from flowbench.seeding import seed_for
 
 # Moments need more samples than distances do, and only one pass over them.

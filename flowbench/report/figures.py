@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
 from flowbench.report.cells import CellResult
 from flowbench.report.numbers import Estimate
-from flowbench.report.pictures import HAIRLINE, INK, MUTED, canvas
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -16,9 +16,9 @@ from urllib.parse import quote
 from flowbench.config import Suite
 from flowbench.files import whole
 from flowbench.metrics import METRICS, Metric
+from flowbench.pictures import DPI
 from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
-from flowbench.report.pictures import DPI
 from flowbench.report.tables import Table
 
 COLUMNS = ("suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "device")

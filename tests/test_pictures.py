@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from flowbench import pictures
 from flowbench.quadrature import Grid
-from flowbench.report import pictures
 
 GRID = Grid(-3, 3, 50)
 
