@@ -1,0 +1,180 @@
+"""What a benchmarked model promises, of every configuration in params.yaml on every kind of data it is used on."""
+
+import copy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from flowbench import config, data, flows
+from flowbench.core import Event, FittedModel, FlowModel, ShapeError, seeded
+from flowbench.evaluation import certify
+from flowbench.quadrature import Grid, log_integral
+
+PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+
+
+def cases() -> dict[str, tuple[str, str, Event]]:
+    """(flow, configuration, event) by name, each once."""
+    found: dict[tuple[str, str, Event], str] = {}
+    for suite in PARAMS.suites.values():
+        for cell in suite.cells.values():
+            event = data.load(cell.data, **PARAMS.data[cell.data]).event
+            found.setdefault((cell.flow, cell.config, event), f"{cell.flow}/{cell.config} on {cell.data}")
+    return {name: case for case, name in found.items()}
+
+
+CASES = cases()
+PLANE = [name for name, (_, _, event) in CASES.items() if event.dims == 2]
+
+
+def examples(event: Event, n: int) -> Tensor:
+    """Made-up data of an event."""
+    with seeded(0):
+        return torch.randint(event.levels, (n, *event.shape)) if event.levels else torch.randn(n, *event.shape)
+
+
+def build(name: str, seed: int = 0) -> FlowModel:
+    flow, configuration, event = CASES[name]
+    with seeded(seed):
+        return flows.build(flow, event, PARAMS.flows[flow][configuration])
+
+
+@cache
+def ready(name: str) -> FlowModel:
+    """A model at random parameters with data-dependent ones set, or fitted; not to be changed."""
+    event = CASES[name][2]
+    model = certify.randomised(build(name))
+    if isinstance(model, FittedModel):
+        with seeded(0):
+            model.fit(examples(event, 300), examples(event, 100))
+    else:
+        model.initialise(examples(event, 200))
+    return model.eval()
+
+
+@pytest.fixture(params=CASES)
+def name(request) -> str:
+    return request.param
+
+
+def test_every_file_is_configured_and_in_the_smoke_suite():
+    assert set(flows.names()) == set(PARAMS.flows)
+    assert {cell.flow for cell in PARAMS.suites["smoke"].cells.values()} == set(flows.names())
+
+
+def test_samples_look_like_data(name):
+    event, model = CASES[name][2], ready(name)
+    with torch.no_grad():
+        x = model.sample(50)
+    assert x.shape == (50, *event.shape)
+    assert x.isfinite().all()
+    if event.levels:
+        assert torch.equal(x, x.round().clamp(0, event.levels - 1))
+
+
+@torch.no_grad()
+def test_samples_have_the_density_that_they_come_with(name):
+    model = copy.deepcopy(ready(name)).double()
+    model.dequantise = None  # rounding to levels would hide the value that the density is of
+    x, log_prob = model.sample_with_log_prob(50, torch.Generator().manual_seed(0))
+    # Of an extreme sample the inverse of the logit rounds away some digits.
+    torch.testing.assert_close(model.log_prob(x), log_prob, atol=1e-8, rtol=1e-6 if CASES[name][2].logit else 1e-8)
+
+
+@pytest.mark.parametrize("name", PLANE)
+def test_density_integrates_to_one(name):
+    model = copy.deepcopy(ready(name)).double()
+    with torch.no_grad():
+        reach = 1.5 * float(model.sample(2000, torch.Generator().manual_seed(0)).abs().max())
+    grid = Grid(-reach, reach, 250)
+    log_mass = log_integral(grid.evaluate(model.log_prob, dtype=torch.float64), grid)
+    assert log_mass == pytest.approx(0, abs=1e-2)  # the grid is coarse for the creases of planar maps
+
+
+def test_density_is_a_vector_for_any_batch(name):
+    event, model = CASES[name][2], ready(name)
+    for batch in (1, 7):
+        log_prob = model.log_prob(examples(event, batch))
+        assert log_prob.shape == (batch,)
+        assert log_prob.dtype == torch.float32
+        assert log_prob.isfinite().all()
+
+
+def test_the_loss_reaches_every_parameter(name):
+    model, batch = copy.deepcopy(ready(name)).train(), examples(CASES[name][2], 16)
+    loss = model.loss(batch)
+    assert loss.shape == ()
+    if isinstance(model, FittedModel):
+        assert list(model.parameters()) == []
+        return
+    loss.backward()
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    assert [name for name, gradient in gradients.items() if gradient is None or not gradient.any()] == []
+    assert all(gradient.isfinite().all() for gradient in gradients.values())
+
+
+def test_weights_survive_a_file(name, tmp_path):
+    model, batch = ready(name), examples(CASES[name][2], 7)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    fresh = build(name, seed=1)  # whose permutations are others
+    fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"))
+    with torch.no_grad(), seeded(0):
+        expected = model.log_prob(batch)
+    with torch.no_grad(), seeded(0):
+        assert torch.equal(fresh.log_prob(batch), expected)
+
+
+def test_the_seed_decides_the_initial_parameters(name):
+    state = build(name).state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in build(name).state_dict().items())
+
+
+@pytest.mark.parametrize("flow", ["nice", "realnvp", "glow"])
+def test_couplings_refuse_a_single_feature(flow):
+    with pytest.raises(ShapeError, match="at least 2 dimensions"):
+        flows.build(flow, Event((1,)), {"hidden": [8]})
+
+
+@pytest.mark.parametrize(
+    ("flow", "options"),
+    [
+        ("affine", {}),
+        ("maf", {"hidden": [8]}),
+        ("iaf", {"hidden": [8]}),
+        ("planar", {"closed_form": "encode"}),
+        ("planar", {"closed_form": "decode"}),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("shape", [(1,), (3,), (2, 2, 1)], ids=str)
+def test_flows_take_events_of_any_shape(flow, options, shape):
+    model = flows.build(flow, Event(shape), options)
+    assert certify.passes(certify.certify(model.transform, shape, points=3))
+    assert model.sample(2).shape == (2, *shape)
+
+
+def test_preprocessing_is_that_of_the_event():
+    event = Event((1, 4, 4), levels=17, logit=0.05)
+    with_all = flows.build("affine", event, {})
+    assert [type(layer).__name__ for layer in with_all.transform.chain] == [
+        "Logit",
+        "Flatten",
+        "Standardise",
+        "ElementwiseAffine",
+    ]
+    assert with_all.dequantise.levels == 17
+    bare = flows.build("affine", replace(event, shape=(3,), levels=None, logit=None, standardise=False), {})
+    assert [type(layer).__name__ for layer in bare.transform.chain] == ["ElementwiseAffine"]
+    assert bare.dequantise is None
+
+
+def test_a_wrong_option_names_its_key():
+    with pytest.raises(config.ConfigError, match=r"flows\.glow\.wide = 'stepz': no such key; did you mean 'steps'\?"):
+        flows.build("glow", Event((2,)), {"stepz": 1, "hidden": [8]}, "flows.glow.wide")
+    with pytest.raises(config.ConfigError, match=r"flows\.maf\.layers = 0: "):
+        flows.check("maf", {"layers": 0, "hidden": [8]}, "flows.maf")
