@@ -1,0 +1,53 @@
+"""A second clone, another environment and a killed run give the same results, byte for byte.
+
+First of the tests of the pipeline, for it works while the smoke suite is still running.
+"""
+
+import os
+import signal
+import time
+
+# An energy, images, and a baseline that scikit-learn fits.
+CELLS = ["smoke-two_modes-planar", "smoke-digits-maf", "smoke-moons-gaussian_mixture"]
+HOST_DEPENDENT = ("timings.json", "train_timings.json")
+
+
+def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(request, smoke_run, tmp_path):
+    clone = type(smoke_run.clone).of_working_tree(tmp_path, "smoke")
+    killed = CELLS[0]
+    results = clone.root / "results" / killed
+
+    clone.edit("params.yaml", "train: {steps: 20,", "train: {steps: 1000000,")
+    process = clone.start("dvc", "repro", f"train@{killed}", start_new_session=True)
+    wait_for(lambda: list(results.glob(".unfinished-*/trained")), process)
+    time.sleep(1)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert [path for path in results.iterdir() if not path.name.startswith(".unfinished-")] == []
+
+    clone.restore("params.yaml")
+    # One processor trains the seeds one after another; libraries may use more threads.
+    environment = {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "1"}
+    clone.dvc("repro", *(f"evaluate@{key}" for key in CELLS), env=environment, preexec_fn=use_one_processor)
+    assert list(clone.root.rglob(".unfinished-*")) == []
+
+    smoke = request.getfixturevalue("smoke")
+    for key in CELLS:
+        again, first = (
+            each.files(f"results/{key}", f"data/{smoke.cells[key]['data']}", but=HOST_DEPENDENT)
+            for each in (clone, smoke)
+        )
+        assert again.keys() == first.keys()
+        assert [name for name in first if again[name] != first[name]] == []
+
+
+def wait_for(condition, process, seconds=120):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def use_one_processor():
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -1,0 +1,51 @@
+"""A mistake in params.yaml ends ``dvc repro`` with one line that names it, before anything has run."""
+
+import pytest
+
+GLOW = "smoke-moons-glow: {data: moons, flow: glow, config: plane, budget: smoke}"
+MISTAKES = {
+    "unknown flow": (
+        GLOW,
+        GLOW.replace("flow: glow", "flow: glwo"),
+        "suites.smoke.cells.smoke-moons-glow.flow = 'glwo': no such flow; did you mean 'glow'?",
+    ),
+    "unknown data": (
+        GLOW,
+        GLOW.replace("data: moons", "data: mons"),
+        "suites.smoke.cells.smoke-moons-glow.data = 'mons': no such data set; did you mean 'moons'?",
+    ),
+    "negative budget": (
+        "train: {steps: 20, ",
+        "train: {steps: -20, ",
+        "budgets.smoke.train.steps = -20: input should be greater than 0",
+    ),
+    "unknown option": (
+        "plane: {steps: 10, hidden: [64, 64]}",
+        "plane: {stesp: 10, hidden: [64, 64]}",
+        "flows.glow.plane = 'stesp': no such key; did you mean 'steps'?",
+    ),
+    "wrong type": (
+        "plane: {steps: 10, hidden: [64, 64]}",
+        "plane: {steps: ten, hidden: [64, 64]}",
+        "flows.glow.plane.steps = 'ten': input should be a valid integer",
+    ),
+    "unknown suite": ("active: *smoke", "active: *smok", "found undefined alias 'smok'"),
+}
+
+
+@pytest.fixture(scope="module")
+def clone(smoke, tmp_path_factory):
+    return smoke.copy(tmp_path_factory.mktemp("mistakes"))
+
+
+@pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_is_one_line_and_changes_nothing(clone, old, new, message):
+    before = clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_bytes()
+    clone.edit("params.yaml", old, new)
+    output = clone.dvc("repro", succeeds=False)
+    clone.restore("params.yaml")
+    lines = [line for line in output.splitlines() if message in line]
+    assert len(lines) == 1, output
+    assert "params.yaml" in lines[0]
+    assert "Traceback" not in output
+    assert (clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_bytes()) == before

@@ -1,0 +1,75 @@
+"""An edit runs again what it concerns, and nothing else."""
+
+import pytest
+
+from tests.pipeline.clone import Clone
+
+
+def test_an_option_of_a_flow_concerns_the_cells_with_that_configuration(copy):
+    copy.edit("params.yaml", "plane: {steps: 10, hidden: [64, 64]}", "plane: {steps: 9, hidden: [64, 64]}")
+    # Not the mixture's: it has another configuration. `code` reads all of params.yaml.
+    assert copy.changed() == {"code", "train@smoke-moons-glow", "evaluate@smoke-moons-glow"}
+
+
+def test_precision_of_measurement_does_not_train_again(copy):
+    copy.edit("params.yaml", "{noise_draws: 2, samples: 500", "{noise_draws: 3, samples: 500")
+    assert copy.changed() == {"code"} | {f"evaluate@{key}" for key in copy.cells}
+
+
+def test_comments_docstrings_and_other_suites_concern_nothing(copy):
+    copy.edit("flowbench/flows/glow.py", '"""Glow on vectors', '"""Glow, on vectors')
+    copy.edit("flowbench/flows/glow.py", "    kept, changed =", "\n    # Halves.\n    kept, changed =")
+    copy.edit("params.yaml", "      moons-nice: {", "      # The first.\n      moons-nice: {")
+    copy.edit("params.yaml", "    about: every flow on every 2-D data set", "    about: all flows on all 2-D data sets")
+    assert copy.changed() == {"code"}
+    copy.dvc("repro", "code")
+    assert copy.changed() == set()
+
+
+CODE = {
+    "a flow": ("flowbench/flows/maf.py", ["maf"]),
+    "a layer": ("flowbench/layers/autoregressive.py", ["maf", "iaf"]),
+    "a layer of one flow": ("flowbench/layers/rescaling.py", ["nice"]),
+    "a network": ("flowbench/networks/mlp.py", ["glow", "nice", "realnvp"]),
+}
+
+
+@pytest.mark.parametrize(("path", "concerned"), CODE.values(), ids=CODE)
+def test_code_concerns_the_flows_that_import_it(copy, path, concerned):
+    add_code(copy, path)
+    assert copy.changed() == {"code"} | copy.cells_of(*concerned)
+
+
+def test_code_of_data_concerns_its_cells(copy):
+    add_code(copy, "flowbench/data/two_modes.py")
+    cells = {f"{stage}@{key}" for key, cell in copy.cells.items() for stage in ("train", "evaluate")
+             if cell["data"] == "two_modes"}  # fmt: skip
+    assert copy.changed() == {"code", "download@two_modes"} | cells
+
+
+def test_code_of_a_stage_concerns_that_stage(copy):
+    add_code(copy, "flowbench/training/loop.py")
+    assert copy.changed() == {"code"} | {f"train@{key}" for key in copy.cells}
+
+
+def test_a_new_flow_concerns_no_other_cell(copy):
+    flow = (copy.root / "flowbench/flows/nice.py").read_text()
+    (copy.root / "flowbench/flows/nicer.py").write_text(flow)
+    copy.edit("params.yaml", "flows:\n  affine:", "flows:\n  nicer:\n    plane: {layers: 2, hidden: [8]}\n  affine:")
+    nice = "smoke-moons-nice: {data: moons, flow: nice, config: plane, budget: smoke}"
+    copy.edit("params.yaml", nice, f"{nice}\n      {nice.replace('nice', 'nicer')}")
+    list_code(copy)
+    # The report lists the active cells.
+    new = {"train@smoke-moons-nicer", "evaluate@smoke-moons-nicer"}
+    assert copy.changed() == {"code", "report@smoke"} | new
+
+
+def add_code(clone: Clone, path: str) -> None:
+    with (clone.root / path).open("a") as file:
+        file.write("\nUNUSED = 1\n")
+    list_code(clone)
+
+
+def list_code(clone: Clone) -> None:
+    """What the stage `code` writes, without its seconds of checking params.yaml."""
+    clone.python("from pathlib import Path; from flowbench import closures; closures.write(Path('code'))")
