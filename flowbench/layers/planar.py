@@ -1,5 +1,7 @@
 """Planar map, with the inverse that has no closed form."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
@@ -23,9 +25,12 @@ class Planar(FlowModule):
 
     def __init__(self, dims: int):
         super().__init__()
-        # Far from the identity: maps that start close to it settle together on one mode of a target.
-        self.weight = nn.Parameter(torch.empty(dims).uniform_(-1, 1) * (2 / dims) ** 0.5)
-        self.scale = nn.Parameter(torch.empty(dims).uniform_(-1, 1) * 2**0.5)
+        weight = torch.randn(dims)
+        self.weight = nn.Parameter(weight)
+        # The slope wᵀû starts at about zero. At u = 0 it would be m(0) < 0, and a stack of such maps would squeeze
+        # all mass into a point, from where it grows towards a single mode.
+        neutral = math.log(math.expm1(1))
+        self.scale = nn.Parameter(neutral * weight / weight.square().sum() + 0.1 * torch.randn(dims))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
