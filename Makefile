@@ -11,8 +11,9 @@ TORCH := $(or $(TORCH),$(patsubst .venv/torch-%,%,$(wildcard .venv/torch-*)),def
 
 UV_VERSION := 0.13.9
 UV := .cache/uv-$(UV_VERSION)/bin/uv
-# OpenMP's threads otherwise spin while they wait, which slows a machine of few cores down.
-RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive DO_NOT_TRACK=true
+# OpenMP's threads otherwise spin while they wait, which slows a machine of few cores down. Each stage is a process,
+# which would compile torch's sources again if it might not keep the result.
+RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= DO_NOT_TRACK=true
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test lint format env lock clean

@@ -133,9 +133,10 @@ def test_seeded_puts_the_random_state_back_even_after_an_error():
     state = torch.get_rng_state()
     with seeded(7):
         first = torch.rand(3)
-    with pytest.raises(ZeroDivisionError), seeded(7):
+    with seeded(7):
         assert torch.equal(torch.rand(3), first)
-        raise ZeroDivisionError
+    with pytest.raises(ZeroDivisionError), seeded(8):
+        1 / torch.rand(3).gt(2).sum().item()
     assert torch.equal(torch.get_rng_state(), state)
 
 
