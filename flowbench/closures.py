@@ -68,10 +68,12 @@ def digest(path: Path) -> str:
 
 def strip(source: str) -> str:
     """Python source without comments, docstrings, blank lines and trailing space."""
-    lines = source.splitlines()
+    lines = source.split("\n")
+    within: set[int] = set()  # rows that end within a string, where space and blank lines are content
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        (row, column), (last, _) = token.start, token.end
+        within.update(range(row, last))
         if token.type == tokenize.COMMENT:
-            row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
@@ -81,4 +83,9 @@ def strip(source: str) -> str:
             # Code that shares a line with a docstring stays, and the docstring with it.
             if all(other.lineno > last for other in node.body[1:2]) and lines[first - 1].lstrip()[:1] in "\"'rR":
                 lines[first - 1 : last] = [""] * (last - first + 1)
-    return "".join(f"{line.rstrip()}\n" for line in lines if line.strip())
+                within.difference_update(range(first, last))
+    return "".join(
+        f"{line if row in within else line.rstrip()}\n"
+        for row, line in enumerate(lines, start=1)
+        if row in within or line.strip()
+    )
