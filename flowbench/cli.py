@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Annotated
 
@@ -44,13 +45,17 @@ def suite(name: Annotated[str, typer.Argument(help="One of the suites in params.
     params = config.load()
     config.known(name, params.suites, "suites", "suite")
     # The line alone: a YAML library would lose comments or anchors of the rest.
-    lines = config.PARAMS.read_text().splitlines(keepends=True)
-    places = [i for i, line in enumerate(lines) if line.startswith("active:")]
-    if len(places) != 1:
-        raise config.ConfigError(f"{config.PARAMS}: active: expected on one line of its own, found {len(places)}")
-    lines[places[0]] = f"active: *{name}\n"
     replacement = config.PARAMS.with_suffix(".yaml.new")
-    replacement.write_text("".join(lines))
+    replacement.write_text(re.sub(r"(?m)^active:.*$", f"active: *{name}", config.PARAMS.read_text()))
+    try:
+        switched = config.load(replacement).active.name == name
+    except config.ConfigError:
+        switched = False
+    if not switched:
+        replacement.unlink()
+        raise config.ConfigError(
+            f"{config.PARAMS}: active: cannot become *{name}: the key must stand on one line, and the anchor be &{name}"
+        )
     replacement.replace(config.PARAMS)
     print(f"{name}: {params.suites[name].about}. Now run: dvc repro")
 
