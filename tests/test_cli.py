@@ -1,0 +1,157 @@
+"""The flowbench command, in a folder with a params.yaml of its own."""
+
+import difflib
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from flowbench import cli, config
+from flowbench.core import Check
+from flowbench.evaluation import certify
+from flowbench.layers.rescaling import Rescaling
+
+ROOT = Path(__file__).parents[1]
+CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path, monkeypatch) -> Path:
+    """A copy of params.yaml in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "params.yaml"
+    path.write_bytes((ROOT / "params.yaml").read_bytes())
+    return path
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(cli.app, arguments)
+
+
+@pytest.fixture
+def fail(monkeypatch, capsys):
+    """The single line with which the command refuses its arguments."""
+
+    def refused(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["flowbench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.count("\n") == 1
+        return output.err
+
+    return refused
+
+
+@pytest.mark.parametrize("command", [[], ["list"], ["suite"], ["check"]], ids=lambda command: " ".join(command))
+def test_help(command):
+    result = run(*command, "--help")
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+    if not command:
+        assert all(word in result.output for word in ("list", "suite", "check"))
+
+
+def test_list_names_everything():
+    result = run("list")
+    assert result.exit_code == 0
+    known = config.load(ROOT / "params.yaml")
+    words = set(result.output.replace(",", " ").replace(":", " ").split())
+    assert words >= {*known.flows, *known.data, *known.budgets, *known.suites}
+    assert words >= {key for suite in known.suites.values() for key in suite.cells}
+    (active,) = (line for line in result.output.splitlines() if "<- active" in line)
+    assert active.startswith(f"Suite {known.active.name}: ")
+
+
+def test_list_follows_the_configuration(params):
+    params.write_text(params.read_text().replace("active: *laptop", "active: *smoke"))
+    (active,) = (line for line in run("list").output.splitlines() if "<- active" in line)
+    assert active.startswith("Suite smoke: ")
+
+
+@pytest.mark.parametrize("name", ["smoke", "toy", "laptop"])
+def test_suite_changes_one_line(params, name):
+    before = params.read_text().splitlines()
+    result = run("suite", name)
+    assert result.exit_code == 0
+    assert result.output.startswith(f"{name}: ")
+    after = params.read_text().splitlines()
+    changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
+    assert changed == ([] if name == "laptop" else ["- active: *laptop", f"+ active: *{name}"])
+    assert config.load(params).active.name == name
+    assert [path.name for path in params.parent.iterdir()] == ["params.yaml"]
+
+
+def test_an_unknown_suite_changes_nothing(params, fail):
+    before = params.read_bytes()
+    assert fail("suite", "lapto") == "params.yaml: suites = 'lapto': no such suite; did you mean 'laptop'?\n"
+    assert params.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("active: *laptop", "active:\n  *laptop"), ("active: *laptop", '"active": *laptop'), ("toy: &toy", "toy: &other")],
+    ids=["two lines", "quotes", "an anchor of another name"],
+)
+def test_a_file_that_cannot_be_switched_stays_as_it_is(params, fail, old, new):
+    params.write_text(params.read_text().replace(old, new))
+    before = params.read_bytes()
+    assert "active: cannot become *toy" in fail("suite", "toy")
+    assert params.read_bytes() == before
+    assert [path.name for path in params.parent.iterdir()] == ["params.yaml"]
+
+
+def test_a_mistake_in_the_configuration_is_one_line(params, fail):
+    params.write_text(re.sub(r"batch_size: \d+", "batch_size: -1", params.read_text(), count=1))
+    for command in (["list"], ["suite", "smoke"], ["check"]):
+        assert "train.batch_size = -1: input should be greater than 0" in fail(*command)
+
+
+def test_no_configuration_at_all(params, fail):
+    params.unlink()
+    assert "params.yaml: cannot be read" in fail("list")
+
+
+def test_check_of_one_flow():
+    result = run("check", "realnvp", "--points", "2")
+    assert result.exit_code == 0
+    checked = CHECKED.findall(result.output)
+    assert {name.partition(" on ")[0] for name, *_ in checked} == {"realnvp/plane", "realnvp/digits"}
+    assert {verdict for *_, verdict in checked} == {"ok"}
+    assert all(float(trip) < 1e-8 and float(logdet) < 1e-8 for _, trip, logdet, _ in checked)
+
+
+def test_check_without_a_name_takes_every_layer_and_flow(monkeypatch):
+    # That they pass is tested elsewhere, at length.
+    monkeypatch.setattr(certify, "certify", lambda module, shape, points: Check(0, 0, 0, 0, points * 1e-9))
+    checked = CHECKED.findall(run("check", "--points", "3").output)
+    assert [name for name, *_ in checked] == [name for name, *_ in certify.subjects(config.load())]
+    assert {logdet for _, _, logdet, _ in checked} == {"3.0e-09"}
+
+
+def test_a_failed_check_ends_with_an_error(monkeypatch):
+    class Wrong(Rescaling):
+        def encode(self, x):
+            z, logdet = super().encode(x)
+            return z, -logdet
+
+    subjects = [("right", Rescaling((2,)), (2,)), ("wrong", Wrong((2,)), (2,))]
+    monkeypatch.setattr(certify, "subjects", lambda params, flow: iter(subjects))
+    result = run("check")
+    assert result.exit_code == 1
+    assert [(name, verdict) for name, *_, verdict in CHECKED.findall(result.output)] == [
+        ("right", "ok"),
+        ("wrong", "FAILED"),
+    ]
+
+
+def test_check_of_an_unknown_flow(fail):
+    assert fail("check", "glwo") == "params.yaml: flows = 'glwo': no such flow; did you mean 'glow'?\n"
+
+
+def test_points_must_be_positive():
+    assert run("check", "glow", "--points", "0").exit_code == 2

@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from flowbench.files import whole, write_json
+
+
+def names(folder) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_finished_block_moves_its_files_and_folders(tmp_path):
+    target = tmp_path / "results" / "cell"
+    with whole(target) as scratch:
+        (scratch / "a.txt").write_text("new")
+        (scratch / "part").mkdir()
+        (scratch / "part" / "b.txt").write_text("new")
+        assert scratch.parent == target  # on one file system, so that moving is atomic
+        assert names(target) == [scratch.name]
+    assert names(target) == ["a.txt", "part"]
+    assert (target / "part" / "b.txt").read_text() == "new"
+
+
+def test_what_stands_under_the_same_names_is_replaced_and_the_rest_stays(tmp_path):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "old.txt").touch()
+    (tmp_path / "a.txt").write_text("old")
+    (tmp_path / "other.txt").write_text("other stage")
+    with whole(tmp_path) as scratch:
+        (scratch / "a.txt").write_text("new")
+        (scratch / "part").mkdir()
+    assert names(tmp_path) == ["a.txt", "other.txt", "part"]
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert names(tmp_path / "part") == []
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_block_that_fails_changes_nothing(tmp_path, error):
+    (tmp_path / "a.txt").write_text("old")
+
+    def fail() -> None:
+        with whole(tmp_path) as scratch:
+            (scratch / "a.txt").write_text("half")
+            raise error
+
+    with pytest.raises(error):
+        fail()
+    assert names(tmp_path) == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+def test_what_a_killed_block_left_is_cleared_away(tmp_path):
+    (tmp_path / ".unfinished-abc").mkdir()
+    (tmp_path / ".unfinished-abc" / "a.txt").write_text("half")
+    with whole(tmp_path) as scratch:
+        assert names(tmp_path) == [scratch.name]
+    assert names(tmp_path) == []
+
+
+def test_json_is_the_same_for_the_same_content(tmp_path):
+    write_json(tmp_path / "one.json", {"b": 0.1, "a": [1, None], "c": {2: "y", 1: "x"}})
+    write_json(tmp_path / "two.json", {"c": {1: "x", 2: "y"}, "a": [1, None], "b": 0.1})
+    assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
+    assert (tmp_path / "one.json").read_text().endswith("}\n")
+    assert json.loads((tmp_path / "one.json").read_text())["b"] == 0.1
