@@ -1,0 +1,40 @@
+import os
+import signal
+
+import pytest
+import torch
+
+from flowbench.parallel import for_each_seed
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("cores", [1, 2, 8])
+def test_each_seed_has_its_result_in_a_process_of_its_own_making(monkeypatch, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
+    results = for_each_seed(lambda seed: (seed**2, os.getpid(), torch.get_num_threads()), [3, 1, 2], CPU, threads=1)
+    assert [(seed, square) for seed, (square, _, _) in results.items()] == [(3, 9), (1, 1), (2, 4)]
+    assert os.getpid() not in {pid for _, pid, _ in results.values()}
+    assert {threads for _, _, threads in results.values()} == {1}
+    if cores == 1:
+        assert len({pid for _, pid, _ in results.values()}) == 1
+
+
+def test_no_seeds_at_all():
+    assert for_each_seed(lambda seed: seed, [], CPU, threads=1) == {}
+
+
+def test_elsewhere_than_on_a_cpu_one_follows_the_other_in_this_process():
+    assert for_each_seed(lambda seed: os.getpid(), [0, 1], torch.device("meta"), threads=1) == dict.fromkeys(
+        (0, 1), os.getpid()
+    )
+
+
+def test_an_error_is_that_of_the_seed():
+    with pytest.raises(ZeroDivisionError):
+        for_each_seed(lambda seed: 1 / seed, [1, 0], CPU, threads=1)
+
+
+def test_a_killed_process_is_an_error_that_says_so():
+    with pytest.raises(RuntimeError, match=r"a process of the seeds \[0, 1\] was killed"):
+        for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGKILL), [0, 1], CPU, threads=1)

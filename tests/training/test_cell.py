@@ -1,0 +1,171 @@
+"""The training of a whole cell: what it writes, that it repeats, and what becomes of it when something fails."""
+
+import csv
+import json
+import math
+import multiprocessing
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from flowbench.config import Params
+from flowbench.seeding import seed_for
+from flowbench.training import cell as training_cell
+from flowbench.training.cell import CellTraining
+from flowbench.training.objectives import MaximumLikelihood
+from tests import tiny_cells
+
+TIMINGS = "train_timings.json"
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory) -> tuple[Path, Params]:
+    root = tmp_path_factory.mktemp("tiny")
+    return root, tiny_cells.prepare(root)
+
+
+def trained(prepared: tuple[Path, Params], key: str) -> dict[str, bytes]:
+    """What training the cell writes."""
+    root, params = prepared
+    CellTraining(params, key, root).run()
+    return tiny_cells.contents(root / "results" / key)
+
+
+def with_seeds(params: Params, seeds: list[int]) -> Params:
+    tiny = params.budgets["tiny"]
+    train = tiny.train.model_copy(update={"seeds": seeds})
+    return params.model_copy(update={"budgets": {"tiny": tiny.model_copy(update={"train": train})}})
+
+
+@pytest.mark.parametrize("key", ["gaussian-affine", "gaussian-gaussian", "two_modes-realnvp", "digits-maf"])
+def test_training_twice_gives_the_same_bytes(prepared, key):
+    first, again = trained(prepared, key), trained(prepared, key)
+    weights = {f"trained/seed-{seed}.safetensors" for seed in range(3)}
+    snapshots = {"trained/snapshots.npz"} if key == "two_modes-realnvp" else set()
+    assert set(first) == {"training.json", "history.csv", TIMINGS} | weights | snapshots
+    del first[TIMINGS], again[TIMINGS]
+    assert first == again
+    assert len({first[name] for name in weights}) == (1 if key == "gaussian-gaussian" else 3)
+
+
+def test_the_record(prepared):
+    files = trained(prepared, "gaussian-affine")
+    record = json.loads(files["training.json"])
+    assert (record["cell"], record["kind"], record["likelihood"], record["parameters"]) == (
+        "gaussian-affine",
+        "flow",
+        "exact",
+        4,
+    )
+    assert {seed: entry["status"] for seed, entry in record["seeds"].items()} == dict.fromkeys("012", "finished")
+    assert record["provenance"]["params"]["budget"]["steps"] == 30
+    assert set(record["provenance"]["data"]) == {"train", "validation", "test"}
+    rows = list(csv.DictReader(files["history.csv"].decode().splitlines()))
+    assert [(row["seed"], row["step"]) for row in rows] == [(s, n) for s in "012" for n in ("10", "20", "30")]
+    for seed, entry in record["seeds"].items():
+        losses = {int(row["step"]): float(row["validation_loss"]) for row in rows if row["seed"] == seed}
+        assert losses[entry["best_step"]] == entry["best_validation_loss"] == min(losses.values())
+    timings = json.loads(files[TIMINGS])
+    assert timings["device"] == "cpu"
+    assert all(entry["train_samples_per_second"] > 0 for entry in timings["seeds"].values())
+    assert json.loads(trained(prepared, "gaussian-gaussian")["training.json"])["kind"] == "baseline"
+
+
+def test_a_seed_depends_neither_on_the_others_nor_on_how_many_run_at_once(prepared, monkeypatch):
+    root, params = prepared
+    expected = trained(prepared, "gaussian-affine")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert {**trained(prepared, "gaussian-affine"), TIMINGS: b""} == {**expected, TIMINGS: b""}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert {**trained(prepared, "gaussian-affine"), TIMINGS: b""} == {**expected, TIMINGS: b""}
+    alone = trained((root, with_seeds(params, [2])), "gaussian-affine")
+    assert alone["trained/seed-2.safetensors"] == expected["trained/seed-2.safetensors"]
+    assert "trained/seed-0.safetensors" not in alone  # nothing is left of an earlier run
+
+
+def test_weights_are_those_of_the_cells_model(prepared):
+    root, params = prepared
+    trained(prepared, "digits-maf")
+    weights = load_file(root / "results/digits-maf/trained/seed-1.safetensors")
+    initial = CellTraining(params, "digits-maf", root).build(1)
+    assert set(weights) == set(initial.state_dict())
+    initial.load_state_dict(weights)
+    assert initial.log_prob(torch.zeros(2, 1, 8, 8)).isfinite().all()
+
+
+def test_a_diverged_seed_is_recorded_and_the_others_go_on(prepared, monkeypatch):
+    lost = seed_for("gaussian", "affine", "plane", 1, "validation")
+
+    class Failing(MaximumLikelihood):
+        def loss(self, step):
+            return super().loss(step) * (math.nan if self.validation_seed == lost and step >= 12 else 1)
+
+    expected = trained(prepared, "gaussian-affine")
+    monkeypatch.setattr(training_cell, "MaximumLikelihood", Failing)
+    files = trained(prepared, "gaussian-affine")
+    seeds = json.loads(files["training.json"])["seeds"]
+    assert {seed: entry["status"] for seed, entry in seeds.items()} == {
+        "0": "finished",
+        "1": "diverged",
+        "2": "finished",
+    }
+    assert (seeds["1"]["diverged_at"], seeds["1"]["best_step"]) == (20, 10)
+    assert "trained/seed-1.safetensors" not in files
+    for seed in (0, 2):
+        assert files[f"trained/seed-{seed}.safetensors"] == expected[f"trained/seed-{seed}.safetensors"]
+    rows = [row for row in csv.DictReader(files["history.csv"].decode().splitlines()) if row["seed"] == "1"]
+    assert [row["step"] for row in rows] == ["10", "20"]
+    assert rows[-1]["loss"] == "nan"
+
+
+def test_a_failed_training_leaves_the_results_before_it(prepared, monkeypatch):
+    root, params = prepared
+    expected = trained(prepared, "gaussian-affine")
+    monkeypatch.setattr(training_cell, "train", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        CellTraining(params, "gaussian-affine", root).run()
+    assert tiny_cells.contents(root / "results/gaussian-affine") == expected
+
+
+def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepared):
+    root, params = prepared
+    key = "gaussian-affine-endless"
+    folder = root / "results" / key
+    parent = multiprocessing.get_context("fork").Process(target=CellTraining(params, key, root).run)
+    parent.start()
+
+    def children() -> list[int]:
+        return [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
+
+    wait_until(lambda: list(folder.glob(".unfinished-*/trained")) and children())
+    workers = children()
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.join()
+    # No child of a killed parent goes on writing.
+    wait_until(lambda: not any(map(alive, workers)))
+    (left,) = folder.iterdir()
+    assert left.name.startswith(".unfinished-")
+
+    few_steps = params.model_copy(update={"budgets": params.budgets | {"endless": params.budgets["tiny"]}})
+    files = trained((root, few_steps), key)
+    assert {path.split("/")[0] for path in files} == {"trained", "training.json", "history.csv", TIMINGS}
+    assert not left.exists()
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.01)
