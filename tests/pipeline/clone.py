@@ -85,12 +85,12 @@ class Clone:
     def dvc(self, *arguments: str, **options: Any) -> str:
         return self.run("dvc", *arguments, **options)
 
-    def python(self, program: str, *arguments: str) -> str:
+    def python(self, program: str, *arguments: str, **options: Any) -> str:
         """Run Python with the clone's code, which stands before the working tree's that is installed."""
-        return self.run(sys.executable, "-c", program, *arguments)
+        return self.run(sys.executable, "-c", program, *arguments, **options)
 
-    def flowbench(self, *arguments: str) -> str:
-        return self.python("from flowbench.cli import main; main()", *arguments)
+    def flowbench(self, *arguments: str, **options: Any) -> str:
+        return self.python("from flowbench.cli import main; main()", *arguments, **options)
 
     def git(self, *arguments: str) -> str:
         return git(self.root, *arguments)

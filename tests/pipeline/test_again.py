@@ -1,11 +1,13 @@
 """A second clone, another environment and a killed run give the same results, byte for byte.
 
-First of the tests of the pipeline, for it works while the smoke suite is still running.
+First of the tests of the pipeline: most of it needs no finished run of the smoke suite.
 """
 
 import os
 import signal
 import time
+
+from tests.pipeline.clone import Clone
 
 # An energy, images, and a baseline that scikit-learn fits.
 CELLS = ["smoke-two_modes-planar", "smoke-digits-maf", "smoke-moons-gaussian_mixture"]
@@ -13,7 +15,7 @@ HOST_DEPENDENT = ("timings.json", "train_timings.json")
 
 
 def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(request, smoke_run, tmp_path):
-    clone = type(smoke_run.clone).of_working_tree(tmp_path, "smoke")
+    clone = Clone.of_working_tree(tmp_path, "smoke")
     killed = CELLS[0]
     results = clone.root / "results" / killed
 

@@ -29,6 +29,7 @@ MISTAKES = {
         "plane: {steps: ten, hidden: [64, 64]}",
         "flows.glow.plane.steps = 'ten': input should be a valid integer",
     ),
+    # No stage can run then: DVC itself reads this line.
     "unknown suite": ("active: *smoke", "active: *smok", "found undefined alias 'smok'"),
 }
 
@@ -49,3 +50,10 @@ def test_a_mistake_is_one_line_and_changes_nothing(clone, old, new, message):
     assert "params.yaml" in lines[0]
     assert "Traceback" not in output
     assert (clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_bytes()) == before
+
+
+def test_the_command_names_the_nearest_suite(clone):
+    before = (clone.root / "params.yaml").read_bytes()
+    output = clone.flowbench("suite", "smok", succeeds=False)
+    assert output == "params.yaml: suites = 'smok': no such suite; did you mean 'smoke'?\n"
+    assert (clone.root / "params.yaml").read_bytes() == before
