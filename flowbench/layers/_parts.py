@@ -1,4 +1,4 @@
-"""The two parts of a vector that a coupling works on."""
+"""The two parts of a vector, or of an image's channels, that a coupling works on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def coupling_parts(dims: int, swap: bool) -> tuple[int, int]:
 
 
 def split(x: Tensor, swap: bool) -> tuple[Tensor, Tensor]:
-    """``(batch, D)`` as (kept, changed)."""
+    """``(batch, D, …)`` as (kept, changed), split along the first axis of the event."""
     first = x.shape[1] // 2
     one, two = x[:, :first], x[:, first:]
     return (two, one) if swap else (one, two)

@@ -34,5 +34,6 @@ def examples():
     return {
         "even": (AdditiveCoupling(nn.Linear(2, 2)), (4,)),
         "odd": (AdditiveCoupling(nn.Linear(2, 3)), (5,)),
+        "channels": (AdditiveCoupling(nn.Conv2d(2, 2, 3, padding=1)), (4, 2, 2)),
         "odd, swapped": (AdditiveCoupling(nn.Linear(3, 2), swap=True), (5,)),
     }

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, soft_clamp
+from flowbench.core import FlowModule, soft_clamp, sum_event
 from flowbench.layers._parts import join, split
 
 
@@ -11,8 +11,8 @@ class AffineCoupling(FlowModule):
     """z₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), while x₁ passes unchanged (Dinh et al. 2017, 1605.08803, equation 7).
 
     Args:
-        network: maps the kept part ``(batch, kept)`` to s and t side by side, ``(batch, 2 · changed)``, the
-            sizes being those of `coupling_parts`.
+        network: maps the kept part ``(batch, kept, …)`` to s and t side by side, ``(batch, 2 · changed, …)``, the
+            sizes being those of `coupling_parts`; of images it splits the channels.
         swap: condition on the second part and change the first.
         scale_limit: bound of ``|s|``, reached softly.
     """
@@ -26,12 +26,12 @@ class AffineCoupling(FlowModule):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)
         log_scale, shift = self._scale_and_shift(kept)
-        return join(kept, changed * torch.exp(log_scale) + shift, self.swap), log_scale.sum(1)
+        return join(kept, changed * torch.exp(log_scale) + shift, self.swap), sum_event(log_scale)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(z, self.swap)
         log_scale, shift = self._scale_and_shift(kept)
-        return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -log_scale.sum(1)
+        return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -sum_event(log_scale)
 
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self.network(kept).chunk(2, 1)
@@ -42,5 +42,6 @@ def examples():
     return {
         "even": (AffineCoupling(nn.Linear(2, 4)), (4,)),
         "odd": (AffineCoupling(nn.Linear(2, 6)), (5,)),
+        "channels": (AffineCoupling(nn.Conv2d(2, 4, 3, padding=1)), (4, 2, 2)),
         "odd, swapped": (AffineCoupling(nn.Linear(3, 4), swap=True), (5,)),
     }
