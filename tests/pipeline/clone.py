@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import re
@@ -152,10 +153,10 @@ class Clone:
                     reads[notes.name].add(source)
         return dict(reads)
 
-    def files(self, *names: str, but: tuple[str, ...] = ()) -> dict[str, bytes]:
-        """All files below some folders, as bytes by path."""
+    def files(self, *names: str, but: tuple[str, ...] = ()) -> dict[str, str]:
+        """The SHA-256 of all files below some folders by path, without those of some names."""
         paths = [path for name in names for path in sorted((self.root / name).rglob("*")) if path.is_file()]
-        return {str(path.relative_to(self.root)): path.read_bytes() for path in paths if path.name not in but}
+        return {str(path.relative_to(self.root)): digest(path) for path in paths if path.name not in but}
 
     def results(self) -> list[dict[str, str]]:
         """The rows of the report's table."""
@@ -168,6 +169,10 @@ def git(folder: Path, *arguments: str) -> str:
     run = subprocess.run(["git", *arguments], cwd=folder, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, f"git {' '.join(arguments)}\n{run.stdout}{run.stderr}"
     return run.stdout
+
+
+def digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def read_yaml(path: Path) -> Any:

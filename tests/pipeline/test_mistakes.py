@@ -41,7 +41,7 @@ def clone(smoke, tmp_path_factory):
 
 @pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES)
 def test_a_mistake_is_one_line_and_changes_nothing(clone, old, new, message):
-    before = clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_bytes()
+    before = made(clone)
     clone.edit("params.yaml", old, new)
     output = clone.dvc("repro", succeeds=False)
     clone.restore("params.yaml")
@@ -49,7 +49,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(clone, old, new, message):
     assert len(lines) == 1, output
     assert "params.yaml" in lines[0]
     assert "Traceback" not in output
-    assert (clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_bytes()) == before
+    assert made(clone) == before
 
 
 def test_the_command_names_the_nearest_suite(clone):
@@ -57,3 +57,7 @@ def test_the_command_names_the_nearest_suite(clone):
     output = clone.flowbench("suite", "smok", succeeds=False)
     assert output == "params.yaml: suites = 'smok': no such suite; did you mean 'smoke'?\n"
     assert (clone.root / "params.yaml").read_bytes() == before
+
+
+def made(clone):
+    return clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_text()
