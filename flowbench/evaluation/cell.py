@@ -104,7 +104,7 @@ class CellEvaluation:
                 return family(*arguments)
 
         budget = self.budget
-        values: dict[str, float] = {"parameters": self.training["parameters"]}
+        values: dict[str, float] = {"parameters": model.parameter_count()}
         values |= measure("likelihood", likelihood, model, test, budget.noise_draws)
         if self.entropy is not None:
             values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)

@@ -45,6 +45,13 @@ class FittedMixture(FittedModel):
         assert isinstance(self.prior, _MixturePrior)
         self.prior.set(best.weights_, best.means_, best.covariances_)
 
+    def parameter_count(self) -> int:
+        """How many numbers were fitted: weights, means and covariances of the components in use."""
+        assert isinstance(self.prior, _MixturePrior)
+        components = int(self.prior.log_weights.isfinite().sum())
+        dims = self.prior.means.shape[1]
+        return components - 1 + components * (dims + dims * (dims + 1) // 2)
+
 
 class _MixturePrior(nn.Module):
     """Room for a mixture of up to ``components`` Gaussians; those that are not used have weight zero."""

@@ -92,7 +92,8 @@ def load(folder: Path, suite: str) -> CellResult:
                 values[metric][int(seed)] = row[metric]
     for row in _rows(folder / "seeds.csv"):
         values[row["metric"]][int(row["seed"])] = float(row["value"] or "nan")
-    values["parameters"] = {int(seed): training["parameters"] for seed in training["seeds"]}
+    # A diverged seed has parameters as well, though nothing was measured of it.
+    values["parameters"] = {int(seed): training["parameters"] for seed in training["seeds"]} | values["parameters"]
     history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / "history.csv"):
         validation = float(row["validation_loss"]) if row["validation_loss"] else None

@@ -64,6 +64,7 @@ class CellTraining:
             )
             self._write_history(folder / "history.csv", {seed: result.pop("history") for seed, result in seeds.items()})
             timings = {seed: result.pop("timings") for seed, result in seeds.items()}
+            parameters = [result.pop("parameters") for result in seeds.values()]
             model = self.build(self.budget.seeds[0])
             write_json(
                 folder / "training.json",
@@ -71,7 +72,7 @@ class CellTraining:
                     "cell": self.key,
                     "kind": "baseline" if isinstance(model, FittedModel) else "flow",
                     "likelihood": model.likelihood,
-                    "parameters": model.parameter_count(),
+                    "parameters": max(parameters),
                     "seeds": seeds,
                     "provenance": self._provenance(),
                 },
@@ -105,6 +106,7 @@ class CellTraining:
             "best_step": outcome.best_step,
             "best_validation_loss": outcome.best_validation_loss,
             "diverged_at": outcome.diverged_at,
+            "parameters": model.parameter_count(),
             "history": outcome.history,
             "timings": {
                 "started": started,
