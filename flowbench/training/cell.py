@@ -128,8 +128,11 @@ class CellTraining:
 
     def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
         validation_seed = self._seed(seed, "validation")
-        first = seed == self.budget.seeds[0]
         snapshots: dict[int, np.ndarray] = {}
+
+        def draw(step: int) -> None:
+            snapshots[step] = self._snapshot(model)
+
         objective: Objective
         if self.source.is_energy:
             objective = ReverseKL(
@@ -146,9 +149,7 @@ class CellTraining:
             objective,
             self.budget,
             title=f"{self.key} seed {seed}",
-            snapshot=lambda step: (
-                snapshots.update({step: self._snapshot(model)}) if first and self.source.is_energy else None
-            ),
+            snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
         )
         if snapshots:
             steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
