@@ -1,6 +1,6 @@
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -58,6 +58,7 @@ def test_starts_at_zero():
     assert not MADE(5, [16, 16], outputs=2)(torch.randn(3, 5)).any()
 
 
+@settings(max_examples=40)
 @given(
     features=st.integers(1, 7),
     hidden=st.lists(st.integers(1, 12), max_size=3),

@@ -146,8 +146,12 @@ def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepa
     workers = children()
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
-    # No child of a killed parent goes on writing.
-    wait_until(lambda: not any(map(alive, workers)))
+    try:
+        # No child of a killed parent goes on writing.
+        wait_until(lambda: not any(map(alive, workers)))
+    finally:
+        for worker in filter(alive, workers):
+            os.kill(worker, signal.SIGKILL)
     (left,) = folder.iterdir()
     assert left.name.startswith(".unfinished-")
 
@@ -164,7 +168,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def wait_until(condition, seconds: float = 60) -> None:
+def wait_until(condition, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
