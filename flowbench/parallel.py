@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import torch
+from threadpoolctl import threadpool_limits
 
 _PR_SET_PDEATHSIG = 1
 _function: Callable[[int], Any]
@@ -35,7 +36,7 @@ def for_each_seed(
     """
     seeds = list(seeds)
     if device.type != "cpu":
-        torch.set_num_threads(threads)
+        _limit_threads(threads)
         return {seed: function(seed) for seed in seeds}
     workers = max(1, min(len(seeds), len(os.sched_getaffinity(0)) // threads))
     # The first optimiser imports this for seconds; here it is done once, and no seed's time counts it.
@@ -54,10 +55,18 @@ def for_each_seed(
 def _start_child(function: Callable[[int], Any], threads: int) -> None:
     global _function
     _function = function
-    torch.set_num_threads(threads)
+    _limit_threads(threads)
     if sys.platform == "linux":
         # A child must not outlive a parent that was killed, and go on writing beside the next run.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _limit_threads(threads: int) -> None:
+    """Compute with so many threads whatever the machine has: the order of a sum's terms depends on them."""
+    torch.set_num_threads(threads)
+    # The baselines' libraries count for themselves: those that are loaded already, and those that will be.
+    threadpool_limits(threads)
+    os.environ |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
 
 
 def _call(seed: int) -> Any:

@@ -3,6 +3,7 @@ import signal
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from flowbench.parallel import for_each_seed
 
@@ -18,6 +19,16 @@ def test_each_seed_has_its_result_in_a_process_of_its_own_making(monkeypatch, co
     assert {threads for _, _, threads in results.values()} == {1}
     if cores == 1:
         assert len({pid for _, pid, _ in results.values()}) == 1
+
+
+def test_every_library_computes_with_the_threads_that_are_asked_for(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # for libraries that are loaded later
+    with threadpool_limits(2):
+        pools, later = for_each_seed(lambda _: (threadpool_info(), os.environ["OMP_NUM_THREADS"]), [0], CPU, threads=1)[
+            0
+        ]
+    assert {pool["num_threads"] for pool in pools} == {1}
+    assert later == "1"
 
 
 def test_no_seeds_at_all():
