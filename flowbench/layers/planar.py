@@ -10,13 +10,15 @@ from flowbench.core import FlowModule
 
 # Each halves the bracket: more of them than float64 has bits.
 _BISECTIONS = 60
+# Least distance of the slope wᵀû from -1, where the map stops being invertible; float32 needs one.
+_MARGIN = 1e-4
 
 
 class Planar(FlowModule):
     """z = x + û tanh(wᵀx + b) (Rezende & Mohamed 2015, 1505.05770, equation 10).
 
     û = u + (m(wᵀu) - wᵀu) w / ‖w‖² with m(a) = softplus(a) - 1 keeps wᵀû > -1, so that the map is invertible
-    (ibid., appendix A.1). `encode` is in closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar
+    (ibid., appendix A.1); m here is larger by a margin, without which wᵀû would round to -1. `encode` is in closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar
     α = wᵀx, which is monotone, by bisection to the precision of its floating point numbers.
 
     Args:
@@ -29,7 +31,7 @@ class Planar(FlowModule):
         self.weight = nn.Parameter(weight)
         # The slope wᵀû starts at about zero. At u = 0 it would be m(0) < 0, and a stack of such maps would squeeze
         # all mass into a point, from where it grows towards a single mode.
-        neutral = math.log(math.expm1(1))
+        neutral = math.log(math.expm1(1 - _MARGIN))
         self.scale = nn.Parameter(neutral * weight / weight.square().sum() + 0.1 * torch.randn(dims))
         self.bias = nn.Parameter(torch.zeros(()))
 
@@ -52,7 +54,7 @@ class Planar(FlowModule):
     def _constrained(self) -> tuple[Tensor, Tensor]:
         """û ``(D,)`` and wᵀû ``()``."""
         product = self.weight @ self.scale
-        slope = softplus(product) - 1
+        slope = softplus(product) - (1 - _MARGIN)
         return self.scale + (slope - product) * self.weight / self.weight.square().sum(), slope
 
     @staticmethod

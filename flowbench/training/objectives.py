@@ -68,6 +68,9 @@ class ReverseKL:
         batch_size: samples a step.
         anneal_steps: of β.
         validation_seed: for the noise of the validation samples.
+
+    Raises:
+        ValueError: the prior's samples have no gradient, as those of a mixture.
     """
 
     validation_samples = 4096
@@ -80,6 +83,8 @@ class ReverseKL:
         anneal_steps: int,
         validation_seed: int,
     ):
+        if not model.prior().has_rsample:
+            raise ValueError("reverse KL needs a prior that is reparametrised; choose `prior: normal`")
         self.model = model
         self.log_energy = log_energy
         self.batch_size = batch_size
