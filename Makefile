@@ -23,6 +23,7 @@ help: ## say what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
+	@$(RUN) flowbench list >/dev/null # a mistake in params.yaml in one line, where DVC's own would be obscure
 	$(RUN) dvc repro $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))

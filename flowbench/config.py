@@ -178,7 +178,12 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
         first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt key is a missing one too
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))
         if first["type"] == "extra_forbidden":
-            known(str(first["loc"][-1]), _fields_at(model, first["loc"][:-1]), key.rpartition(".")[0], "key")
+            known(
+                str(first["loc"][-1]),
+                _fields_at(model, first["loc"][:-1]),
+                key.rpartition(".")[0] or "top level",
+                "key",
+            )
         if first["type"] == "missing":
             raise ConfigError(f"{PARAMS}: {key}: is missing") from None
         raise ConfigError(

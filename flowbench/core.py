@@ -146,7 +146,7 @@ class FlowModule(nn.Module):
 
 def _largest(error: Tensor) -> float:
     """Largest absolute value, where anything that is not a number counts as infinite."""
-    return float(error.abs().nan_to_num(nan=math.inf).max())
+    return float(error.abs().nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
 def _autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import importlib
 import multiprocessing
 import os
 import signal
@@ -39,9 +38,6 @@ def for_each_seed(
         _limit_threads(threads)
         return {seed: function(seed) for seed in seeds}
     workers = max(1, min(len(seeds), len(os.sched_getaffinity(0)) // threads))
-    # The first optimiser imports this for seconds; here it is done once, and no seed's time counts it.
-    importlib.import_module("torch._dynamo")
-
     # Forked children need not import torch again. This process must not have computed with several threads
     # before: a thread pool does not survive a fork.
     context = multiprocessing.get_context("fork")

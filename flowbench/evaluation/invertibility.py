@@ -54,10 +54,10 @@ def _errors(transform: FlowModule, points: Tensor, *, latent: bool) -> Tensor:
 
 def _max(errors: Tensor) -> float:
     """The largest error; infinite if any is not a number."""
-    return float(errors.nan_to_num(nan=math.inf).max())
+    return float(errors.nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
 def _quantile(errors: Tensor, q: float) -> float:
     """The smallest error that a share ``q`` of the errors does not exceed; of tensors of any size."""
-    values = errors.nan_to_num(nan=math.inf).flatten()
+    values = errors.nan_to_num(nan=math.inf, posinf=math.inf).flatten()
     return float(values.kthvalue(max(1, math.ceil(q * values.numel()))).values)

@@ -18,8 +18,9 @@ class Planar(FlowModule):
     """z = x + û tanh(wᵀx + b) (Rezende & Mohamed 2015, 1505.05770, equation 10).
 
     û = u + (m(wᵀu) - wᵀu) w / ‖w‖² with m(a) = softplus(a) - 1 keeps wᵀû > -1, so that the map is invertible
-    (ibid., appendix A.1); m here is larger by a margin, without which wᵀû would round to -1. `encode` is in closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar
-    α = wᵀx, which is monotone, by bisection to the precision of its floating point numbers.
+    (ibid., appendix A.1); m here is larger by a margin, without which wᵀû would round to -1. `encode` is in
+    closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar α = wᵀx, which is monotone, by bisection
+    to the precision of its floating point numbers.
 
     Args:
         dims: D.

@@ -51,12 +51,18 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
     return result
 
 
+# From here on digits say nothing; a training that ends there is as good as diverged.
+_ASTRONOMIC = 1e12
+
+
 def spread(e: Estimate | None) -> str:
     """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place."""
     if e is None:
         return "–"
     if not math.isfinite(e.mean):
         return "not finite"
+    if abs(e.mean) >= _ASTRONOMIC:
+        return f"{e.mean:.1e}"
     if e.half is None:
         return f"{_fixed(e.mean, _places(abs(e.mean) / 100))} (n = {e.n})"
     # No more places than four, or than three digits of a small mean.
@@ -71,6 +77,8 @@ def significant(value: float | None, digits: int = 3) -> str:
         return "–"
     if not math.isfinite(value):
         return "not finite"
+    if abs(value) >= _ASTRONOMIC:
+        return f"{value:.1e}"
     if value == 0:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(value)))
@@ -83,6 +91,8 @@ def power(value: float | None) -> str:
         return "–"
     if not math.isfinite(value):
         return "not finite"
+    if abs(value) >= _ASTRONOMIC:
+        return f"{value:.1e}"
     if value == 0:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import json
 import platform
 import subprocess
@@ -57,6 +58,8 @@ class CellTraining:
     def run(self) -> None:
         """Train all seeds; write ``results/<cell>/`` whole, or not at all."""
         started = time.time()
+        # The first optimiser imports this for seconds; done here it counts for no seed.
+        importlib.import_module("torch._dynamo")
         with whole(self.root / "results" / self.key) as folder:
             (folder / "trained").mkdir()
             seeds = for_each_seed(
