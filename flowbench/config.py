@@ -92,11 +92,11 @@ class EvaluateBudget(Section):
     """
 
     noise_draws: PositiveInt = 10
-    samples: PositiveInt = 10_000
-    invertibility_points: PositiveInt = 10_000
+    samples: PositiveInt = 5000
+    invertibility_points: PositiveInt = 5000
     logdet_points: PositiveInt = 16
-    grid: PositiveInt = 400
-    throughput_seconds: Annotated[float, Field(gt=0)] = 0.5
+    grid: PositiveInt = 300
+    throughput_seconds: Annotated[float, Field(gt=0)] = 0.25
 
 
 class Budget(Section):

@@ -40,6 +40,5 @@ def energy_distance(x: Tensor, y: Tensor) -> float:
 def _mean_distance(x: Tensor, y: Tensor) -> float:
     # The matrix-product form of cdist is faster and loses digits that a difference of means needs.
     exact = "donot_use_mm_for_euclid_dist"
-    return sum(float(torch.cdist(part, y, compute_mode=exact).double().sum()) for part in x.split(_CHUNK)) / (
-        len(x) * len(y)
-    )
+    sums = [torch.cdist(part, y, compute_mode=exact).sum(dtype=torch.float64) for part in x.split(_CHUNK)]
+    return float(torch.stack(sums).sum()) / (len(x) * len(y))

@@ -165,8 +165,7 @@ class CellTraining:
         grid = Grid(self.source.grid.low, self.source.grid.high, _SNAPSHOT_CELLS)
         with torch.no_grad(), seeded(seed_for("snapshot")):
             x = model.sample(_SNAPSHOT_SAMPLES).cpu().numpy()
-        edges = np.linspace(grid.low, grid.high, grid.size + 1)
-        counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=(edges, edges))
+        counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=grid.size, range=[(grid.low, grid.high)] * 2)
         return (counts / (len(x) * grid.cell_area)).astype(np.float32)
 
     def _split(self, name: str) -> torch.Tensor:
