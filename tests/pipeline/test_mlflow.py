@@ -4,12 +4,12 @@ import shutil
 
 
 def test_the_report_comes_back_without_mlflow_and_without_itself(copy):
-    before = copy.files("reports")
+    before = copy.files("reports/smoke")
     (copy.root / "mlflow.db").unlink()
     shutil.rmtree(copy.root / "mlartifacts")
-    shutil.rmtree(copy.root / "reports")
+    shutil.rmtree(copy.root / "reports" / "smoke")
     output = copy.dvc("repro")
     # Written anew, and not taken from a cache; from results that were not computed again.
     assert copy.ran(output) == ["publish@smoke", "report@smoke"]
     assert (copy.root / "mlflow.db").is_file()
-    assert copy.files("reports") == before
+    assert copy.files("reports/smoke") == before
