@@ -53,7 +53,10 @@ def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, Flo
         flow: only this flow's configurations; else every example of every layer, and every flow.
     """
     if flow is None:
-        yield from layers.examples()
+        # Seeded: of a few random units all may be dead at once.
+        with seeded(0):
+            examples = list(layers.examples())
+        yield from examples
     # Each configuration once for each shape of data that a suite uses it on.
     cells = [cell for suite in params.suites.values() for cell in suite.cells.values()]
     seen = set()
