@@ -53,8 +53,8 @@ def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, Flo
         flow: only this flow's configurations; else every example of every layer, and every flow.
     """
     if flow is None:
-        # Seeded: a few random units may all be dead, and a planar map with a tiny weight is ill-conditioned.
-        with seeded(1):
+        # Seeded, so that a check finds the same each time.
+        with seeded(0):
             examples = list(layers.examples())
         yield from examples
     # Each configuration once for each shape of data that a suite uses it on.

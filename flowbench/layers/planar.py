@@ -4,7 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import softplus
+from torch.nn.functional import normalize, softplus
 
 from flowbench.core import FlowModule
 
@@ -28,12 +28,13 @@ class Planar(FlowModule):
 
     def __init__(self, dims: int):
         super().__init__()
-        weight = torch.randn(dims)
+        # A uniform direction; the length is fixed, since a tiny one would make û huge.
+        weight = math.sqrt(dims) * normalize(torch.randn(dims), dim=0)
         self.weight = nn.Parameter(weight)
         # The slope wᵀû starts at about zero. At u = 0 it would be m(0) < 0, and a stack of such maps would squeeze
         # all mass into a point, from where it grows towards a single mode.
         neutral = math.log(math.expm1(1 - _MARGIN))
-        self.scale = nn.Parameter(neutral * weight / weight.square().sum() + 0.1 * torch.randn(dims))
+        self.scale = nn.Parameter(neutral * weight / dims + 0.1 * torch.randn(dims))
         self.bias = nn.Parameter(torch.zeros(()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean, stdev
-from typing import Literal
+from typing import Literal, TypeGuard
 
 from scipy.special import stdtrit
 
@@ -57,12 +57,8 @@ _ASTRONOMIC = 1e12
 
 def spread(e: Estimate | None) -> str:
     """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place."""
-    if e is None:
-        return "–"
-    if not math.isfinite(e.mean):
-        return "not finite"
-    if abs(e.mean) >= _ASTRONOMIC:
-        return f"{e.mean:.1e}"
+    if e is None or not _ordinary(e.mean):
+        return _unusual(e.mean if e else None)
     if e.half is None:
         return f"{_fixed(e.mean, _places(abs(e.mean) / 100))} (n = {e.n})"
     # No more places than four, or than three digits of a small mean.
@@ -73,12 +69,8 @@ def spread(e: Estimate | None) -> str:
 
 def significant(value: float | None, digits: int = 3) -> str:
     """A number to some significant digits, without an exponent and with thousands apart."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return "not finite"
-    if abs(value) >= _ASTRONOMIC:
-        return f"{value:.1e}"
+    if not _ordinary(value):
+        return _unusual(value)
     if value == 0:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(value)))
@@ -87,12 +79,8 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 def power(value: float | None) -> str:
     """A size that spans many orders: ``2.4 × 10⁻⁷``."""
-    if value is None:
-        return "–"
-    if not math.isfinite(value):
-        return "not finite"
-    if abs(value) >= _ASTRONOMIC:
-        return f"{value:.1e}"
+    if not _ordinary(value):
+        return _unusual(value)
     if value == 0:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
@@ -107,6 +95,18 @@ def rate(value: float | None) -> str:
         if value >= size:
             return f"{significant(value / size)} {unit}"
     return significant(value)
+
+
+def _ordinary(value: float | None) -> TypeGuard[float]:
+    """Whether the digits of ``value`` say something."""
+    return value is not None and abs(value) < _ASTRONOMIC
+
+
+def _unusual(value: float | None) -> str:
+    """What stands in the place of digits that say nothing."""
+    if value is None:
+        return "–"
+    return f"{value:.1e}" if math.isfinite(value) else "not finite"
 
 
 def _places(value: float) -> int:
