@@ -57,7 +57,12 @@ class TrainBudget(Section):
         schedule: of the learning rate after the warm-up.
         warmup_steps: of linear warm-up of the learning rate.
         clip_norm: largest gradient norm; 0 for no clipping.
+        ema_decay: of the exponential moving average of the weights, which is what is validated and kept; 0 for none.
+        precision: of the networks inside the maps while training; log-determinants stay in float32 or wider.
+        compile: whether torch compiles the training step.
+        horizontal_flips: whether each training image is mirrored with probability one half.
         validate_every: steps between two looks at the validation split; the best weights seen are kept.
+        validation_examples: so many of the validation split, its first, are looked at; null for all.
         anneal_steps: for energies, β = min(1, 0.01 + step / anneal_steps).
         snapshot_every: for energies, steps between two pictures of the learnt density.
         device: ``auto`` takes a GPU where there is one; a named kind is refused where it is missing.
@@ -72,7 +77,12 @@ class TrainBudget(Section):
     schedule: Literal["constant", "cosine"] = "cosine"
     warmup_steps: NonNegativeInt = 0
     clip_norm: NonNegativeFloat = 0.0
+    ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
+    horizontal_flips: bool = False
     validate_every: PositiveInt = 250
+    validation_examples: PositiveInt | None = None
     anneal_steps: PositiveInt = 10_000
     snapshot_every: PositiveInt = 200
     device: Literal["auto", "cpu", "cuda"] = "auto"
@@ -83,6 +93,7 @@ class EvaluateBudget(Section):
     """How precisely a trained cell is measured.
 
     Attributes:
+        batch_size: examples per pass.
         noise_draws: dequantisation draws per test example that the log-likelihood is averaged over.
         samples: size of the sample that is compared with the test split and drawn in pictures.
         invertibility_points: test examples, prior samples and noise points for the round trips.
@@ -91,6 +102,7 @@ class EvaluateBudget(Section):
         throughput_seconds: seconds that each throughput is measured for.
     """
 
+    batch_size: PositiveInt = 4096
     noise_draws: PositiveInt = 10
     samples: PositiveInt = 5000
     invertibility_points: PositiveInt = 5000

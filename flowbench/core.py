@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,13 +35,11 @@ class Event:
     Attributes:
         shape: shape of one example, without the batch.
         levels: number of grey levels of integer data, which is then dequantised; ``None`` if continuous.
-        logit: the α that keeps the logit of data in [0, 1] finite; ``None`` for no logit.
-        standardise: whether models shift and scale each feature to zero mean and unit variance.
+        standardise: whether models of vectors shift and scale each feature to zero mean and unit variance.
     """
 
     shape: tuple[int, ...]
     levels: int | None = None
-    logit: float | None = None
     standardise: bool = True
 
     @property
@@ -271,9 +269,13 @@ class FlowModel(nn.Module):
         z, logdet = self.encode(x)
         return self.prior().log_prob(z) + logdet
 
-    def sample(self, n: int, generator: torch.Generator | None = None) -> Tensor:
-        """Draw ``(n, *event)`` from the model, reproducibly if a generator is given."""
-        return self.sample_with_log_prob(n, generator)[0]
+    def sample(self, n: int, generator: torch.Generator | None = None, *, temperature: float = 1.0) -> Tensor:
+        """Draw ``(n, *event)`` from the model, reproducibly if a generator is given.
+
+        A ``temperature`` other than one scales the latent first, which for a centred prior scales its standard
+        deviation (Kingma & Dhariwal 2018, 1807.03039, section 6); these are no samples of the density.
+        """
+        return self.decode(temperature * self._draw(n, generator))[0]
 
     def sample_with_log_prob(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``(n, *event)`` and return it with its log-density ``(n,)`` in nats.
@@ -281,15 +283,16 @@ class FlowModel(nn.Module):
         Differentiable with respect to the parameters if the prior is fixed or reparametrised. For integer
         data the density is that of the continuous value before it is rounded.
         """
+        z = self._draw(n, generator)
+        x, logdet = self.decode(z)
+        return x, self.prior().log_prob(z) - logdet
+
+    def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
+        """``(n, *latent)`` from the prior."""
         prior = self.prior()
         draw = prior.rsample if prior.has_rsample and torch.is_grad_enabled() else prior.sample
-        if generator is None:
-            z = draw((n,))
-        else:
-            with seeded(generator):
-                z = draw((n,))
-        x, logdet = self.decode(z)
-        return x, prior.log_prob(z) - logdet
+        with seeded(generator) if generator else nullcontext():
+            return draw((n,))
 
     def loss(self, batch: Tensor) -> Tensor:
         """What training minimises on a batch of data: by default the mean negative log-likelihood in nats."""
