@@ -61,6 +61,15 @@ def soft_clamp(x: Tensor, limit: float) -> Tensor:
     return limit * torch.tanh(x / limit)
 
 
+def full_precision(x: Tensor) -> torch.autocast:
+    """A block without autocast on the device of ``x``.
+
+    A map's own products of matrices run in it: in bfloat16 they would round the data itself, and the latent would no
+    longer be that of the data. The networks inside the maps only steer them and may be rounded.
+    """
+    return torch.autocast(x.device.type, enabled=False)
+
+
 @contextmanager
 def seeded(seed: int | torch.Generator) -> Iterator[None]:
     """Run a block with torch's global random state seeded, and put the old state back afterwards.

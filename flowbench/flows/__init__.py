@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from flowbench.config import check_options
+from flowbench.config import PARAMS, ConfigError, check_options
 from flowbench.core import Event, FlowModel
 
 
@@ -26,10 +26,15 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         where: the key that ``options`` stands under in ``params.yaml``, for messages.
 
     Raises:
-        ConfigError: an option is unknown, missing or of the wrong type.
+        ConfigError: an option is unknown, missing or of the wrong type, or the flow cannot take such events.
     """
     function = importlib.import_module(f"flowbench.flows.{name}").build
-    return function(event, **check_options(function, options, where or f"flows.{name}"))
+    where = where or f"flows.{name}"
+    options = check_options(function, options, where)
+    try:
+        return function(event, **options)
+    except ValueError as error:
+        raise ConfigError(f"{PARAMS}: {where} = {options}: {error}") from None
 
 
 def check(name: str, options: dict[str, Any], where: str) -> None:

@@ -1,65 +1,86 @@
-"""What all flows share: the preprocessing in front of them and the priors behind them."""
+"""What all flows share: the preprocessing in front of them, and how scales of an image are nested."""
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal
 
-from flowbench.core import Event, FlowModel, FlowModule, FlowSequential
+from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError
+from flowbench.flows._priors import PriorName, prior, standard_normal
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.logit import Logit
+from flowbench.layers.split import Split
 from flowbench.layers.standardise import Standardise
 
-PriorName = Literal["normal", "mixture"]
+# The α of a `Logit`; null for none.
+Alpha = Annotated[float, Field(gt=0, lt=0.5)] | None
 
 
-def preprocessing(event: Event) -> tuple[Dequantise | None, list[FlowModule]]:
-    """The dequantisation that integer data needs, and the maps from data space to standardised vectors."""
-    maps: list[FlowModule] = []
-    if event.logit is not None:
-        maps.append(Logit(event.logit))
+def continuous(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
+    """The dequantisation that integer data needs, and the maps that take it from the unit interval."""
+    if event.levels is None and logit is not None:
+        raise ShapeError("logit is for integer data, which dequantisation brings into the unit interval")
+    return Dequantise(event.levels) if event.levels else None, [Logit(logit)] if logit is not None else []
+
+
+def preprocessing(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
+    """The dequantisation that integer data needs, and the maps from data space to standardised vectors.
+
+    Standardisation makes no flow here more able: couplings and autoregressive maps can absorb it.
+    """
+    dequantise, maps = continuous(event, logit)
     if len(event.shape) > 1:
         maps.append(Flatten(event.shape))
     if event.standardise:
         maps.append(Standardise((event.dims,)))
-    return Dequantise(event.levels) if event.levels else None, maps
+    return dequantise, maps
 
 
-def vector_flow(event: Event, layers: list[FlowModule], prior: PriorName = "normal") -> FlowModel:
-    """A flow on vectors: the data set's preprocessing, ``layers`` from data to latent, and a prior."""
-    dequantise, maps = preprocessing(event)
-    return FlowModel(FlowSequential(*maps, *layers), _PRIORS[prior](event.dims), dequantise=dequantise)
+def vector_flow(
+    event: Event, layers: list[FlowModule], *, logit: Alpha = None, prior_name: PriorName = "normal"
+) -> FlowModel:
+    """A flow on vectors: preprocessing, ``layers`` from data to latent, and a prior."""
+    dequantise, maps = preprocessing(event, logit)
+    return FlowModel(FlowSequential(*maps, *layers), prior(prior_name, event.dims), dequantise=dequantise)
 
 
-def standard_normal(dims: int) -> Distribution:
-    """N(0, I) over ``(dims,)``."""
-    return Independent(Normal(torch.zeros(dims), torch.ones(dims), validate_args=False), 1, validate_args=False)
+def image_flow(event: Event, layers: list[FlowModule], *, logit: Alpha = None) -> FlowModel:
+    """A flow on images (C, H, W): ``layers`` end with a vector, whose prior is standard normal."""
+    if len(event.shape) != 3:
+        raise ShapeError(f"a convolutional flow takes images (C, H, W), got events of shape {event.shape}")
+    dequantise, maps = continuous(event, logit)
+    return FlowModel(FlowSequential(*maps, *layers), standard_normal(event.dims), dequantise=dequantise)
 
 
-class GaussianMixturePrior(nn.Module):
-    """A learnt mixture of Gaussians with diagonal covariances, by default of two."""
-
-    def __init__(self, dims: int, components: int = 2):
-        super().__init__()
-        self.logits = nn.Parameter(torch.zeros(components))
-        # Components that start at one place stay there: they need different means to part.
-        self.means = nn.Parameter(torch.randn(components, dims))
-        self.log_scales = nn.Parameter(torch.zeros(components, dims))
-
-    def forward(self) -> Distribution:
-        components = Normal(self.means, self.log_scales.exp(), validate_args=False)
-        return MixtureSameFamily(
-            Categorical(logits=self.logits, validate_args=False),
-            Independent(components, 1, validate_args=False),
-            validate_args=False,
-        )
+Shape = tuple[int, ...]
 
 
-_PRIORS = {"normal": standard_normal, "mixture": GaussianMixturePrior}
+def multi_scale(
+    shape: Shape,
+    scales: int,
+    scale: Callable[[Shape, bool], tuple[list[FlowModule], Shape]],
+    prior_network: Callable[[int], nn.Module | None],
+) -> list[FlowModule]:
+    """The multi-scale architecture (Dinh et al. 2017, 1605.08803, section 3.6), from an image to a vector.
+
+    Args:
+        shape: of the image (C, H, W).
+        scales: number of scales, L in Glow.
+        scale: makes the maps of one scale from its shape and whether it is the last; returns them with the shape
+            that they lead to.
+        prior_network: makes the network of each `Split` from its number of channels.
+    """
+    maps, shape = scale(shape, scales == 1)
+    if scales == 1:
+        return [*maps, Flatten(shape)]
+    kept = (shape[0] // 2, *shape[1:])
+    remaining = multi_scale(kept, scales - 1, scale, prior_network)
+    return [*maps, Split(FlowSequential(*remaining), shape, prior_network(shape[0]))]
 
 
 def as_continuous_vectors(model: FlowModel, x: Tensor) -> Tensor:

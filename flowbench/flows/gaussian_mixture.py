@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from pydantic import PositiveInt
 from torch import Tensor, nn
-from torch.distributions import Categorical, Distribution, MixtureSameFamily, MultivariateNormal
+from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
 from flowbench.core import Event, FittedModel, FlowModel, FlowSequential
-from flowbench.flows._assembly import as_continuous_vectors, preprocessing
+from flowbench.flows._assembly import Alpha, as_continuous_vectors, preprocessing
+
+Covariance = Literal["full", "diagonal"]
 
 
-def build(event: Event, *, components: list[PositiveInt]) -> FlowModel:
+def build(event: Event, *, components: list[PositiveInt], logit: Alpha = None) -> FlowModel:
     """A mixture whose number of components is chosen on the validation split.
 
     Args:
         components: the numbers to choose from.
+        logit: α of the logit that integer data passes first; null for none.
     """
-    return FittedMixture(event, components)
+    return FittedMixture(event, components, logit=logit)
 
 
 class FittedMixture(FittedModel):
@@ -27,11 +31,14 @@ class FittedMixture(FittedModel):
 
     Args:
         components: the numbers of components to choose from.
+        covariance: of each component.
+        logit: α of the logit that integer data passes first; ``None`` for none.
     """
 
-    def __init__(self, event: Event, components: list[int]):
-        dequantise, maps = preprocessing(event)
-        super().__init__(FlowSequential(*maps), _MixturePrior(event.dims, max(components)), dequantise=dequantise)
+    def __init__(self, event: Event, components: list[int], *, covariance: Covariance = "full", logit: Alpha = None):
+        dequantise, maps = preprocessing(event, logit)
+        prior = _MixturePrior(event.dims, max(components), covariance)
+        super().__init__(FlowSequential(*maps), prior, dequantise=dequantise)
         self.components = components
 
     def fit(self, train: Tensor, validation: Tensor) -> None:
@@ -40,9 +47,13 @@ class FittedMixture(FittedModel):
         self.initialise(train)
         train, validation = as_continuous_vectors(self, train), as_continuous_vectors(self, validation)
         seed = int(torch.randint(2**31, ()))
-        fits = [GaussianMixture(k, reg_covar=1e-4, random_state=seed).fit(train.numpy()) for k in self.components]
-        best = max(fits, key=lambda fit: fit.score(validation.numpy()))
         assert isinstance(self.prior, _MixturePrior)
+        kind = {"full": "full", "diagonal": "diag"}[self.prior.covariance]
+        fits = [
+            GaussianMixture(k, covariance_type=kind, reg_covar=1e-4, random_state=seed).fit(train.numpy())
+            for k in self.components
+        ]
+        best = fits[0] if len(fits) == 1 else max(fits, key=lambda fit: fit.score(validation.numpy()))
         self.prior.set(best.weights_, best.means_, best.covariances_)
 
     def parameter_count(self) -> int:
@@ -50,29 +61,37 @@ class FittedMixture(FittedModel):
         assert isinstance(self.prior, _MixturePrior)
         components = int(self.prior.log_weights.isfinite().sum())
         dims = self.prior.means.shape[1]
-        return components - 1 + components * (dims + dims * (dims + 1) // 2)
+        covariance = dims if self.prior.covariance == "diagonal" else dims * (dims + 1) // 2
+        return components - 1 + components * (dims + covariance)
 
 
 class _MixturePrior(nn.Module):
     """Room for a mixture of up to ``components`` Gaussians; those that are not used have weight zero."""
 
-    def __init__(self, dims: int, components: int):
+    def __init__(self, dims: int, components: int, covariance: Covariance):
         super().__init__()
+        self.covariance = covariance
         self.register_buffer("log_weights", torch.full((components,), -math.log(components)))
         self.register_buffer("means", torch.zeros(components, dims))
-        self.register_buffer("scale_tril", torch.eye(dims).repeat(components, 1, 1))
+        # Cholesky factors, or the standard deviations that are their diagonals.
+        scales = torch.ones(dims) if covariance == "diagonal" else torch.eye(dims)
+        self.register_buffer("scales", scales.expand(components, *scales.shape).clone())
 
     def set(self, weights, means, covariances) -> None:
-        """Take over arrays of shapes ``(k,)``, ``(k, D)`` and ``(k, D, D)``."""
+        """Take over arrays of shapes ``(k,)``, ``(k, D)`` and ``(k, D, D)``, or ``(k, D)`` if they are diagonal."""
         used = slice(len(weights))
         self.log_weights.fill_(-math.inf)
         self.log_weights[used] = torch.as_tensor(weights).log().to(self.log_weights)
         self.means[used] = torch.as_tensor(means).to(self.means)
-        self.scale_tril[used] = torch.linalg.cholesky(torch.as_tensor(covariances)).to(self.scale_tril)
+        covariances = torch.as_tensor(covariances)
+        scales = covariances.sqrt() if self.covariance == "diagonal" else torch.linalg.cholesky(covariances)
+        self.scales[used] = scales.to(self.scales)
 
     def forward(self) -> Distribution:
-        return MixtureSameFamily(
-            Categorical(logits=self.log_weights, validate_args=False),
-            MultivariateNormal(self.means, scale_tril=self.scale_tril, validate_args=False),
-            validate_args=False,
-        )
+        components: Distribution
+        if self.covariance == "diagonal":
+            components = Independent(Normal(self.means, self.scales, validate_args=False), 1, validate_args=False)
+        else:
+            components = MultivariateNormal(self.means, scale_tril=self.scales, validate_args=False)
+        weights = Categorical(logits=self.log_weights, validate_args=False)
+        return MixtureSameFamily(weights, components, validate_args=False)

@@ -1,26 +1,45 @@
-"""Glow on vectors: ActNorm, invertible linear map, affine coupling (Kingma & Dhariwal 2018, 1807.03039)."""
+"""Glow: ActNorm, invertible linear map, affine coupling (Kingma & Dhariwal 2018, 1807.03039)."""
 
-from pydantic import PositiveInt
+from __future__ import annotations
+
+from pydantic import NonNegativeInt, PositiveInt
+from torch import nn
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import PriorName, vector_flow
+from flowbench.flows._assembly import Alpha, Shape, image_flow, multi_scale, vector_flow
+from flowbench.flows._priors import PriorName
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine_coupling import AffineCoupling
+from flowbench.layers.conv1x1 import InvertibleConv1x1
 from flowbench.layers.linear import InvertibleLinear
+from flowbench.layers.squeeze import Squeeze
+from flowbench.networks.conv import convnet
 from flowbench.networks.mlp import mlp
 
 
 def build(
-    event: Event, *, steps: PositiveInt = 10, hidden: list[PositiveInt], prior: PriorName = "normal"
+    event: Event,
+    *,
+    steps: PositiveInt = 10,
+    hidden: list[PositiveInt],
+    scales: NonNegativeInt = 0,
+    logit: Alpha = None,
+    prior: PriorName = "normal",
 ) -> FlowModel:
-    """Steps of flow, each ActNorm, linear map and coupling.
+    """Steps of flow, each ActNorm, linear map and coupling: on vectors, or on images at several scales.
 
     Args:
-        steps: number of steps, K in the paper.
-        hidden: sizes of the hidden layers of each coupling's network.
-        prior: standard normal, or a learnt mixture of two Gaussians.
+        steps: number of steps, at each scale; K in the paper.
+        hidden: sizes of the hidden layers of each coupling's network; of images the channels of its convolutions.
+        scales: of the multi-scale architecture for images, L in the paper; 0 takes the event for a vector.
+        logit: α of the logit that integer data passes first; null for none, as in the paper.
+        prior: of vectors; that of images is normal, and learnt at each scale.
     """
+    if scales:
+        if prior != "normal":
+            raise ValueError(f"with scales the prior must be 'normal', got {prior!r}")
+        return image_flow(event, _multi_scale(event.shape, scales, steps, hidden), logit=logit)
     maps: list[FlowModule] = []
     kept, changed = coupling_parts(event.dims, swap=False)
     for _ in range(steps):
@@ -30,4 +49,21 @@ def build(
             InvertibleLinear(event.dims),
             AffineCoupling(mlp(kept, hidden, 2 * changed)),
         ]
-    return vector_flow(event, maps, prior)
+    return vector_flow(event, maps, logit=logit, prior_name=prior)
+
+
+def _multi_scale(shape: Shape, scales: int, steps: int, hidden: list[int]) -> list[FlowModule]:
+    def scale(shape: Shape, last: bool) -> tuple[list[FlowModule], Shape]:
+        squeeze = Squeeze(shape)
+        shape = squeeze.latent_shape
+        half = shape[0] // 2
+        maps: list[FlowModule] = [squeeze]
+        for _ in range(steps):
+            maps += [ActNorm(shape), InvertibleConv1x1(shape[0]), AffineCoupling(convnet(half, hidden, 2 * half))]
+        # At the end, the mean and scale of each channel: the learnt prior of what no split has taken.
+        return [*maps, ActNorm(shape)] if last else maps, shape
+
+    def prior_network(channels: int) -> nn.Module:
+        return convnet(channels // 2, [], channels)
+
+    return multi_scale(shape, scales, scale, prior_network)

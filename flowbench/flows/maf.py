@@ -3,13 +3,13 @@
 from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import vector_flow
+from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.layers.permutation import Permutation
 from flowbench.networks.made import MADE
 
 
-def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt]) -> FlowModel:
+def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
     """Autoregressive maps with the order of the features turned round between them.
 
     Densities cost one pass of each network; samples are drawn feature by feature.
@@ -17,8 +17,9 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt]) -
     Args:
         layers: number of autoregressive maps.
         hidden: sizes of the hidden layers of each MADE.
+        logit: α of the logit that integer data passes first; null for none.
     """
     maps: list[FlowModule] = []
     for _ in range(layers):
         maps += [MaskedAutoregressive(MADE(event.dims, hidden, outputs=2)), Permutation.reverse(event.dims)]
-    return vector_flow(event, maps)
+    return vector_flow(event, maps, logit=logit)

@@ -1,24 +1,95 @@
 """RealNVP: real-valued non-volume-preserving flow (Dinh et al. 2017, 1605.08803)."""
 
+from __future__ import annotations
+
+from typing import Literal
+
 from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import vector_flow
+from flowbench.flows._assembly import Alpha, Shape, image_flow, multi_scale, vector_flow
 from flowbench.layers._parts import coupling_parts
+from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine_coupling import AffineCoupling
+from flowbench.layers.checkerboard_coupling import CheckerboardCoupling
+from flowbench.layers.flatten import Flatten
+from flowbench.layers.squeeze import Squeeze
+from flowbench.networks.conv import ResNet, convnet
 from flowbench.networks.mlp import mlp
 
 
-def build(event: Event, *, layers: PositiveInt = 8, hidden: list[PositiveInt]) -> FlowModel:
-    """Affine couplings that take turns with the two halves.
+def build(
+    event: Event,
+    *,
+    architecture: Literal["vector", "convolutional", "multi-scale"] = "vector",
+    layers: PositiveInt = 8,
+    hidden: list[PositiveInt],
+    scales: PositiveInt = 2,
+    logit: Alpha = None,
+) -> FlowModel:
+    """Affine couplings that take turns with the two parts of the data.
 
     Args:
-        layers: number of couplings.
-        hidden: sizes of the hidden layers of each coupling's network.
+        architecture: ``vector``: couplings of the halves of a vector, with perceptrons. ``convolutional``: couplings
+            of the halves of a squeezed image's channels, with plain convolutions and a scale that tanh bounds.
+            ``multi-scale``: the paper's, with checkerboard and then channel couplings at each scale and residual
+            networks; ActNorm stands where the paper has batch normalisation.
+        layers: number of couplings; in the multi-scale architecture, of each kind at each scale (3 in the paper).
+        hidden: sizes of the hidden layers of each coupling's network; in the multi-scale architecture the channels
+            of each residual block, which must be the same.
+        scales: of the multi-scale architecture.
+        logit: α of the logit that integer data passes first (0.05 in the paper); null for none.
     """
+    if architecture == "vector":
+        return vector_flow(event, _vector(event, layers, hidden), logit=logit)
+    if architecture == "convolutional":
+        return image_flow(event, _convolutional(event.shape, layers, hidden), logit=logit)
+    maps = _multi_scale(event.shape, scales, layers, hidden)
+    return image_flow(event, maps, logit=logit)
+
+
+def _vector(event: Event, layers: int, hidden: list[int]) -> list[FlowModule]:
     maps: list[FlowModule] = []
     for i in range(layers):
         swap = i % 2 == 1
         kept, changed = coupling_parts(event.dims, swap)
         maps.append(AffineCoupling(mlp(kept, hidden, 2 * changed), swap=swap))
-    return vector_flow(event, maps)
+    return maps
+
+
+def _convolutional(shape: Shape, layers: int, hidden: list[int]) -> list[FlowModule]:
+    squeeze = Squeeze(shape)
+    shape = squeeze.latent_shape
+    # Data in the unit interval would need scales that the bound does not allow.
+    maps: list[FlowModule] = [squeeze, ActNorm(shape)]
+    for i in range(layers):
+        half = shape[0] // 2
+        maps.append(AffineCoupling(convnet(half, hidden, 2 * half), swap=i % 2 == 1, scale_limit=1.0))
+    return [*maps, Flatten(shape)]
+
+
+def _multi_scale(shape: Shape, scales: int, layers: int, hidden: list[int]) -> list[FlowModule]:
+    if len(set(hidden)) != 1:
+        raise ValueError(f"the residual blocks need the same number of channels, got {hidden}")
+
+    def network(inputs: int, outputs: int) -> ResNet:
+        return ResNet(inputs, hidden[0], len(hidden), outputs)
+
+    def scale(shape: Shape, last: bool) -> tuple[list[FlowModule], Shape]:
+        channels = shape[0]
+        maps: list[FlowModule] = []
+        # The last scale has one more, and is not squeezed any further.
+        for i in range(layers + last):
+            coupling = CheckerboardCoupling(network(channels, 2 * channels), shape, swap=i % 2 == 1)
+            maps += [ActNorm(shape), coupling]
+        if last:
+            return [*maps, ActNorm(shape)], shape
+        squeeze = Squeeze(shape)
+        maps.append(squeeze)
+        shape = squeeze.latent_shape
+        half = shape[0] // 2
+        for i in range(layers):
+            maps += [ActNorm(shape), AffineCoupling(network(half, 2 * half), swap=i % 2 == 1)]
+        return maps, shape
+
+    return multi_scale(shape, scales, scale, lambda channels: None)

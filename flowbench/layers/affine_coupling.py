@@ -34,7 +34,7 @@ class AffineCoupling(FlowModule):
         return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -sum_event(log_scale)
 
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.network(kept).chunk(2, 1)
+        log_scale, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
         return soft_clamp(log_scale, self.scale_limit), shift
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule, soft_clamp
+from flowbench.core import FlowModule, full_precision, soft_clamp
 from flowbench.networks.made import MADE
 
 
@@ -29,7 +29,7 @@ class MaskedAutoregressive(FlowModule):
         self.scale_limit = scale_limit
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.network(x)
+        outputs = self.network(x).to(x.dtype)
         log_scale, shift = soft_clamp(outputs[..., 0], self.scale_limit), outputs[..., 1]
         return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
 
@@ -38,10 +38,12 @@ class MaskedAutoregressive(FlowModule):
             log_scale, shift = soft_clamp(outputs[:, 0], self.scale_limit), outputs[:, 1]
             return z[:, i] * torch.exp(log_scale) + shift
 
-        x, hidden = self.network.unroll(next_feature, z)
-        if torch.is_grad_enabled():
-            x = x + _ImplicitGradient.apply(z - self.encode(x)[0], self, x, hidden)
-        return x, soft_clamp(self.network(x)[..., 0], self.scale_limit).sum(1)
+        # The gradient takes x for the exact solution, so nothing here may be rounded to bfloat16.
+        with full_precision(z):
+            x, hidden = self.network.unroll(next_feature, z)
+            if torch.is_grad_enabled():
+                x = x + _ImplicitGradient.apply(z - self.encode(x)[0], self, x, hidden)
+            return x, soft_clamp(self.network(x)[..., 0], self.scale_limit).sum(1)
 
 
 class _ImplicitGradient(torch.autograd.Function):

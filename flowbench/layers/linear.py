@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, full_precision
 
 
 class InvertibleLinear(FlowModule):
@@ -30,13 +30,21 @@ class InvertibleLinear(FlowModule):
         self.log_scale = nn.Parameter(diagonal.abs().log())
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        weight = self.permutation @ self._lower() @ self._upper()
-        return torch.nn.functional.linear(x, weight), self.log_scale.sum().expand(len(x))
+        with full_precision(x):
+            return torch.nn.functional.linear(x, self._weight()), self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        y = torch.linalg.solve_triangular(self._lower(), self.permutation.T @ z.T, upper=False, unitriangular=True)
-        x = torch.linalg.solve_triangular(self._upper(), y, upper=True)
-        return x.T, -self.log_scale.sum().expand(len(z))
+        with full_precision(z):
+            return self._solve(z.T).T, -self.log_scale.sum().expand(len(z))
+
+    def _weight(self) -> Tensor:
+        """W, ``(D, D)``."""
+        return self.permutation @ self._lower() @ self._upper()
+
+    def _solve(self, z: Tensor) -> Tensor:
+        """W⁻¹ z for columns ``(D, n)``."""
+        y = torch.linalg.solve_triangular(self._lower(), self.permutation.T @ z, upper=False, unitriangular=True)
+        return torch.linalg.solve_triangular(self._upper(), y, upper=True)
 
     def _lower(self) -> Tensor:
         return self.lower.tril(-1) + self.identity

@@ -56,7 +56,17 @@ def test_a_constant_pixel_does_not_break_the_fit():
     with seeded(0):
         images = torch.randint(17, (200, 1, 2, 2))
     images[:, :, 0, 0] = 0
-    event = Event((1, 2, 2), levels=17, logit=0.05)
-    model = fitted("gaussian_mixture", event, {"components": [1, 2]}, (images[:150], images[150:]))
+    event = Event((1, 2, 2), levels=17)
+    model = fitted("gaussian_mixture", event, {"components": [1, 2], "logit": 0.05}, (images[:150], images[150:]))
     assert model.log_prob(images).isfinite().all()
     assert model.sample(10).shape == (10, 1, 2, 2)
+
+
+def test_a_diagonal_gaussian_knows_no_correlation(three_clusters):
+    train, validation = three_clusters
+    model = fitted("gaussian", PLANE, {"covariance": "diagonal"}, three_clusters)
+    variances = train.double().var(0, unbiased=False)
+    expected = multivariate_normal(train.double().mean(0), variances).logpdf(validation)
+    np.testing.assert_allclose(model.log_prob(validation).numpy(), expected, atol=5e-3)
+    assert model.parameter_count() == 4
+    assert fitted("gaussian", PLANE, {}, three_clusters).parameter_count() == 5

@@ -1,9 +1,9 @@
 """What a benchmarked model promises, of every configuration in params.yaml on every kind of data it is used on."""
 
 import copy
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -11,25 +11,35 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flowbench import config, data, flows
-from flowbench.core import Event, FittedModel, FlowModel, ShapeError, seeded
+from flowbench.core import Event, FittedModel, FlowModel, seeded
 from flowbench.evaluation import certify
 from flowbench.quadrature import Grid, log_integral
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 
 
-def cases() -> dict[str, tuple[str, str, Event]]:
-    """(flow, configuration, event) by name, each once."""
-    found: dict[tuple[str, str, Event], str] = {}
+class Case(NamedTuple):
+    flow: str
+    options: dict[str, Any]
+    event: Event
+
+
+def cases() -> dict[str, Case]:
+    """Every configuration on every shape of data that a suite uses it on, each once; images in miniature."""
+    found: dict[str, Case] = {}
+    seen = set()
     for suite in PARAMS.suites.values():
         for cell in suite.cells.values():
             event = data.load(cell.data, **PARAMS.data[cell.data]).event
-            found.setdefault((cell.flow, cell.config, event), f"{cell.flow}/{cell.config} on {cell.data}")
-    return {name: case for case, name in found.items()}
+            if (cell.flow, cell.config, event) not in seen:
+                seen.add((cell.flow, cell.config, event))
+                event, options = certify.in_miniature(event, PARAMS.options(cell))
+                found[f"{cell.flow}/{cell.config} on {cell.data}"] = Case(cell.flow, options, event)
+    return found
 
 
 CASES = cases()
-PLANE = [name for name, (_, _, event) in CASES.items() if event.dims == 2]
+PLANE = [name for name, case in CASES.items() if case.event.dims == 2]
 
 
 def examples(event: Event, n: int) -> Tensor:
@@ -39,15 +49,15 @@ def examples(event: Event, n: int) -> Tensor:
 
 
 def build(name: str, seed: int = 0) -> FlowModel:
-    flow, configuration, event = CASES[name]
+    case = CASES[name]
     with seeded(seed):
-        return flows.build(flow, event, PARAMS.flows[flow][configuration])
+        return flows.build(case.flow, case.event, case.options)
 
 
 @cache
 def ready(name: str) -> FlowModel:
     """A model at random parameters with data-dependent ones set, or fitted; not to be changed."""
-    event = CASES[name][2]
+    event = CASES[name].event
     model = certify.randomised(build(name))
     if isinstance(model, FittedModel):
         with seeded(0):
@@ -68,7 +78,7 @@ def test_every_file_is_configured_and_in_the_smoke_suite():
 
 
 def test_samples_look_like_data(name):
-    event, model = CASES[name][2], ready(name)
+    event, model = CASES[name].event, ready(name)
     with torch.no_grad():
         x = model.sample(50)
     assert x.shape == (50, *event.shape)
@@ -83,7 +93,9 @@ def test_samples_have_the_density_that_they_come_with(name):
     model.dequantise = None  # rounding to levels would hide the value that the density is of
     x, log_prob = model.sample_with_log_prob(50, torch.Generator().manual_seed(0))
     # Of an extreme sample the inverse of the logit rounds away some digits.
-    torch.testing.assert_close(model.log_prob(x), log_prob, atol=1e-8, rtol=1e-6 if CASES[name][2].logit else 1e-8)
+    torch.testing.assert_close(
+        model.log_prob(x), log_prob, atol=1e-8, rtol=1e-6 if CASES[name].options.get("logit") else 1e-8
+    )
 
 
 @pytest.mark.parametrize("name", PLANE)
@@ -97,7 +109,7 @@ def test_density_integrates_to_one(name):
 
 
 def test_density_is_a_vector_for_any_batch(name):
-    event, model = CASES[name][2], ready(name)
+    event, model = CASES[name].event, ready(name)
     for batch in (1, 7):
         log_prob = model.log_prob(examples(event, batch))
         assert log_prob.shape == (batch,)
@@ -106,7 +118,7 @@ def test_density_is_a_vector_for_any_batch(name):
 
 
 def test_the_loss_reaches_every_parameter(name):
-    model, batch = copy.deepcopy(ready(name)).train(), examples(CASES[name][2], 16)
+    model, batch = copy.deepcopy(ready(name)).train(), examples(CASES[name].event, 16)
     loss = model.loss(batch)
     assert loss.shape == ()
     if isinstance(model, FittedModel):
@@ -119,7 +131,7 @@ def test_the_loss_reaches_every_parameter(name):
 
 
 def test_weights_survive_a_file(name, tmp_path):
-    model, batch = ready(name), examples(CASES[name][2], 7)
+    model, batch = ready(name), examples(CASES[name].event, 7)
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     fresh = build(name, seed=1)  # whose permutations are others
     fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"))
@@ -136,7 +148,7 @@ def test_the_seed_decides_the_initial_parameters(name):
 
 @pytest.mark.parametrize("flow", ["nice", "realnvp", "glow"])
 def test_couplings_refuse_a_single_feature(flow):
-    with pytest.raises(ShapeError, match="at least 2 dimensions"):
+    with pytest.raises(config.ConfigError, match="at least 2 dimensions"):
         flows.build(flow, Event((1,)), {"hidden": [8]})
 
 
@@ -158,19 +170,23 @@ def test_flows_take_events_of_any_shape(flow, options, shape):
     assert model.sample(2).shape == (2, *shape)
 
 
-def test_preprocessing_is_that_of_the_event():
-    event = Event((1, 4, 4), levels=17, logit=0.05)
-    with_all = flows.build("affine", event, {})
-    assert [type(layer).__name__ for layer in with_all.transform.chain] == [
-        "Logit",
-        "Flatten",
-        "Standardise",
-        "ElementwiseAffine",
-    ]
+def maps(model: FlowModel) -> list[str]:
+    return [type(layer).__name__ for layer in model.transform.chain]
+
+
+def test_preprocessing_is_that_of_the_event_and_the_options():
+    event = Event((1, 4, 4), levels=17)
+    with_all = flows.build("maf", event, {"layers": 1, "hidden": [4], "logit": 0.05})
+    assert maps(with_all) == ["Logit", "Flatten", "Standardise", "MaskedAutoregressive", "Permutation"]
     assert with_all.dequantise.levels == 17
-    bare = flows.build("affine", replace(event, shape=(3,), levels=None, logit=None, standardise=False), {})
-    assert [type(layer).__name__ for layer in bare.transform.chain] == ["ElementwiseAffine"]
+    bare = flows.build("affine", Event((3,), standardise=False), {})
+    assert maps(bare) == ["ElementwiseAffine"]
     assert bare.dequantise is None
+
+
+def test_a_logit_is_for_integer_data():
+    with pytest.raises(config.ConfigError, match="logit is for integer data"):
+        flows.build("maf", Event((3,)), {"hidden": [4], "logit": 0.05})
 
 
 def test_a_wrong_option_names_its_key():

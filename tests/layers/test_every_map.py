@@ -185,3 +185,18 @@ def test_a_mistake_is_caught(name, mistake):
     module, shape = LAYERS[name]
     assert not certify.passes(certify.certify(WithMistake(module, mistake), shape))
     assert certify.passes(certify.certify(WithMistake(module, "none"), shape))
+
+
+@torch.no_grad()
+@BOTH
+def test_autocast_rounds_only_the_networks(subject, direction):
+    x = subject.points(direction)
+    exact, exact_logdet = getattr(subject.module, direction)(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, logdet = getattr(subject.module, direction)(x)
+    assert y.dtype == logdet.dtype == torch.float32
+    # Networks at random parameters are rounded to three digits; a map without a network not at all.
+    torch.testing.assert_close(y, exact, atol=0.1, rtol=0.1)
+    torch.testing.assert_close(logdet, exact_logdet, atol=0.1 * math.sqrt(x[0].numel()), rtol=0.05)
+    if not any(isinstance(part, torch.nn.Linear | torch.nn.Conv2d) for part in subject.module.modules()):
+        assert torch.equal(y, exact)
