@@ -11,7 +11,7 @@ TEXT = """\
 data:
   gaussian: {train: 500, validation: 200, test: 300, mean: [2.0, -1.0], std: [0.5, 1.5]}
   two_modes: {train: 100, validation: 100, test: 300}
-  digits: {validation: 250, test: 297, logit: 0.05}
+  digits: {validation: 250, test: 297}
 flows:
   affine: {plane: {}}
   gaussian: {default: {}}

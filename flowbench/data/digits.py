@@ -1,10 +1,9 @@
 """Handwritten digits of 8 × 8 pixels with grey levels 0 to 16, which come with scikit-learn."""
 
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, PositiveInt
+from pydantic import PositiveInt
 
 from flowbench.core import Event
 from flowbench.data import Source
@@ -28,16 +27,8 @@ class Digits(Source):
         return {"train": train, "validation": validation, "test": test}
 
 
-def source(
-    *,
-    validation: PositiveInt,
-    test: PositiveInt,
-    logit: Annotated[float, Field(gt=0, lt=0.5)] | None,
-) -> Digits:
-    """The digits as ``(1, 8, 8)``; what validation and test leave is for training.
-
-    ``logit`` is the α by which models squeeze the unit interval before they take the logit, or null for no logit.
-    """
+def source(*, validation: PositiveInt, test: PositiveInt) -> Digits:
+    """The digits as ``(1, 8, 8)``; what validation and test leave is for training."""
     if validation + test >= TOTAL:
         raise ValueError(f"validation and test leave nothing of {TOTAL} examples to train on")
-    return Digits(event=Event((1, 8, 8), levels=17, logit=logit), validation=validation, test=test)
+    return Digits(event=Event((1, 8, 8), levels=17), validation=validation, test=test)

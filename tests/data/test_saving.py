@@ -39,13 +39,13 @@ def test_reads_what_was_saved(folder, source):
 
 def test_says_what_is_known_of_the_source(folder, source):
     info = json.loads((folder / "info.json").read_text())
-    assert info["event"] == {"shape": [2], "levels": None, "logit": None, "standardise": False}
+    assert info["event"] == {"shape": [2], "levels": None, "standardise": False}
     assert info["entropy_nats"] == data.saved_entropy(folder) == source.entropy()
     assert info["fingerprint"] == data.fingerprint(folder)
 
 
 def test_integers_without_a_known_entropy(tmp_path):
-    data.save(data.load("digits", validation=10, test=10, logit=0.05), tmp_path / "digits")
+    data.save(data.load("digits", validation=10, test=10), tmp_path / "digits")
     assert data.read(tmp_path / "digits")["test"].dtype == np.uint8
     assert json.loads((tmp_path / "digits/info.json").read_text())["entropy_nats"] is None
 

@@ -197,11 +197,6 @@ def test_digits_are_those_of_scikit_learn():
     assert in_order(sample("digits")) == in_order(load_digits().images)
 
 
-def test_digits_without_a_logit():
-    assert data.load("digits", validation=1, test=1, logit=None).event.logit is None
-    assert load("digits").event.logit == OPTIONS["digits"]["logit"]
-
-
 @pytest.mark.parametrize(
     ("name", "wrong", "message"),
     [
