@@ -1,0 +1,33 @@
+"""Cells can be run on a machine that has torch but neither DVC nor MLflow, and be taken over here."""
+
+import shutil
+import sys
+
+from tests.pipeline.clone import Clone
+
+CELL = "smoke-moons-nice"
+STAGES = [f"train@{CELL}", f"evaluate@{CELL}"]
+
+
+def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
+    there = Clone(tmp_path / "there")
+    for name in ("params.yaml", "flowbench", "stages", "code", "data"):
+        source, target = copy.root / name, there.root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
+    lacking = tmp_path / "lacking"
+    lacking.mkdir()
+    for package in ("dvc", "mlflow", "grimp"):
+        (lacking / f"{package}.py").write_text("raise ImportError('this machine does not have it')\n")
+    for stage in ("train", "evaluate"):
+        there.run(sys.executable, "-m", f"stages.{stage}", CELL, env={"PYTHONPATH": str(lacking)})
+
+    steady = (f"results/{CELL}",)
+    timings = ("train_timings.json", "timings.json")
+    before = copy.files(*steady, but=timings)
+    shutil.rmtree(copy.root / "results" / CELL)
+    shutil.copytree(there.root / "results" / CELL, copy.root / "results" / CELL)
+    assert copy.files(*steady, but=timings) == before
+    copy.dvc("commit", "--force", *STAGES)
+    assert copy.changed() == set()
+    assert copy.ran(copy.dvc("repro")) == ["publish@smoke", "report@smoke"]
