@@ -17,6 +17,7 @@ PIXEL = bytes.fromhex(
 )
 BASELINES = ("gaussian", "gaussian_mixture")
 FLOOR = {"moons": 0.207, "gaussian": 1.84, "two_modes": 1.1}
+PIXELS = {"digits": 64, "mnist": 784, "fashion_mnist": 784, "cifar10": 3072}
 
 
 def suite(cells: dict[str, tuple[str, str]], name: str = "tiny") -> Suite:
@@ -26,14 +27,34 @@ def suite(cells: dict[str, tuple[str, str]], name: str = "tiny") -> Suite:
 
 
 def write(
-    results: Path, of: Suite, *, seeds: int = 3, rows: int = 30, diverged: dict[str, list[int]] | None = None
+    results: Path,
+    of: Suite,
+    *,
+    seeds: int = 3,
+    rows: int = 30,
+    diverged: dict[str, list[int]] | None = None,
+    flow: dict[str, dict] | None = None,
+    budget: dict[str, dict] | None = None,
 ) -> None:
-    """Write ``results/<cell>/`` of every cell, each training with ``rows`` rows of history."""
+    """Write ``results/<cell>/`` of every cell, each training with ``rows`` rows of history.
+
+    ``diverged`` lists seeds, ``flow`` and ``budget`` hold options, all by cell.
+    """
     for key, cell in of.cells.items():
-        write_cell(results / key, cell, seeds=seeds, rows=rows, diverged=(diverged or {}).get(key, []))
+        write_cell(
+            results / key,
+            cell,
+            seeds=seeds,
+            rows=rows,
+            diverged=(diverged or {}).get(key, []),
+            flow=(flow or {}).get(key, {"layers": 8, "hidden": [64, 64]}),
+            budget={"steps": 10 * rows, "batch_size": 512, "seeds": list(range(seeds))} | (budget or {}).get(key, {}),
+        )
 
 
-def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: list[int]) -> None:
+def write_cell(
+    folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: list[int], flow: dict, budget: dict
+) -> None:
     """Write the files of one cell; the same at each call."""
     key, rng = folder.name, random.Random(folder.name)
     baseline = cell.flow in BASELINES
@@ -64,13 +85,30 @@ def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: lis
         bits = FLOOR.get(cell.data, 2.1) + gap * rng.uniform(0.95, 1.05)
         values = {
             "bits_per_dim": bits,
-            "nll_nats": bits * (64 if cell.data == "digits" else 2) * math.log(2),
-            "invertibility_error_max": 10 ** rng.uniform(-6, -4),
-            "invertibility_error_mean": 10 ** rng.uniform(-8, -7),
-            "invertibility_error_max_float64": 10 ** rng.uniform(-15, -12),
-            "latent_invertibility_error_max": 10 ** rng.uniform(-6, -4),
-            "logdet_error_max": 10 ** rng.uniform(-15, -13),
+            "nll_nats": bits * PIXELS.get(cell.data, 2) * math.log(2),
         }
+        if not baseline:
+            values |= {
+                "invertibility_error_max": 10 ** rng.uniform(-6, -4),
+                "invertibility_error_mean": 10 ** rng.uniform(-8, -7),
+                "invertibility_error_max_float64": 10 ** rng.uniform(-15, -12),
+                "latent_invertibility_error_max": 10 ** rng.uniform(-6, -4),
+                "latent_invertibility_error_max_float64": 10 ** rng.uniform(-15, -12),
+                "logdet_error_max": 10 ** rng.uniform(-15, -13),
+            }
+        if cell.data in PIXELS:
+            values |= {
+                "bits_per_dim_standard_error": rng.uniform(0.001, 0.004),
+                "bits_per_dim_noise_std": 2e-4,
+                "noise_draws": 10,
+            }
+        if cell.data in PIXELS and not baseline:
+            values |= {
+                "invertibility_error_max_noise": 10 ** rng.uniform(-6, -2),
+                "invertibility_error_max_noise_float64": 10 ** rng.uniform(-15, -11),
+                "non_finite_share": 0.0,
+                "non_finite_share_float64": 0.0,
+            }
         if cell.data in FLOOR:
             values |= {"entropy_floor_bits_per_dim": FLOOR[cell.data]}
             values |= {"sliced_wasserstein": rng.uniform(0.01, 0.03), "energy_distance": rng.uniform(1e-4, 4e-4)}
@@ -99,6 +137,7 @@ def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: lis
         "kind": "baseline" if baseline else "flow",
         "likelihood": "exact",
         "parameters": rng.randrange(1000, 90_000),
+        "train_examples": 50_000,
         "seeds": outcomes,
         "provenance": {
             "data": {split: f"{rng.randrange(16**64):064x}" for split in ("train", "validation", "test")},
@@ -106,8 +145,8 @@ def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: lis
             "params": {
                 "cell": cell.model_dump(),
                 "data": {"train": 50_000},
-                "flow": {"layers": 8, "hidden": [64, 64]},
-                "budget": {"steps": 10 * rows, "batch_size": 512, "seeds": list(range(seeds))},
+                "flow": flow,
+                "budget": budget,
             },
             "versions": {"python": "3.12.1", "torch": "2.9.0"},
         },
@@ -118,7 +157,10 @@ def write_cell(folder: Path, cell: Cell, *, seeds: int, rows: int, diverged: lis
     for _, name, value, _ in measured:
         means.setdefault(name, []).append(float(value))
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
-    (folder / "pictures" / ("samples.png" if cell.data == "digits" else "density.png")).write_bytes(PIXEL)
+    for name in (
+        ["samples"] + ["reconstructions", "interpolation"] * (not baseline) if cell.data in PIXELS else ["density"]
+    ):
+        (folder / "pictures" / f"{name}.png").write_bytes(PIXEL)
     (folder / "trained").mkdir(exist_ok=True)
     (folder / "trained" / "seed-0.safetensors").write_bytes(b"weights")
     _json(folder / "training.json", training)

@@ -98,6 +98,32 @@ def test_a_run_holds_what_the_cell_left(results):
     assert {file.path for file in client.list_artifacts(run.info.run_id)} == {*tracking.FILES, "pictures"}
 
 
+def test_options_of_every_kind_become_parameters(results):
+    options = {"hidden": [64, 64], "logit": None, "alpha": 1e-6, "name": "α\n; drop table", "on": True, "empty": ""}
+    fake_results.write(results, SUITE, flow={"moons-nice": options})
+    publish(results)
+    (run,) = runs()["moons-nice"]
+    found = {name: run.data.params[f"flow.{name}"] for name in options}
+    assert found == {name: str(value) for name, value in options.items()}
+
+
+def test_pictures_and_metrics_of_images_are_published(results):
+    suite = fake_results.suite({"mnist-glow": ("mnist", "glow")})
+    fake_results.write(results, suite, seeds=1)
+    digests = tracking.publish("tiny", suite.cells, results)
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.store_uri())
+    (run,) = client.search_runs([client.get_experiment_by_name("flowbench-tiny").experiment_id])
+    pictures = {file.path.removeprefix("pictures/") for file in client.list_artifacts(run.info.run_id, "pictures")}
+    assert pictures == {"samples.png", "reconstructions.png", "interpolation.png"}
+    assert run.data.metrics["bits_per_dim_standard_error"] > 0
+    assert run.data.metrics["non_finite_share_float64"] == 0
+    assert {split.dataset.name for split in run.inputs.dataset_inputs} == {"mnist"}
+    tracking.fetch("tiny", digests, results / "fetched")
+    assert (results / "fetched" / "mnist-glow" / "pictures" / "interpolation.png").read_bytes() == fake_results.PIXEL
+
+
 def test_publishing_again_changes_nothing_and_asks_once(results, monkeypatch):
     publish(results)
     before = identifiers()

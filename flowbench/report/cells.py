@@ -11,7 +11,7 @@ from typing import Any
 
 from flowbench import config
 from flowbench.metrics import METRICS
-from flowbench.report.numbers import Estimate, estimate
+from flowbench.report.numbers import Estimate, estimate, significant
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,27 @@ class CellResult:
         host = self.timings["host"]
         device = self.device if self.device == "cpu" else f"{self.device} ({self.timings['device_name']})"
         return f"{device}: {host['cpu']}, {host['cores']} cores, {host['system']}"
+
+    @property
+    def place(self) -> str:
+        """The device in a word or two: ``cpu``, or the model of the GPU."""
+        return self.device if self.device == "cpu" else self.timings["device_name"]
+
+    @property
+    def epochs(self) -> float | None:
+        """Passes over the training split; ``None`` where there are none, or where its size is not on record."""
+        examples = self.training.get("train_examples")
+        budget = self.params["budget"]
+        return budget["steps"] * budget["batch_size"] / examples if examples and not self.baseline else None
+
+    @property
+    def budget(self) -> str:
+        """How long each seed is trained, in words."""
+        if self.baseline:
+            return "fitted"
+        budget = self.params["budget"]
+        epochs = f" ({significant(self.epochs, 2)} epochs)" if self.epochs else ""
+        return f"{budget['steps']:,} steps of {budget['batch_size']:,} examples{epochs}"
 
     @property
     def diverged(self) -> dict[int, int]:

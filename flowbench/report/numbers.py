@@ -55,12 +55,15 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
 _ASTRONOMIC = 1e12
 
 
-def spread(e: Estimate | None) -> str:
-    """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place."""
+def spread(e: Estimate | None, *, count: bool = True) -> str:
+    """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place.
+
+    Without an interval ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
+    """
     if e is None or not _ordinary(e.mean):
         return _unusual(e.mean if e else None)
     if e.half is None:
-        return f"{_fixed(e.mean, _places(abs(e.mean) / 100))} (n = {e.n})"
+        return _fixed(e.mean, _places(abs(e.mean) / 100)) + (f" (n = {e.n})" if count else "")
     # No more places than four, or than three digits of a small mean.
     places = min(_places(e.half), max(4, _places(abs(e.mean) / 10)))
     half = f"{e.half:.{places}f}"

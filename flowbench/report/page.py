@@ -21,6 +21,14 @@ from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
 from flowbench.report.tables import Table
 
+# The kinds of pictures in the order of the page; another kind comes after them under its own name.
+PICTURES = {
+    "density": "Densities",
+    "training": "While training",
+    "samples": "Samples",
+    "reconstructions": "Reconstructions",
+    "interpolation": "Interpolations",
+}
 COLUMNS = ("suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "device")
 
 
@@ -49,13 +57,21 @@ class Picture:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """Pictures of one kind, one for each cell that has it."""
+
+    title: str
+    pictures: list[Picture]
+
+
+@dataclass(frozen=True)
 class Section:
     """All that is said of one data set."""
 
     data: str
     tables: list[Table]
     figures: list[Picture]
-    gallery: list[Picture]
+    galleries: list[Gallery]
 
 
 def write(results: Path, suite: Suite, folder: Path) -> None:
@@ -93,19 +109,30 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
 def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
     styles = figures.looks(cell.label for cell in cells)
-    drawn = [Picture(folder / f"cost-{data}.png", f"{data}: quality against cost; bars are 95 % intervals")]
+    bars = "; bars are 95 % intervals" if any(len(cell.training["seeds"]) > 1 for cell in cells) else ""
+    drawn = [Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}")]
     figures.quality_against_cost(drawn[0].path, cells, styles)
     if any(cell.history for cell in cells):
         crosses = "; × where a seed diverged" if any(cell.diverged for cell in cells) else ""
         drawn.insert(0, Picture(folder / f"training-{data}.png", f"{data}: training, one line per seed{crosses}"))
         figures.training_curves(drawn[0].path, cells, styles)
-    gallery = []
-    for cell in cells:
-        for name, source in cell.pictures.items():
-            picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {name}")
-            shutil.copyfile(source, picture.path)
-            gallery.append(picture)
-    return Section(data, [tables.quality(cells), *tables.moments(cells)], drawn, gallery)
+    shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
+    return Section(data, shown, drawn, _galleries(cells, folder))
+
+
+def _galleries(cells: list[CellResult], folder: Path) -> list[Gallery]:
+    """The cells' pictures, those of one kind together, copied to ``folder``."""
+    names = {name for cell in cells for name in cell.pictures}
+    galleries = []
+    for name in sorted(names, key=lambda name: (name not in PICTURES, [*PICTURES, name].index(name), name)):
+        gallery = Gallery(PICTURES.get(name, _words(name)), [])
+        for cell in cells:
+            if name in cell.pictures:
+                picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {_words(name).lower()}")
+                shutil.copyfile(cell.pictures[name], picture.path)
+                gallery.pictures.append(picture)
+        galleries.append(gallery)
+    return galleries
 
 
 def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> dict[str, Any]:
@@ -134,14 +161,14 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
 def _budgets(cells: list[CellResult]) -> list[str]:
     """Each budget in words, with the data sets it was spent on; a baseline has no steps to spend."""
     spent: dict[str, list[str]] = defaultdict(list)
-    for cell in cells:
-        budget = cell.params["budget"]
-        words = (
-            f"{budget['steps']:,} steps of {budget['batch_size']:,} examples, {_plural(len(budget['seeds']), 'seed')}"
+    for data in dict.fromkeys(cell.data for cell in cells):
+        trained = [cell for cell in cells if cell.data == data and not cell.baseline]
+        words = list(
+            dict.fromkeys(f"{cell.budget}, {_plural(len(cell.training['seeds']), 'seed')}" for cell in trained)
         )
-        if not cell.baseline and cell.data not in spent[words]:
-            spent[words].append(cell.data)
-    return [f"{', '.join(data)}: {words}" for words, data in spent.items() if data]
+        if words:
+            spent[words[0] if len(words) == 1 else "each flow has its own, in the table"].append(data)
+    return [f"{', '.join(data)}: {words}" for words, data in spent.items()]
 
 
 def _versions(cells: list[CellResult]) -> dict[str, dict[str, str]]:
@@ -164,7 +191,7 @@ def _settings(cells: list[CellResult]) -> dict[str, dict[str, str]]:
     """The parameters of each flow on each data set, as words."""
     settings: dict[str, dict[str, str]] = defaultdict(dict)
     for cell in cells:
-        flow = cell.params["flow"]
+        flow = {name: "none" if value is None else value for name, value in cell.params["flow"].items()}
         settings[cell.label][cell.data] = ", ".join(f"{name} = {value}" for name, value in flow.items()) or "none"
     return settings
 
@@ -179,6 +206,10 @@ def _by_value(cells: list[CellResult], value: Any) -> dict[str, str]:
 
 def _names(group: list[CellResult], cells: list[CellResult]) -> str:
     return "all cells" if len(group) == len(cells) else ", ".join(cell.key for cell in group)
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def _plural(n: int, noun: str) -> str:

@@ -11,6 +11,7 @@ from flowbench.metrics import METRICS
 from flowbench.report import numbers
 from flowbench.report.cells import CellResult
 from flowbench.report.numbers import Estimate
+from flowbench.report.published import Published, beside, context
 
 Format = Callable[[float | None], str]
 
@@ -35,9 +36,13 @@ class Row:
 
 @dataclass
 class Table:
+    """Rows under a caption; ``first`` heads their names, and a table of ``words`` is set from the left."""
+
     caption: str
     columns: list[str]
     rows: list[Row] = field(default_factory=list)
+    first: str = ""
+    words: bool = False
 
 
 # Column, metric and how it is written, by what the table says.
@@ -57,9 +62,13 @@ CERTIFICATES: dict[str, tuple[str, Format]] = {
     "latent_invertibility_error_max": ("latent max, f32", numbers.power),
     "non_finite_share": ("not finite, f32", numbers.power),
     "invertibility_error_max_float64": ("data max, f64", numbers.power),
+    "invertibility_error_max_noise_float64": ("noise max, f64", numbers.power),
     "latent_invertibility_error_max_float64": ("latent max, f64", numbers.power),
+    "non_finite_share_float64": ("not finite, f64", numbers.power),
     "logdet_error_max": ("log-det, f64", numbers.power),
+    "bits_per_dim_noise_std": ("bits per dim, std from draw to draw", numbers.power),
 }
+ROUND_TRIPS = {"invertibility_error_max", "invertibility_error_max_noise", "latent_invertibility_error_max"}
 COSTS: dict[str, tuple[str, Format]] = {
     "train_seconds": ("training, s", numbers.significant),
     "train_samples_per_second": ("training, 1/s", numbers.rate),
@@ -70,61 +79,129 @@ COSTS: dict[str, tuple[str, Format]] = {
 
 
 def quality(cells: Sequence[CellResult]) -> Table:
-    """How good each flow is on one data set: means over seeds with intervals, the leaders marked."""
-    metrics = [metric for metric in QUALITY if any(metric in cell.values for cell in cells)]
+    """How good each flow is on one data set: means over seeds with intervals, the leaders marked.
+
+    Of images, whose table is the whole of what many readers want, with the budget and the worst round trip.
+    """
+    images = any("samples" in cell.pictures for cell in cells)
+    # In nats it is the same number again, times D ln 2.
+    hidden = {"nll_nats"} if images else set()
+    metrics = [metric for metric in QUALITY if metric not in hidden and any(metric in cell.values for cell in cells)]
     floor = _floor(cells)
-    columns: list[tuple[str, list[Value]]] = []
+    columns: list[tuple[str, list[Value]]] = [("likelihood", [Value(cell.training["likelihood"]) for cell in cells])]
     for metric in metrics:
         estimates = [cell.estimate(metric) for cell in cells]
-        columns.append((QUALITY[metric], _column(estimates, metric)))
+        columns.append((QUALITY[metric], _column(cells, estimates, metric)))
         if metric == "bits_per_dim" and floor is not None:
             gaps = [Estimate(e.mean - floor, e.half, e.n) if e else None for e in estimates]
-            columns.append(("above floor", [Value(numbers.spread(gap)) for gap in gaps]))
+            columns.append(("above floor", [Value(numbers.spread(gap, count=not _single(cells))) for gap in gaps]))
+        if metric == "bits_per_dim" and any(beside(cell) for cell in cells):
+            values = [next((f"{value.value:.2f}" for value in beside(cell)), "") for cell in cells]
+            columns.append(("published", [Value(text) for text in values]))
     columns.append(("parameters", [Value(f"{cell.training['parameters']:,}") for cell in cells]))
+    if len({cell.budget for cell in cells if not cell.baseline}) > 1:
+        columns += _budgets(cells)
     columns.append(("training, s", [Value(numbers.significant(_mean(cell, "train_seconds"))) for cell in cells]))
-    rows = [
-        Row(cell.label, [Value(cell.training["likelihood"])] + [values[i] for _, values in columns], note(cell))
-        for i, cell in enumerate(cells)
-    ]
+    if images:
+        columns += _at_a_glance(cells)
+    rows = [Row(cell.label, [values[i] for _, values in columns], note(cell)) for i, cell in enumerate(cells)]
     if floor is not None:
         known = {"bits per dim": f"{floor:.4f}".replace("-", "−"), "above floor": "0"}
-        rows.append(Row("entropy floor", [Value("")] + [Value(known.get(name, "")) for name, _ in columns], "", True))
-    return Table(_seed_counts(cells), ["likelihood"] + [name for name, _ in columns], rows)
+        rows.append(Row("entropy floor", [Value(known.get(name, "")) for name, _ in columns], "", True))
+    return Table(_caption(cells), [name for name, _ in columns], rows, "flow")
+
+
+def _budgets(cells: Sequence[CellResult]) -> list[tuple[str, list[Value]]]:
+    """What each cell was given to train with."""
+    words = {"steps × batch": [_size(cell) for cell in cells]}
+    if any(cell.epochs for cell in cells):
+        words["epochs"] = [numbers.significant(cell.epochs, 2) if cell.epochs else "" for cell in cells]
+    if len({cell.place for cell in cells}) > 1:
+        words["on"] = [cell.place for cell in cells]
+    return [(name, [Value(text) for text in texts]) for name, texts in words.items()]
+
+
+def _size(cell: CellResult) -> str:
+    budget = cell.params["budget"]
+    return "" if cell.baseline else f"{budget['steps']:,} × {budget['batch_size']:,}"
+
+
+def _at_a_glance(cells: Sequence[CellResult]) -> list[tuple[str, list[Value]]]:
+    """How fast each cell samples, and its worst round trip of data, prior samples and noise."""
+    words = {"sampling, 1/s": [numbers.rate(_mean(cell, "sample_samples_per_second")) for cell in cells]}
+    for name, suffix in (("f32", ""), ("f64", "_float64")):
+        errors = [[_worst(cell, metric + suffix) for metric in ROUND_TRIPS] for cell in cells]
+        worst = [max((e for e in of_cell if e is not None), default=None) for of_cell in errors]
+        words[f"round trip, {name}"] = [numbers.power(e) for e in worst]
+    words["not finite, f32"] = [numbers.power(_worst(cell, "non_finite_share")) for cell in cells]
+    return [(name, [Value(text) for text in texts]) for name, texts in words.items()]
+
+
+def published(cells: Sequence[CellResult]) -> list[Table]:
+    """The published values on one data set: beside ours where the settings agree, and the others as context."""
+    tables = []
+    if pairs := [(cell, value) for cell in cells for value in beside(cell)]:
+        caption = "Bits per dim beside the published, where the settings agree; how it was trained is the budget."
+        columns = ["ours", "published", "our budget", "their budget", "setting", "published as"]
+        table = Table(caption, columns, first="flow", words=True)
+        for cell, value in pairs:
+            ours = _column([cell], [cell.estimate("bits_per_dim")], "bits_per_dim")[0].text
+            budget = f"{cell.budget}; {numbers.significant(_mean(cell, 'train_seconds'))} s on {cell.place}"
+            texts = [
+                ours,
+                f"{value.value:.2f}",
+                budget,
+                value.budget,
+                value.setting,
+                f"{value.model}, {_source(value)}",
+            ]
+            table.rows.append(Row(cell.label, [Value(text) for text in texts], note(cell)))
+        tables.append(table)
+    if others := context(cells):
+        columns = ["bits per dim", "what differs", "setting", "budget", "published in"]
+        table = Table("Published in other settings: context, and no comparison.", columns, first="model", words=True)
+        for value, differences in others:
+            texts = [f"{value.value:.2f}", "; ".join(differences), value.setting, value.budget, _source(value)]
+            table.rows.append(Row(value.model, [Value(text) for text in texts]))
+        tables.append(table)
+    return tables
+
+
+def _source(value: Published) -> str:
+    derived = f"; {value.derived}" if value.derived else ""
+    return f"{value.paper} {value.year}, arXiv {value.arxiv}{derived}"
 
 
 def moments(cells: Sequence[CellResult]) -> list[Table]:
     """What each flow learnt of the moments, beside the true ones."""
     tables = []
     for cell in cells:
-        pairs = [
-            (name, name.replace("learnt", "true"))
-            for name in cell.values
-            if name.startswith(("learnt_mean_x", "learnt_std_x"))
-        ]
-        if not pairs:
+        learnt = sorted(name for name in cell.values if name.startswith(("learnt_mean_x", "learnt_std_x")))
+        if not learnt:
             continue
+        rows = {
+            name.removeprefix("learnt_").replace("_x", " of x"): (name, _mean(cell, name.replace("learnt", "true")))
+            for name in learnt
+        }
+        rows |= {f"error of the {name}, in true std": (f"learnt_{name}_error", None) for name in ("mean", "std")}
         table = Table(f"Moments that {cell.label} learnt.", ["true", "learnt"])
-        for learnt, true in sorted(pairs):
-            name = learnt.removeprefix("learnt_").replace("_x", " of x")
-            table.rows.append(
-                Row(name, [Value(numbers.significant(_mean(cell, true))), Value(numbers.spread(cell.estimate(learnt)))])
-            )
-        for error in ("learnt_mean_error", "learnt_std_error"):
-            name = f"error of the {'mean' if 'mean' in error else 'std'}, in true std"
-            table.rows.append(Row(name, [Value(""), Value(numbers.spread(cell.estimate(error)))]))
+        for name, (metric, true) in rows.items():
+            spread = numbers.spread(cell.estimate(metric), count=not _single(cells))
+            table.rows.append(Row(name, [Value("" if true is None else numbers.significant(true)), Value(spread)]))
         tables.append(table)
     return tables
 
 
 def certificates(cells: Sequence[CellResult]) -> Table:
     """How well each flow's directions and log-determinants agree: the worst of all seeds."""
-    shown = [cell for cell in cells if CERTIFICATES.keys() & cell.values.keys()]
-    return _plain("Largest over the seeds; f32: float32 as trained, f64: float64.", shown, CERTIFICATES, _worst)
+    shown = [cell for cell in cells if cell.values.keys() & ROUND_TRIPS]
+    scope = "" if _single(cells) else "Largest over the seeds; "
+    return _plain(f"{scope}f32: float32 as trained, f64: float64.", shown, CERTIFICATES, _worst)
 
 
 def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
     """What each flow costs; where there are several hosts, the letter says on which."""
-    table = _plain("Means over the seeds.", cells, COSTS, _mean)
+    table = _plain("Means over the seeds." if not _single(cells) else "", cells, COSTS, _mean)
     if len(hosts) > 1:
         table.columns.append("host")
         for cell, row in zip(cells, table.rows, strict=True):
@@ -146,17 +223,21 @@ def _plain(
 ) -> Table:
     """One row per cell and one column per metric that any cell has."""
     metrics = [metric for metric in columns if any(metric in cell.values for cell in cells)]
-    table = Table(caption, [columns[metric][0] for metric in metrics])
+    table = Table(caption, [columns[metric][0] for metric in metrics], first="cell")
     for cell in cells:
         values = [Value(columns[metric][1](summary(cell, metric))) for metric in metrics]
         table.rows.append(Row(f"{cell.data} · {cell.label}", values, note(cell)))
     return table
 
 
-def _column(estimates: list[Estimate | None], metric: str) -> list[Value]:
+def _column(cells: Sequence[CellResult], estimates: list[Estimate | None], metric: str) -> list[Value]:
     better = METRICS[metric].better
     marks = numbers.marks(estimates, better) if better else [""] * len(estimates)
-    return [Value(numbers.spread(e), mark) for e, mark in zip(estimates, marks, strict=True)]
+    single = _single(cells)
+    if metric == "bits_per_dim" and single:
+        errors = [_mean(cell, "bits_per_dim_standard_error") for cell in cells]
+        estimates = [e and Estimate(e.mean, error, e.n) for e, error in zip(estimates, errors, strict=True)]
+    return [Value(numbers.spread(e, count=not single), mark) for e, mark in zip(estimates, marks, strict=True)]
 
 
 def _floor(cells: Sequence[CellResult]) -> float | None:
@@ -173,14 +254,21 @@ def _worst(cell: CellResult, metric: str) -> float | None:
     return max((math.inf if math.isnan(value) else value for value in values), default=None)
 
 
-def _seed_counts(cells: Sequence[CellResult]) -> str:
-    """``Mean ± 95 % interval over 3 seeds.``, or which cells have how many."""
+def _single(cells: Sequence[CellResult]) -> bool:
+    return all(len(cell.training["seeds"]) == 1 for cell in cells)
+
+
+def _caption(cells: Sequence[CellResult]) -> str:
+    """What ± means, as ``Mean ± 95 % interval over 3 seeds``, and over how much noise bits per dim are taken."""
+    draws = sorted({int(mean) for cell in cells if (mean := _mean(cell, "noise_draws"))})
+    noise = f"; bits per dim over {' or '.join(map(str, draws))} draws of the dequantisation noise" if draws else ""
+    if _single(cells):
+        known = any("bits_per_dim_standard_error" in cell.values for cell in cells)
+        return f"One seed each (n = 1){'; ± is one standard error over the test examples' if known else ''}{noise}."
     counts = defaultdict(list)
     for cell in cells:
         counts[len(cell.training["seeds"])].append(cell.label)
     if len(counts) == 1:
-        n = next(iter(counts))
-        return "One seed each, so no intervals." if n == 1 else f"Mean ± 95 % interval over {n} seeds."
-    return "Mean ± 95 % interval; seeds: " + "; ".join(
-        f"{n} for {', '.join(labels)}" for n, labels in sorted(counts.items())
-    )
+        return f"Mean ± 95 % interval over {next(iter(counts))} seeds{noise}."
+    by_count = "; ".join(f"{n} for {', '.join(labels)}" for n, labels in sorted(counts.items()))
+    return f"Mean ± 95 % interval; seeds: {by_count}{noise}."

@@ -57,6 +57,10 @@ def test_spread(given, text):
     assert spread(given) == text
 
 
+def test_a_single_seed_need_not_be_counted_at_every_number():
+    assert spread(Estimate(0.21837, None, 1), count=False) == "0.2184"
+
+
 def test_single_numbers():
     assert [significant(x) for x in (1234567.0, 49.04, 0.5, -1.0, 0.0, None, math.inf)] == [
         *("1,230,000", "49.0", "0.500", "−1.00", "0", "–", "not finite")

@@ -9,6 +9,7 @@ import pytest
 
 from flowbench.metrics import METRICS
 from flowbench.report import page
+from flowbench.report.numbers import power
 from tests import fake_results
 
 CELLS = {
@@ -18,6 +19,15 @@ CELLS = {
     "moons-gaussian": ("moons", "gaussian"),
     "digits-maf": ("digits", "maf"),
     "two_modes-planar": ("two_modes", "planar"),
+}
+
+
+MAF = {"layers": 5, "hidden": [1024, 1024], "logit": 1e-6}
+IMAGES = {
+    "mnist-maf": ("mnist", "maf"),
+    "mnist-glow": ("mnist", "glow"),
+    "mnist-gaussian": ("mnist", "gaussian"),
+    "fashion_mnist-maf": ("fashion_mnist", "maf"),
 }
 
 
@@ -101,7 +111,8 @@ def test_the_html_page_stands_alone_and_the_markdown_page_links_to_its_figures(r
     assert not html.tags & {"script", "link", "iframe"}
     links = re.findall(r"!\[[^\]]*\]\((.*?)\)", (folder / "README.md").read_text())
     assert {unquote(link) for link in links} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
-    assert len(links) == len(set(links)) == 2 * len({data for data, _ in CELLS.values()}) + len(CELLS)
+    # Two figures of each data set, a picture of each cell, and two more of the flow on images.
+    assert len(links) == len(set(links)) == 2 * len({data for data, _ in CELLS.values()}) + len(CELLS) + 2
 
 
 def test_both_pages_show_the_same_numbers(report):
@@ -130,10 +141,73 @@ def test_what_is_no_flow_or_no_result_is_marked(report):
 
 def test_one_seed_has_no_interval_and_no_winner(report):
     folder = report(seeds=1)
-    html = Page((folder / "index.html").read_text())
-    assert html.row("nice")[2].endswith("(n = 1)")
-    assert not any("±" in cell for row in html.rows for cell in row)
-    assert "**0" not in (folder / "README.md").read_text()
+    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    assert not any("±" in cell for row in html.rows for cell in row if row[0] != "maf")
+    assert "**0" not in markdown
+    assert not any("n = 1" in cell for row in html.rows for cell in row)
+    assert "One seed each cannot say what differs by chance, so nothing is marked as best." in markdown
+    assert markdown.count("**One seed each (n = 1).**") == 3
+
+
+def test_one_seed_on_images_has_the_standard_error_over_test_examples(report, tmp_path):
+    markdown = (report(IMAGES, seeds=1) / "README.md").read_text()
+    assert "(n = 1); ± is one standard error over the test examples; bits per dim over 10 draws of the" in markdown
+    html = Page((tmp_path / "report" / "index.html").read_text())
+    rows = read(tmp_path / "results" / "fashion_mnist-maf" / "seeds.csv")
+    error = next(float(row["value"]) for row in rows if row["metric"] == "bits_per_dim_standard_error")
+    row = dict(zip(html.row("flow"), html.row("maf"), strict=True))
+    assert row["bits per dim"].endswith(f"± {error:.4f}")
+
+
+def test_a_table_of_images_holds_the_worst_round_trip(report, tmp_path):
+    html = Page((report(IMAGES) / "index.html").read_text())
+    values = [
+        float(row["value"])
+        for row in read(tmp_path / "results" / "fashion_mnist-maf" / "seeds.csv")
+        if row["metric"]
+        in ("invertibility_error_max", "invertibility_error_max_noise", "latent_invertibility_error_max")
+    ]
+    assert len(values) == 9
+    row = dict(zip(html.row("flow"), html.row("maf"), strict=True))
+    assert row["round trip,\xa0f32"] == power(max(values))
+    assert row["not finite,\xa0f32"] == "0"
+    assert html.row("gaussian baseline")[-3:] == ["–", "–", "–"]
+
+
+def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(report):
+    options = {"flow": {"mnist-maf": MAF, "mnist-glow": {"scales": 2, "steps": 4, "hidden": [32]}}}
+    folder = report(IMAGES, seeds=1, budget={"mnist-maf": {"steps": 1000, "batch_size": 100}}, **options)
+    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    of_mnist = html.rows[html.rows.index(next(row for row in html.rows if "published" in row)) :]
+    quality = {row[0]: dict(zip(of_mnist[0], row, strict=True)) for row in of_mnist[:4]}
+    assert quality["maf"]["published"] == "1.89"
+    assert quality["glow"]["published"] == ""
+    assert (quality["maf"]["steps × batch"], quality["maf"]["epochs"]) == ("1,000 × 100", "2.0")
+    pair = next(row for row in html.rows if row[0] == "maf" and row[2] == "1.89")
+    assert pair[1] == quality["maf"]["bits per dim"]
+    assert re.fullmatch(r"1,000 steps of 100 examples \(2.0 epochs\); [\d.]+ s on cpu", pair[3])
+    assert "30 epochs without gain" in pair[4]
+    assert pair[6].startswith("MAF (5), MAF (Papamakarios) 2017, arXiv 1705.07057")
+    assert html.row("MAF (10)")[1:3] == ["1.91", "layers 10, here 5"]
+    assert html.row("Glow")[1:3] == ["1.05", "sizes and preprocessing not stated"]
+    assert html.row("IDF")[1:3] == ["3.47", "dequantisation: none; another model"]
+    assert "context, and no comparison" in markdown
+    assert "mnist: each flow has its own, in the table" in markdown
+    assert "fashion_mnist: 300 steps of 512 examples (3.1 epochs), 1 seed" in markdown
+
+
+def test_pictures_of_one_kind_are_together_in_a_sensible_order(report):
+    def change(results):
+        (results / "mnist-glow" / "pictures" / "latent_space.png").write_bytes(fake_results.PIXEL)
+
+    markdown = (report(IMAGES, change=change) / "README.md").read_text().partition("## mnist")[2]
+    galleries = [part.partition("</summary>") for part in markdown.split("<summary>")[1:]]
+    found = {title: re.findall(r"figures/mnist-(.*?)\.png", links) for title, _, links in galleries}
+    assert list(found) == ["Samples", "Reconstructions", "Interpolations", "Latent space"]
+    assert found["Samples"] == ["maf-samples", "glow-samples", "gaussian-samples"]
+    assert found["Reconstructions"] == ["maf-reconstructions", "glow-reconstructions"]
+    assert found["Latent space"] == ["glow-latent_space"]
+    assert "![glow: latent space](figures/mnist-glow-latent_space.png)" in markdown
 
 
 def test_the_floor_and_the_true_moments_stand_beside_the_learnt(report):

@@ -1,0 +1,91 @@
+"""What papers report, and whether it may stand beside what was measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flowbench.report.cells import CellResult
+
+# How bits per dim are measured here; a value that was measured in another way never stands beside ours.
+PROTOCOL = {"dequantisation": "uniform", "split": "test", "levels": 256}
+AUGMENTATIONS = ("horizontal_flips",)  # options of the budget that change what is learnt from
+ANOTHER_MODEL = "another model"
+
+
+@dataclass(frozen=True)
+class Published:
+    """One value of ``published.yaml``, which says what the fields mean."""
+
+    model: str
+    paper: str
+    year: int
+    arxiv: str
+    data: str
+    value: float
+    setting: str
+    budget: str
+    flow: str = ""
+    when: Mapping[str, Any] = field(default_factory=dict)
+    derived: str = ""
+    differs: str = ""
+    likelihood: str = "exact"
+    dequantisation: str = "uniform"
+    split: str = "test"
+    levels: int = 256
+
+    def differences(self, cell: CellResult) -> list[str]:
+        """What sets this value apart from a cell on the same data, in words; nothing where the settings agree."""
+        different = [f"{name}: {value}" for name, ours in PROTOCOL.items() if (value := getattr(self, name)) != ours]
+        if self.likelihood != cell.training["likelihood"]:
+            different.append(f"likelihood: {self.likelihood}")
+        if self.differs:
+            different.append(self.differs)
+        if self.flow != cell.params["cell"]["flow"]:
+            return [*different, ANOTHER_MODEL]
+        # A baseline is fitted to the data as it is, whatever its budget says of training.
+        augmented = {} if cell.baseline else {name: cell.params["budget"].get(name) for name in AUGMENTATIONS}
+        options = augmented | cell.params["flow"]
+        return different + [
+            f"{_words(name, theirs)}, here {_words('', options.get(name))}"
+            for name, theirs in self.when.items()
+            if options.get(name) != theirs
+        ]
+
+
+@cache
+def load() -> tuple[Published, ...]:
+    """All values of ``published.yaml``."""
+    return tuple(Published(**row) for row in yaml.safe_load(Path(__file__).with_name("published.yaml").read_text()))
+
+
+def beside(cell: CellResult) -> list[Published]:
+    """The published values whose settings agree with the cell's, the first the one to compare with."""
+    return [value for value in load() if value.data == cell.data and not value.differences(cell)]
+
+
+def context(cells: Sequence[CellResult]) -> list[tuple[Published, list[str]]]:
+    """The other values on the data set of ``cells``, each with what sets it apart from the nearest cell."""
+    others = []
+    for value in load():
+        if value.data == cells[0].data:
+            apart = [value.differences(cell) for cell in cells]
+            nearest = min(apart, key=lambda words: (ANOTHER_MODEL in words, len(words)))
+            others += [(value, nearest)] if nearest else []
+    return others
+
+
+def _words(name: str, value: Any) -> str:
+    """``steps 32``, ``hidden 8 × 64``, ``no logit``."""
+    if value is None or value is False:
+        return f"no {name.replace('_', ' ')}" if name else "none"
+    if value is True:
+        return name.replace("_", " ") or "with"
+    if isinstance(value, list) and len(value) > 1 and len(set(value)) == 1:
+        value = f"{len(value)} × {value[0]:,}"
+    return f"{name.replace('_', ' ')} {value}".strip()

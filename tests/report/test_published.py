@@ -1,0 +1,113 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from flowbench.report import published
+from flowbench.report.cells import load
+from tests import fake_results
+
+MAF = {"layers": 5, "hidden": [1024, 1024], "logit": 1e-6}
+NICE = {"layers": 4, "hidden": 5 * [1000], "interleave": True, "prior": "logistic", "logit": None}
+GLOW = {"scales": 3, "steps": 32, "hidden": [512, 512]}
+REALNVP = {"architecture": "multi-scale", "scales": 2, "layers": 3, "hidden": 8 * [64], "logit": 0.05}
+FLIPS = {"horizontal_flips": True}
+
+
+@pytest.fixture
+def cell(tmp_path):
+    """A function that makes up a trained cell."""
+
+    def make(data, flow, options, budget=None):
+        key = f"{data}-{flow}"
+        suite = fake_results.suite({key: (data, flow)})
+        fake_results.write(tmp_path, suite, seeds=1, flow={key: options}, budget={key: budget or {}})
+        return load(tmp_path / key, suite.name)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("data", "flow", "options", "budget", "values"),
+    [
+        ("mnist", "maf", MAF, {}, [1.89]),
+        ("mnist", "maf", MAF | {"layers": 10}, {}, [1.91]),
+        ("mnist", "maf", MAF | {"layers": 1}, {}, [2.04]),
+        ("mnist", "maf", MAF | {"hidden": [512]}, {}, []),
+        ("mnist", "maf", MAF | {"logit": 0.05}, {}, []),
+        ("mnist", "iaf", MAF, {}, []),
+        ("fashion_mnist", "maf", MAF, {}, []),
+        ("mnist", "realnvp", MAF | {"architecture": "vector"}, {}, [1.93]),
+        ("mnist", "realnvp", MAF, {}, []),
+        ("mnist", "realnvp", REALNVP, {}, []),
+        ("mnist", "nice", NICE, {}, [4.36]),
+        ("mnist", "nice", NICE | {"prior": "normal"}, {}, []),
+        ("mnist", "nice", NICE | {"logit": 0.05}, {}, []),
+        ("mnist", "gaussian", {"covariance": "full", "logit": 1e-6}, {}, [2.01]),
+        ("mnist", "gaussian", {"covariance": "diagonal", "logit": 1e-6}, {}, []),
+        ("mnist", "glow", GLOW, {}, []),
+        ("cifar10", "glow", GLOW, {}, [3.35, 3.39]),
+        ("cifar10", "glow", GLOW | {"steps": 16}, {}, []),
+        ("cifar10", "realnvp", REALNVP, FLIPS, [3.49, 3.51]),
+        ("cifar10", "realnvp", REALNVP, {}, []),
+        ("cifar10", "maf", MAF | {"logit": 0.05}, FLIPS, []),
+        ("cifar10", "gaussian", {"covariance": "full", "logit": 0.05}, FLIPS, []),
+    ],
+)
+def test_a_value_stands_beside_a_cell_of_the_same_settings_only(cell, data, flow, options, budget, values):
+    assert [value.value for value in published.beside(cell(data, flow, options, budget))] == values
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"likelihood": "bound"}, "likelihood: bound"),
+        ({"likelihood": "estimate"}, "likelihood: estimate"),
+        ({"dequantisation": "variational"}, "dequantisation: variational"),
+        ({"split": "validation"}, "split: validation"),
+        ({"levels": 32}, "levels: 32"),
+        ({"differs": "nats in logit space"}, "nats in logit space"),
+        ({"flow": ""}, "another model"),
+    ],
+)
+def test_what_was_measured_otherwise_never_stands_beside(cell, change, words):
+    maf = cell("mnist", "maf", MAF)
+    value = next(value for value in published.load() if not value.differences(maf) and value.data == "mnist")
+    assert replace(value, **change).differences(maf) == [words]
+
+
+def test_a_cell_without_an_exact_likelihood_has_nothing_beside(cell, tmp_path):
+    cell("mnist", "maf", MAF)
+    path = tmp_path / "mnist-maf" / "training.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"likelihood": "bound"}))
+    assert published.beside(load(path.parent, "tiny")) == []
+
+
+def test_context_says_what_sets_a_value_apart_from_the_nearest_cell(cell):
+    cells = [cell("cifar10", "glow", GLOW | {"steps": 16}), cell("cifar10", "realnvp", REALNVP)]
+    context = {(value.model, value.paper): differences for value, differences in published.context(cells)}
+    assert context["Glow", "Glow (Kingma)"] == ["steps 32, here 16"]
+    assert context["Glow (reimpl, 80 ep)", "chrischute/glow"] == ["split: validation", "steps 32, here 16"]
+    assert context["RealNVP", "RealNVP (Dinh)"] == ["horizontal flips, here none"]
+    assert "another model" in context["Flow++ (variational dequant)", "Flow++ (Ho)"]
+    assert all(context.values())
+
+
+def test_each_value_is_either_beside_or_context(cell):
+    cells = [cell("mnist", "maf", MAF), cell("mnist", "nice", NICE)]
+    shown = [value for one in cells for value in published.beside(one)]
+    shown += [value for value, _ in published.context(cells)]
+    assert sorted(value.value for value in shown) == sorted(v.value for v in published.load() if v.data == "mnist")
+
+
+def test_every_value_can_be_traced_to_its_source():
+    values = published.load()
+    assert len({(v.model, v.paper, v.data, v.value) for v in values}) == len(values)
+    for value in values:
+        assert value.paper
+        assert value.arxiv[4] == "."
+        assert 2014 <= value.year <= 2026
+        assert 0 < value.value < 8
+        assert value.setting
+        assert value.budget
+        assert value.when or value.differs or not value.flow, "a value of one of our flows says when it is the same"
