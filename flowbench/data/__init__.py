@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 
 
 class DataError(RuntimeError):
-    """Saved data is missing or is not what was saved."""
+    """Data is missing, is not what was published or saved, or cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,8 @@ def save(source: Source, folder: Path) -> None:
     """Write a source to ``folder``, replacing it: all of it or nothing.
 
     The splits become ``train.npy``, ``validation.npy`` and ``test.npy``; ``info.json`` holds the event, the true
-    entropy in nats (null if unknown) and the SHA-256 of each split's type, shape and content.
+    entropy in nats (null if unknown) and the SHA-256 of each split's type, shape and content. A `DataError` says what
+    was wrong with the source's files or where there was no room to write.
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
@@ -139,6 +140,8 @@ def save(source: Source, folder: Path) -> None:
         if folder.exists():
             shutil.rmtree(folder)
         partial.rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: expected room for the data set, found {error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -1,0 +1,140 @@
+"""Published image sets: the places that may have one, and the one order in which all of them give the same splits."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar
+
+import numpy as np
+
+from flowbench.data import DataError, Source
+from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
+
+Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, height, width), uint8, in content order
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSource(Source):
+    """A published image set. The last ``validation`` of the official training images, in content order, validate.
+
+    Attributes:
+        fingerprints: what `in_content_order` expects of the official ``train`` and ``test`` images.
+    """
+
+    validation: int
+    fingerprints: ClassVar[Mapping[str, str]]
+
+    def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
+        """The URL of each place that may have the set, in the order of trying, with what reads it from there."""
+        raise NotImplementedError(f"{type(self).__name__} does not say where its images are")
+
+    def splits(self) -> dict[str, np.ndarray]:
+        """The splits as ``(n, channels, height, width)``, uint8, from the first place that has them.
+
+        A `DataError` says of each place what was expected and what was found.
+        """
+        failures = []
+        for url, read in self.places():
+            log.info("%s: trying %s", self.name, url)
+            try:
+                images = read()
+            except (DataError, OSError) as error:
+                log.warning("%s: %s", self.name, error)
+                failures.append(f"\n- {url}\n  {error}")
+            else:
+                log.info("%s: read from %s", self.name, url)
+                train, validation = np.split(images["train"], [-self.validation])
+                return {"train": train, "validation": validation, "test": images["test"]}
+        raise DataError(f"{self.name}: no place has it:{''.join(failures)}")
+
+    def through_torchvision(self, dataset: Any, url: str, archives: Mapping[str, str], raw: str) -> Official:
+        """The set as torchvision's class ``dataset`` reads it from ``archives``, file name to MD5, at ``url``.
+
+        torchvision's own transport neither resumes nor times out. So the archives are fetched first and laid where
+        torchvision, asked to download, looks for them in its folder ``raw``; it verifies, unpacks and reads them.
+        """
+        kept = [fetch(f"{url}/{name}", DOWNLOADS / self.name / name, md5) for name, md5 in archives.items()]
+        root = DOWNLOADS / f".{self.name}.unpacked"
+        shutil.rmtree(root, ignore_errors=True)  # what a killed run left
+        try:
+            (root / raw).mkdir(parents=True)
+            for path in kept:
+                (root / raw / path.name).symlink_to(path.absolute())
+            return {
+                split: self.verified(split, *_arrays(dataset(root, train=split == "train", download=True)), url)
+                for split in ("train", "test")
+            }
+        except OSError as error:  # a full disk, most likely
+            raise DataError(f"{root}: expected to hold what is in {url}, found {error}") from error
+        finally:
+            shutil.rmtree(root, ignore_errors=True)
+
+    def verified(self, split: str, images: np.ndarray, labels: np.ndarray, where: str) -> np.ndarray:
+        """The ``images`` from ``where``, sorted in place by content, if their fingerprint is the published one."""
+        order, found = content_order(images, labels)
+        if found != self.fingerprints[split]:
+            raise DataError(
+                f"{where}: expected {split} images with fingerprint {self.fingerprints[split]}, "
+                f"found {len(images):,} with fingerprint {found}"
+            )
+        reorder(images, order)
+        return images
+
+
+@dataclass(frozen=True, kw_only=True)
+class MnistLike(ImageSource):
+    """A set in the format of MNIST, which torchvision has under the name ``folder``, and so has the mirror."""
+
+    folder: ClassVar[str]
+
+    def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
+        import torchvision.datasets  # takes many seconds
+
+        dataset = getattr(torchvision.datasets, self.folder)
+        raw = f"{self.folder}/raw"
+        for url in [*(f"{mirror}/{raw}" for mirror in mirrors()), *(url.rstrip("/") for url in dataset.mirrors)]:
+            yield url, partial(self.through_torchvision, dataset, url, dict(dataset.resources), raw)
+
+
+def content_order(images: np.ndarray, labels: np.ndarray) -> tuple[list[int], str]:
+    """The order and the fingerprint of a set, whatever the order and the container it came in.
+
+    The order is that of the SHA-256 of each image's bytes (height, width, channel) and its label's byte; the
+    fingerprint is the SHA-256 of these digests in that order, in hexadecimal.
+
+    Args:
+        images: ``(n, channels, height, width)``, uint8.
+        labels: ``(n,)``, uint8.
+    """
+    digests = [
+        hashlib.sha256(image.transpose(1, 2, 0).tobytes() + label.tobytes()).digest()
+        for image, label in zip(images, labels, strict=True)
+    ]
+    order = sorted(range(len(digests)), key=digests.__getitem__)
+    return order, hashlib.sha256(b"".join(digests[i] for i in order)).hexdigest()
+
+
+def reorder(array: np.ndarray, order: Sequence[int]) -> None:
+    """``array[:] = array[order]`` for a permutation, without a second array."""
+    waiting = np.ones(len(array), bool)
+    for start in range(len(array)):
+        row, first = start, array[start].copy()
+        while waiting[row]:  # follow the cycle: each row makes room for the next
+            waiting[row] = False
+            source = order[row]
+            array[row] = first if source == start else array[source]
+            row = source
+
+
+def _arrays(dataset: Any) -> tuple[np.ndarray, np.ndarray]:
+    """The images of a torchvision data set as ``(n, channels, height, width)``, and their labels."""
+    images = np.asarray(dataset.data)
+    images = images.reshape(*images.shape[:3], -1).transpose(0, 3, 1, 2)
+    return images, np.asarray(dataset.targets, np.uint8)
