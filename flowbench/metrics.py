@@ -27,14 +27,25 @@ METRICS: dict[str, Metric] = {
     "bits_per_dim": Metric(
         "bits/dim",
         "lower",
-        "-log p(x) / (D ln 2) on the test split, in data space; of the grey levels where data is dequantised.",
+        "-log p(x) / (D ln 2) on the test split, in data space; of grey levels where uniform noise dequantises data.",
     ),
+    "bits_per_dim_standard_error": Metric(
+        "bits/dim", None, "Standard error of the bits per dim, the test examples being a sample themselves."
+    ),
+    "bits_per_dim_noise_std": Metric(
+        "bits/dim",
+        None,
+        "Standard deviation of the test split's bits per dim between draws of the dequantisation noise.",
+    ),
+    "noise_draws": Metric("", None, "Draws of the dequantisation noise that the bits per dim are averaged over."),
     "nll_nats": Metric("nats", "lower", "Mean negative log-likelihood of a test example, in data space."),
     "entropy_floor_bits_per_dim": Metric(
         "bits/dim", None, "Entropy of the true density: the lowest bits per dim that any model can have."
     ),
     "invertibility_error_max": Metric(
-        "data units", "lower", "Largest |x - decode(encode(x))| over test points, in float32 as trained."
+        "data units",
+        "lower",
+        "Largest |x - decode(encode(x))| over test points, in float32; images are dequantised to between 0 and 1.",
     ),
     "invertibility_error_mean": Metric(
         "data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."
@@ -48,6 +59,9 @@ METRICS: dict[str, Metric] = {
     "invertibility_error_max_noise": Metric(
         "data units", "lower", "Largest |x - decode(encode(x))| over uniform noise that covers the data, float32."
     ),
+    "invertibility_error_max_noise_float64": Metric(
+        "data units", "lower", "Largest |x - decode(encode(x))| over uniform noise that covers the data, in float64."
+    ),
     "latent_invertibility_error_max": Metric(
         "latent units", "lower", "Largest |z - encode(decode(z))| over prior samples, in float32."
     ),
@@ -57,15 +71,20 @@ METRICS: dict[str, Metric] = {
     "non_finite_share": Metric(
         "", "lower", "Share of float32 round trips of data, prior samples and noise that are not finite."
     ),
+    "non_finite_share_float64": Metric("", "lower", "The same share in float64."),
     "logdet_error_max": Metric(
         "nats",
         "lower",
         "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
     ),
     "sliced_wasserstein": Metric(
-        "data units", "lower", "Sliced 1-Wasserstein distance between samples and the test split."
+        "data units",
+        "lower",
+        "Sliced 1-Wasserstein distance between samples and the test split; of images in grey levels.",
     ),
-    "energy_distance": Metric("", "lower", "Energy distance between samples and the test split."),
+    "energy_distance": Metric(
+        "data units", "lower", "Energy distance between samples and the test split; of images in grey levels."
+    ),
     "kl_to_target": Metric(
         "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."
     ),

@@ -6,6 +6,7 @@ Part of each cell's code, so it knows nothing of the rest of the report.
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,12 @@ STYLE: dict[str, Any] = {
 }
 DPI = 150
 _POINTS = 4000
-_IMAGES = 60
 _FILM_COLUMNS = 8
+# Widths of a square of images and of a row of them, in pixels of the picture; rows of interpolations.
+_PANEL, _WIDTH, _WAYS = 360, 1080, 6
+# No square holds more.
+IMAGES = 100
+_NOT_FINITE = (255, 0, 255)
 
 
 @contextmanager
@@ -96,15 +101,50 @@ def density(
         _scatter(next(axes), samples, grid, "samples of the model")
 
 
-def image_grid(path: Path, data: np.ndarray, samples: np.ndarray, levels: int, title: str = "") -> None:
-    """Draw grey images ``(n, 1, h, w)`` of ``levels`` levels, 0 to ``levels - 1``: data beside samples."""
-    with canvas(path, 7.2, 2.75, title) as figure:
-        figure.get_layout_engine().set(w_pad=0.12)
-        panels = {"test data": data, "samples of the model": samples}
-        for axes, (name, images) in zip(figure.subplots(1, 2), panels.items(), strict=True):
-            axes.imshow(_tile(images[:_IMAGES, 0], levels - 1), cmap="gray_r", vmin=0, vmax=levels - 1)
-            axes.set_title(name)
-            axes.set_axis_off()
+def image_samples(path: Path, panels: dict[str, np.ndarray], white: float, title: str = "") -> None:
+    """Draw one square of images beside the other.
+
+    Args:
+        path: PNG to write.
+        panels: name to images ``(n, channels, h, w)`` with values from 0 to ``white``; the first of them are drawn.
+        white: the largest grey level.
+        title: of the whole picture.
+    """
+    height, width = next(iter(panels.values())).shape[2:]
+    columns, rows = _PANEL // _pitch(width), _PANEL // _pitch(height)
+    sheets = {name: _sheet(_paint(images[: columns * rows], white), columns) for name, images in panels.items()}
+    _contact_sheet(path, [list(sheets.items())], title)
+
+
+def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: str = "") -> None:
+    """Draw images, what a round trip through the latent made of them, and the difference, magnified.
+
+    Args:
+        path: PNG to write.
+        images, again: ``(n, channels, h, w)`` with values from 0 to 1; the first of them are drawn.
+        title: of the whole picture.
+    """
+    columns = _WIDTH // _pitch(images.shape[3])
+    images, again = images[:columns], again[:columns]
+    difference = np.abs(images.astype(np.float64) - again).max(1, keepdims=True)
+    factor = _magnification(difference)
+    rows = {
+        "test data": _paint(images, 1.0),
+        "decode(encode(x))": _paint(again, 1.0),
+        f"|difference| × {factor:,.0f}; white is none": _paint(difference * factor, 1.0),
+    }
+    _contact_sheet(path, [[(name, _sheet(row, columns))] for name, row in rows.items()], title)
+
+
+def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:
+    """Draw ways from one image to another, one a row: ``(pairs, steps, channels, h, w)``, 0 to ``white``."""
+    steps = ways.shape[1]
+    blocks = max(1, _WIDTH // (steps * _pitch(ways.shape[4])))
+    row = [
+        ("an arc in latent space between test images", _sheet(_paint(np.concatenate(block), white), steps))
+        for block in np.array_split(ways[: blocks * _WAYS], blocks)
+    ]
+    _contact_sheet(path, [row], title)
 
 
 def film_strip(
@@ -162,12 +202,71 @@ def _scatter(axes: Axes, points: np.ndarray, grid: Grid, name: str) -> None:
     _square(axes, grid, name).scatter(x, y, s=0.9, color=DOTS, alpha=0.45, linewidths=0)
 
 
-def _tile(images: np.ndarray, white: float, columns: int = 10) -> np.ndarray:
-    """Images ``(n, h, w)`` side by side in one, a line of background between them."""
-    n, height, width = images.shape
+def _paint(images: np.ndarray, white: float) -> np.ndarray:
+    """Images ``(n, channels, h, w)`` in colours, ``(n, h, w, 3)`` bytes: grey ones as ink on paper."""
+    finite = np.isfinite(images).all(1)
+    shades = np.rint(255 * (np.nan_to_num(images) / white).clip(0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
+    if shades.shape[3] == 1:
+        shades = 255 - shades.repeat(3, 3)
+    return np.where(finite[..., None], shades, np.array(_NOT_FINITE, np.uint8))
+
+
+def _magnification(difference: np.ndarray) -> float:
+    """The largest of 1, 2, 5, 10, 20, … that keeps finite differences below 1; 1 if there is none."""
+    largest = difference[np.isfinite(difference)].max(initial=0.0)
+    if not 0 < largest < 1:
+        return 1.0
+    power = 10.0 ** math.floor(-math.log10(largest))
+    return max(step * power for step in (1, 2, 5) if step * power * largest <= 1)
+
+
+def _sheet(images: np.ndarray, columns: int) -> np.ndarray:
+    """Painted images ``(n, h, w, 3)`` side by side in rows, enlarged, with a white line between them."""
+    n, height, width = images.shape[:3]
+    zoom = _zoom(width)
     rows = -(-n // columns)
-    sheet = np.zeros((rows * (height + 1) - 1, columns * (width + 1) - 1))
+    sheet = np.full((rows, height + 1, columns, width + 1, 3), 255, np.uint8)
     for i, image in enumerate(images):
-        top, left = i // columns * (height + 1), i % columns * (width + 1)
-        sheet[top : top + height, left : left + width] = np.nan_to_num(image).clip(0, white)
-    return sheet
+        sheet[i // columns, :height, i % columns, :width] = image
+    sheet = sheet.reshape(rows * (height + 1), columns * (width + 1), 3)[:-1, :-1]
+    return sheet.repeat(zoom, 0).repeat(zoom, 1)
+
+
+def _zoom(width: int) -> int:
+    """By how much pixels are enlarged: a whole number, or they would not be of one size."""
+    return max(2, 32 // width)
+
+
+def _pitch(width: int) -> int:
+    """From one image of a sheet to the next, in pixels of the picture."""
+    return (width + 1) * _zoom(width)
+
+
+def _contact_sheet(path: Path, rows: list[list[tuple[str, np.ndarray]]], title: str) -> None:
+    """Draw named sheets ``(h, w, 3)`` in rows, their pixels being those of the picture."""
+    margin, between, head, name_height = 12, 30, 36, 32
+    width = 2 * margin + max(sum(sheet.shape[1] + between for _, sheet in row) - between for row in rows)
+    height = head + sum(name_height + max(sheet.shape[0] for _, sheet in row) for row in rows) + margin
+    with canvas(path, width / DPI, height / DPI) as figure:
+        figure.set_layout_engine("none")
+
+        def write(text: str, x: float, top: float, **look: Any) -> None:
+            figure.text(x / width, 1 - top / height, text, va="top", **look)
+
+        write(title, margin, 10, fontsize=10, fontweight="bold")
+        if any((sheet == _NOT_FINITE).all(-1).any() for row in rows for _, sheet in row):
+            write("magenta: not finite", width - margin, 12, ha="right", color=MUTED, fontsize=8.5)
+        top = head
+        for row in rows:
+            left = margin
+            for name, sheet in row:
+                sheet_height, sheet_width = sheet.shape[:2]
+                write(name, left, top + 8, color=MUTED, fontsize=8.5)
+                box = (left, height - top - name_height - sheet_height, sheet_width, sheet_height)
+                axes = figure.add_axes(
+                    tuple(size / whole for size, whole in zip(box, (width, height) * 2, strict=True))
+                )
+                axes.imshow(sheet, interpolation="none", aspect="auto")
+                axes.set_axis_off()
+                left += sheet_width + between
+            top += name_height + max(sheet.shape[0] for _, sheet in row)

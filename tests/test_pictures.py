@@ -20,9 +20,27 @@ def draw_density(path, log_density=None, truth=None):
     )
 
 
+def images(n, channels=1, size=8, levels=17):
+    return np.random.default_rng(0).integers(0, levels, size=(n, channels, size, size)).astype(np.float32)
+
+
 def draw_images(path):
-    images = np.random.default_rng(0).integers(0, 17, size=(70, 1, 8, 8))
-    pictures.image_grid(path, images, images[:13], 17, "x")
+    pictures.image_samples(path, {"test data": images(120), "samples": images(13)}, 16, "x")
+
+
+def draw_colour_images(path):
+    # Noise is what compresses worst.
+    shown = images(30, 3, 32, 256)
+    pictures.image_samples(path, dict.fromkeys(("one", "two", "three"), shown), 255, "x")
+
+
+def draw_reconstructions(path):
+    x = images(40) / 17
+    pictures.reconstructions(path, x, x + np.float32(1e-6), "x")
+
+
+def draw_interpolations(path):
+    pictures.interpolations(path, images(12 * 12).reshape(12, 12, 1, 8, 8), 16, "x")
 
 
 def draw_film(path, frames=9):
@@ -30,7 +48,9 @@ def draw_film(path, frames=9):
     pictures.film_strip(path, values, [10 * i for i in range(frames)], np.exp(normal_log_density()), GRID, "x")
 
 
-@pytest.mark.parametrize("draw", [draw_density, draw_images, draw_film])
+@pytest.mark.parametrize(
+    "draw", [draw_density, draw_images, draw_colour_images, draw_reconstructions, draw_interpolations, draw_film]
+)
 def test_bytes_depend_on_the_arrays_alone(draw, tmp_path):
     import matplotlib
 
@@ -65,3 +85,52 @@ def test_every_frame_is_shown(tmp_path):
         draw_film(tmp_path / "film.png", frames)
         heights.append(Image.open(tmp_path / "film.png").height)
     assert heights[0] == heights[1] < heights[2], "eight frames and the target need a second row"
+
+
+def colours(path):
+    """Every colour of a picture with the number of its pixels."""
+    image = Image.open(path).convert("RGB")
+    return {colour: count for count, colour in image.getcolors(image.width * image.height)}
+
+
+MAGENTA = (255, 0, 255)
+
+
+def test_each_pixel_of_an_image_is_a_square_of_its_colour(tmp_path):
+    shown = np.zeros((1, 3, 32, 32))
+    shown[0, :, 3, 4], shown[0, :, 20, 20] = (255, 0, 0), (0, 255, 0)
+    pictures.image_samples(tmp_path / "x.png", {"test data": shown}, 255)
+    counts = colours(tmp_path / "x.png")
+    assert (counts[255, 0, 0], counts[0, 255, 0]) == (4, 4)
+    assert counts[0, 0, 0] == 4 * (32 * 32 - 2)
+
+
+def test_grey_levels_are_ink_on_paper(tmp_path):
+    shown = np.zeros((1, 1, 28, 28))
+    shown[0, 0, :14] = 255
+    pictures.image_samples(tmp_path / "x.png", {"": shown}, 255)
+    assert colours(tmp_path / "x.png")[0, 0, 0] == 4 * 14 * 28
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_that_are_not_finite_are_marked(tmp_path, value, channels):
+    x = 90 + images(20, channels, 28, 60)  # no colour near magenta
+    broken = x.copy()
+    broken[4, 0, 5, 6:9] = value
+    pictures.image_samples(tmp_path / "samples.png", {"test data": x, "samples": broken}, 255)
+    assert colours(tmp_path / "samples.png")[MAGENTA] == 4 * 3
+    pictures.reconstructions(tmp_path / "again.png", x / 256, broken / 256)
+    assert colours(tmp_path / "again.png")[MAGENTA] == 2 * 4 * 3  # in the image and in the difference
+    pictures.interpolations(tmp_path / "ways.png", broken.reshape(4, 5, channels, 28, 28), 255)
+    assert colours(tmp_path / "ways.png")[MAGENTA] == 4 * 3
+    pictures.image_samples(tmp_path / "samples.png", {"test data": x, "samples": x}, 255)
+    assert MAGENTA not in colours(tmp_path / "samples.png")
+
+
+@pytest.mark.parametrize(
+    ("difference", "factor"),
+    [(0.0, 1), (0.7, 1), (0.3, 2), (0.011, 50), (3e-7, 2_000_000), (5.0, 1), (np.nan, 1), (np.inf, 1)],
+)
+def test_differences_are_magnified_as_far_as_they_can_be_shown(difference, factor):
+    assert pictures._magnification(np.array([difference, 0.0])) == pytest.approx(factor)

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import math
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
 from safetensors.torch import load_file
 
 from flowbench import data, flows, pictures
 from flowbench import device as devices
-from flowbench.config import Params, label
+from flowbench.config import PARAMS, ConfigError, Params, label
 from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
 from flowbench.evaluation.logdet import logdet
@@ -59,33 +62,49 @@ class CellEvaluation:
         self.training = json.loads((self.folder / "training.json").read_text())
 
     def run(self) -> None:
-        """Measure all seeds; write into ``results/<cell>/`` whole, or not at all."""
+        """Measure all seeds; write into ``results/<cell>/`` whole, or not at all.
+
+        Raises:
+            ConfigError: a GPU has too little memory for the budget's batch size.
+        """
         finished = [int(seed) for seed, record in self.training["seeds"].items() if record["status"] == "finished"]
+        torch.backends.cudnn.deterministic = True  # or a GPU's log-determinants by autograd are not
         with whole(self.folder) as folder:
             (folder / "pictures").mkdir()
 
             def evaluate(seed: int) -> dict[str, float]:
                 return self._evaluate_seed(seed, folder / "pictures" if seed == min(finished) else None)
 
-            seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
+            try:
+                seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
+            except torch.OutOfMemoryError:
+                where = f"{PARAMS}: budgets.{self.cell.budget}.evaluate.batch_size = {self.budget.batch_size}"
+                raise ConfigError(f"{where}: is too much for the memory of the GPU; choose less") from None
             self._write(folder, seeds)
 
     def _write(self, folder: Path, seeds: dict[int, dict[str, float]]) -> None:
         """Numbers that depend on the weights alone apart from those that depend on the host."""
-        rows = [(seed, name, value) for seed, values in seeds.items() for name, value in values.items()]
-        table = pd.DataFrame(rows, columns=["seed", "metric", "value"])
-        host_dependent = table.metric.map(lambda name: METRICS[name].host_dependent).astype(bool)
-        steady, varying = table[~host_dependent], table[host_dependent]
-        units = steady.metric.map(lambda name: METRICS[name].unit)
-        steady.assign(unit=units).to_csv(folder / "seeds.csv", index=False, lineterminator="\n")
+        steady: dict[str, list[float]] = defaultdict(list)
+        varying: dict[int, dict[str, float]] = {seed: {} for seed in seeds}
+        with (folder / "seeds.csv").open("w", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["seed", "metric", "value", "unit"])
+            for seed, values in seeds.items():
+                for name, value in values.items():
+                    if METRICS[name].host_dependent:
+                        varying[seed][name] = value
+                    else:
+                        steady[name].append(value)
+                        writer.writerow([seed, name, repr(float(value)), METRICS[name].unit])
+        write_json(folder / "timings.json", {**devices.describe(self.device), "seeds": varying})
 
         diverged = sum(record["status"] == "diverged" for record in self.training["seeds"].values())
         counts = {"seeds": len(self.training["seeds"]), "diverged": diverged}
-        means = steady.groupby("metric", sort=False).value.mean().to_dict()
         status = {"status": "diverged" if diverged else "finished"}
-        write_json(folder / "metrics.json", status | counts | means)
-        by_seed = {seed: dict(zip(part.metric, part.value, strict=True)) for seed, part in varying.groupby("seed")}
-        write_json(folder / "timings.json", {**devices.describe(self.device), "seeds": by_seed})
+        means = {name: float(np.mean(values)) for name, values in steady.items()}
+        # JSON has no infinity; "inf" is what `float` reads, and what DVC shows.
+        strict = {name: mean if math.isfinite(mean) else str(mean) for name, mean in means.items()}
+        write_json(folder / "metrics.json", status | counts | strict)
 
     def load(self, seed: int) -> FlowModel:
         """The trained model of a seed, on the cell's device."""
@@ -103,35 +122,29 @@ class CellEvaluation:
             with seeded(seed_for(self.cell.data, "evaluation", purpose, seed)):
                 return family(*arguments)
 
-        budget = self.budget
+        budget, batch_size = self.budget, self.budget.batch_size
         values: dict[str, float] = {"parameters": model.parameter_count()}
-        values |= measure("likelihood", likelihood, model, test, budget.noise_draws)
+        values |= measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
         if self.entropy is not None:
             values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)
         if not isinstance(model, FittedModel):
-            values |= measure("invertibility", invertibility, model, test, budget.invertibility_points)
-            with torch.enable_grad():
-                values |= measure("logdet", logdet, model, test, budget.logdet_points)
-        samples = measure("samples", model.sample, min(budget.samples, len(test)))
-        if not test.is_floating_point():
-            images = test[: len(samples)].float()
-            values |= measure("distances", two_sample, samples.flatten(1), images.flatten(1))
-        else:
-            values |= measure("distances", two_sample, samples, test)
+            values |= measure("invertibility", invertibility, model, test, budget.invertibility_points, batch_size)
+            if budget.logdet_points:
+                with torch.enable_grad():
+                    values |= measure("logdet", logdet, model, test, budget.logdet_points)
+        samples = measure("samples", sample, model, min(budget.samples, len(test)), batch_size)
+        values |= measure("distances", two_sample, samples, test)
         if self.source.is_energy:
             values["minor_mode_share"] = minor_mode_share(samples)
         if true_moments := self.source.moments():
-            drawn = measure("moments", model.sample, _MOMENT_SAMPLES).cpu()
+            drawn = measure("moments", sample, model, _MOMENT_SAMPLES, batch_size).cpu()
             values |= moments(drawn, *map(torch.tensor, true_moments))
         if self.source.grid is not None:
             values |= self._on_grid(model, samples, pictures_folder)
-        elif pictures_folder:
-            levels = self.source.event.levels
-            assert levels is not None
-            pictures.image_grid(
-                pictures_folder / "samples.png", test.cpu().numpy(), samples.cpu().numpy(), levels, self.title
-            )
-        return values | measure("speed", speed, model, test, budget.throughput_seconds)
+        elif pictures_folder and self.source.event.levels:
+            white = self.source.event.levels - 1
+            measure("pictures", draw_pictures, pictures_folder, model, test, samples, white, self.title)
+        return values | measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
 
     def _on_grid(self, model: FlowModel, samples: torch.Tensor, pictures_folder: Path | None) -> dict[str, float]:
         """Integrals of a 2-D density, and its picture."""

@@ -10,11 +10,9 @@ from torch import Tensor
 
 from flowbench.core import FlowModel, FlowModule
 
-_CHUNK = 4096
-
 
 @torch.no_grad()
-def invertibility(model: FlowModel, test: Tensor, points: int) -> dict[str, float]:
+def invertibility(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
     """Errors of ``decode(encode(x))`` and ``encode(decode(z))``, element-wise, in float32 and float64.
 
     The dequantised data is what makes the round trip: rounding to grey levels would hide the errors.
@@ -22,34 +20,38 @@ def invertibility(model: FlowModel, test: Tensor, points: int) -> dict[str, floa
     Args:
         test: ``(n, *event)``; the first ``points`` are used.
         points: number of test examples, of prior samples and of noise points.
+        batch_size: examples per pass.
     """
     x, _ = model.continuous(test[:points])
     z = model.prior().sample((points,))
     low, high = x.amin(0), x.amax(0)
     noise = low + (high - low) * torch.rand(points, *x.shape[1:], device=x.device)
-
-    transform = model.transform
-    data_errors = _errors(transform, x, latent=False)
-    latent_errors = _errors(transform, z, latent=True)
-    noise_errors = _errors(transform, noise, latent=False)
-    trips = torch.cat([e.flatten(1).isfinite().all(1) for e in (data_errors, latent_errors, noise_errors)])
-    double = copy.deepcopy(transform).double()
-    return {
-        "invertibility_error_max": _max(data_errors),
-        "invertibility_error_mean": float(data_errors.double().mean()),
-        "invertibility_error_p99": _quantile(data_errors, 0.99),
-        "invertibility_error_max_noise": _max(noise_errors),
-        "latent_invertibility_error_max": _max(latent_errors),
-        "invertibility_error_max_float64": _max(_errors(double, x.double(), latent=False)),
-        "latent_invertibility_error_max_float64": _max(_errors(double, z.double(), latent=True)),
-        "non_finite_share": 1 - float(trips.double().mean()),
+    starts = {
+        "invertibility_error_max": (x, False),
+        "invertibility_error_max_noise": (noise, False),
+        "latent_invertibility_error_max": (z, True),
     }
+    transforms = {"": model.transform, "_float64": copy.deepcopy(model.transform).double()}
+
+    values: dict[str, float] = {}
+    for precision, transform in transforms.items():
+        finite = []
+        for name, (start, latent) in starts.items():
+            errors = _errors(transform, start, batch_size, latent, torch.float64 if precision else torch.float32)
+            values[name + precision] = _max(errors)
+            finite.append(errors.flatten(1).isfinite().all(1))
+            if start is x and not precision:
+                values["invertibility_error_mean"] = float(errors.mean(dtype=torch.float64))
+                values["invertibility_error_p99"] = _quantile(errors, 0.99)
+        values[f"non_finite_share{precision}"] = 1 - float(torch.cat(finite).double().mean())
+    return values
 
 
-def _errors(transform: FlowModule, points: Tensor, *, latent: bool) -> Tensor:
-    """``|point - round trip|``, of the shape of ``points``."""
+def _errors(transform: FlowModule, starts: Tensor, batch_size: int, latent: bool, dtype: torch.dtype) -> Tensor:
+    """``|start - round trip|``, of the shape of ``starts``."""
     first, second = (transform.decode, transform.encode) if latent else (transform.encode, transform.decode)
-    return torch.cat([(part - second(first(part)[0])[0]).abs() for part in points.split(_CHUNK)])
+    parts = (part.to(dtype) for part in starts.split(batch_size))
+    return torch.cat([(part - second(first(part)[0])[0]).abs() for part in parts])
 
 
 def _max(errors: Tensor) -> float:

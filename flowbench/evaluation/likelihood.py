@@ -9,21 +9,35 @@ from torch import Tensor
 
 from flowbench.core import FlowModel
 
-_CHUNK = 4096
-
 
 @torch.no_grad()
-def likelihood(model: FlowModel, test: Tensor, draws: int) -> dict[str, float]:
-    """Mean negative log-likelihood in data space, in nats per example and in bits per dim.
+def likelihood(model: FlowModel, test: Tensor, draws: int, batch_size: int) -> dict[str, float]:
+    """Mean negative log-likelihood in data space, in nats per example and in bits per dim, and how sure it is.
+
+    The standard error is that of a mean over the test examples, which are a sample themselves; the noise's standard
+    deviation is that of the split's mean from draw to draw, and the mean over all draws varies less.
 
     Args:
         test: ``(n, *event)``.
         draws: dequantisation draws per example, averaged over; data without grey levels needs only one.
+        batch_size: examples per pass.
     """
     repeats = draws if model.dequantise else 1
-    total = sum(float(-model.log_prob(x).double().sum()) for _ in range(repeats) for x in test.split(_CHUNK))
-    nats = total / (repeats * len(test))
-    return {"nll_nats": nats, "bits_per_dim": bits_per_dim(nats, test[0].numel())}
+    nats = torch.stack([_negative_log_prob(model, test, batch_size) for _ in range(repeats)])
+    bits = nats / (test[0].numel() * math.log(2))
+    values = {"nll_nats": float(nats.mean()), "bits_per_dim": float(bits.mean())}
+    if len(test) > 1:
+        values["bits_per_dim_standard_error"] = float(bits.mean(0).std()) / math.sqrt(len(test))
+    if model.dequantise:
+        values["noise_draws"] = repeats
+    if repeats > 1:
+        values["bits_per_dim_noise_std"] = float(bits.mean(1).std())
+    return values
+
+
+def _negative_log_prob(model: FlowModel, test: Tensor, batch_size: int) -> Tensor:
+    """Of each example, ``(n,)`` float64."""
+    return torch.cat([-model.log_prob(x).double() for x in test.split(batch_size)])
 
 
 def bits_per_dim(nats: float, dims: int) -> float:

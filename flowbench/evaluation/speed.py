@@ -10,16 +10,19 @@ from torch import Tensor
 
 from flowbench.core import FlowModel
 
+_LARGEST_BATCH = 1000
+
 
 @torch.no_grad()
-def speed(model: FlowModel, test: Tensor, seconds: float) -> dict[str, float]:
+def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> dict[str, float]:
     """Densities evaluated and samples drawn per second, on the device that the model is on.
 
     Args:
         test: ``(n, *event)``; evaluated in batches of up to 1,000.
-        seconds: time that each is measured for, after one call that is not counted.
+        seconds: time that each is measured for, after one call that is not counted; one call is counted at least.
+        batch_size: most examples per call.
     """
-    batch = test[:1000]
+    batch = test[: min(_LARGEST_BATCH, batch_size)]
     return {
         "log_prob_samples_per_second": _throughput(lambda: model.log_prob(batch), len(batch), seconds, test.device),
         "sample_samples_per_second": _throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device),

@@ -4,6 +4,8 @@ import csv
 import json
 import math
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,8 @@ import torch
 import yaml
 from torch.distributions import Normal
 
-from flowbench.config import Params
+from flowbench.config import ConfigError, Params
+from flowbench.evaluation import cell as evaluation_cell
 from flowbench.evaluation.cell import CellEvaluation
 from flowbench.metrics import METRICS
 from flowbench.seeding import seed_for
@@ -25,19 +28,21 @@ ALWAYS = {
     "parameters",
     "nll_nats",
     "bits_per_dim",
+    "bits_per_dim_standard_error",
     "sliced_wasserstein",
     "energy_distance",
     "log_prob_samples_per_second",
     "sample_samples_per_second",
 }
-FLOW = {name for name in METRICS if "invertibility" in name} | {"non_finite_share", "logdet_error_max"}
+FLOW = {name for name in METRICS if "invertibility" in name or "non_finite" in name} | {"logdet_error_max"}
+LEVELS = {"noise_draws", "bits_per_dim_noise_std"}
 PLANE = {"density_mass", "entropy_floor_bits_per_dim"}
 MOMENTS = {name for name in METRICS if name.startswith(("learnt_", "true_"))}
 APPLICABLE = {
     "gaussian-affine": ALWAYS | FLOW | PLANE | MOMENTS,
     "gaussian-gaussian": ALWAYS | PLANE | MOMENTS,
     "two_modes-realnvp": ALWAYS | FLOW | PLANE | {"kl_to_target", "minor_mode_share"},
-    "digits-maf": ALWAYS | FLOW,
+    "digits-maf": ALWAYS | FLOW | LEVELS,
 }
 
 
@@ -68,7 +73,10 @@ def declared(stage: str, key: str) -> set[str]:
 def test_the_cells_folder_holds_what_dvc_is_told_of(measured, key):
     folder = measured[0] / "results" / key
     assert {path.name for path in folder.iterdir()} == declared("train", key) | declared("evaluate", key)
-    pictures = {"digits-maf": {"samples.png"}, "two_modes-realnvp": {"density.png", "training.png"}}
+    pictures = {
+        "digits-maf": {"samples.png", "reconstructions.png", "interpolation.png"},
+        "two_modes-realnvp": {"density.png", "training.png"},
+    }
     assert {path.name for path in (folder / "pictures").iterdir()} == pictures.get(key, {"density.png"})
 
 
@@ -142,3 +150,65 @@ def test_diverged_seeds_are_counted(measured, tmp_path, monkeypatch, lost):
     assert ("bits_per_dim" in metrics) == (len(lost) < 3)
     assert {path.name for path in folder.iterdir()} == declared("train", "x") | declared("evaluate", "x")
     assert bool(list((folder / "pictures").iterdir())) == (len(lost) < 3)
+
+
+def strict_json(path: Path):
+    def refuse(constant):
+        raise AssertionError(f"{path}: {constant} is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=refuse)
+
+
+def test_metrics_are_strict_json_even_where_they_are_not_finite(measured, tmp_path, monkeypatch):
+    params = measured[1]
+    root = shutil.copytree(measured[0], tmp_path / "copy")
+    values = {"non_finite_share": math.nan, "logdet_error_max": math.inf}
+    monkeypatch.setattr(evaluation_cell, "invertibility", lambda *_: values)
+    evaluation = CellEvaluation(params, "gaussian-affine", root)
+    evaluation.budget = evaluation.budget.model_copy(update={"logdet_points": 0})
+    evaluation.run()
+    metrics = strict_json(evaluation.folder / "metrics.json")
+    assert {name: metrics[name] for name in values} == {"non_finite_share": "nan", "logdet_error_max": "inf"}
+    written = {row["metric"]: row["value"] for row in rows(evaluation.folder)}
+    assert {name: written[name] for name in values} == {"non_finite_share": "nan", "logdet_error_max": "inf"}
+
+
+def test_autograd_may_be_spared(measured, tmp_path):
+    params = measured[1]
+    root = shutil.copytree(measured[0], tmp_path / "copy")
+    evaluation = CellEvaluation(params, "gaussian-affine", root)
+    evaluation.budget = evaluation.budget.model_copy(update={"logdet_points": 0})
+    evaluation.run()
+    metrics = strict_json(evaluation.folder / "metrics.json")
+    assert "logdet_error_max" not in metrics
+    assert metrics["invertibility_error_max_float64"] < 1e-12
+
+
+def test_too_little_memory_is_one_line_that_says_what_to_change(measured, monkeypatch):
+    root, params = measured
+
+    def exhaust(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 80.00 GiB. GPU 0 has …")
+
+    monkeypatch.setattr(evaluation_cell, "likelihood", exhaust)
+    before = tiny_cells.contents(root / "results" / "gaussian-affine")
+    with pytest.raises(ConfigError, match=r"budgets\.tiny\.evaluate\.batch_size = 4096: .*memory") as error:
+        CellEvaluation(params, "gaussian-affine", root).run()
+    assert "\n" not in str(error.value)
+    assert tiny_cells.contents(root / "results" / "gaussian-affine") == before
+
+
+def test_float32_is_measured_as_float32(measured):
+    torch.backends.cudnn.allow_tf32 = True
+    CellEvaluation(measured[1], "gaussian-affine", measured[0])
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
+
+
+def test_a_borrowed_machine_needs_neither_dvc_nor_mlflow_nor_what_the_report_draws_with():
+    code = """
+import sys
+sys.modules |= dict.fromkeys(("dvc", "mlflow", "pandas", "matplotlib", "sklearn", "torchvision", "jinja2"))
+import flowbench.evaluation.cell
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,76 @@
+"""Samples, and what the pictures of a model of images show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowbench import pictures
+from flowbench.core import FittedModel, FlowModel
+
+# Below one, samples gather where the density is highest; images are usually shown like this.
+_COOL = 0.7
+_ROUND_TRIPS = 30
+_WAYS, _STEPS = 12, 12
+
+
+@torch.no_grad()
+def sample(model: FlowModel, n: int, batch_size: int) -> Tensor:
+    """``(n, *event)`` from the model, as `FlowModel.sample` draws them, decoded ``batch_size`` at a time.
+
+    The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
+    """
+    return torch.cat([model.decode(z)[0] for z in model.prior().sample((n,)).split(batch_size)])
+
+
+@torch.no_grad()
+def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor, white: int, title: str) -> None:
+    """Write ``samples.png`` and, for a flow, ``reconstructions.png`` and ``interpolation.png``.
+
+    Args:
+        test, samples: ``(n, channels, h, w)`` with grey levels from 0 to ``white``.
+    """
+    panels = {"test data": test, "samples": samples}
+    # A baseline has no map to speak of.
+    if not isinstance(model, FittedModel):
+        panels[f"samples at temperature {_COOL}"] = model.sample(pictures.IMAGES, temperature=_COOL)
+        images, again = round_trip(model, test[:_ROUND_TRIPS])
+        pictures.reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
+        pairs = min(_WAYS, len(test) // 2)
+        ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
+        pictures.interpolations(folder / "interpolation.png", _array(ways), white, title)
+    arrays = {name: _array(images[: pictures.IMAGES]) for name, images in panels.items()}
+    pictures.image_samples(folder / "samples.png", arrays, white, title)
+
+
+@torch.no_grad()
+def round_trip(model: FlowModel, images: Tensor) -> tuple[Tensor, Tensor]:
+    """Dequantised images ``(n, *event)`` and what decode makes of their latents, before rounding to grey levels."""
+    x, _ = model.continuous(images)
+    return x, model.transform.decode(model.transform.encode(x)[0])[0]
+
+
+@torch.no_grad()
+def interpolate(model: FlowModel, first: Tensor, last: Tensor, steps: int) -> Tensor:
+    """Images on the way from ``first`` to ``last``, ``(n, *event)`` each, both included: ``(n, steps, *event)``.
+
+    The way is an arc about the origin of the latent space (White 2016, 1609.04468). In many dimensions a normal
+    prior has its mass near a sphere, and a straight line would cut through the inside, where no sample lies.
+    """
+    ends = model.encode(first)[0], model.encode(last)[0]
+    return torch.stack([model.decode(slerp(*ends, t))[0] for t in torch.linspace(0, 1, steps).tolist()], 1)
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """[sin((1-t)Ω) a + sin(tΩ) b] / sin Ω for vectors ``(n, D)`` at an angle Ω (Shoemake 1985, section 3.3)."""
+    cosine = torch.nn.functional.cosine_similarity(a, b, dim=1)[:, None]
+    # With no angle between them, or a straight one, this would be 0 / 0.
+    angle = torch.arccos(cosine.clamp(-1, 1)).clamp(1e-3, torch.pi - 1e-3)
+    return (torch.sin((1 - t) * angle) * a + torch.sin(t * angle) * b) / torch.sin(angle)
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()

@@ -1,0 +1,96 @@
+"""Ways through the latent space, round trips, and the pictures of both."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from flowbench import pictures
+from flowbench.core import FittedModel, FlowModel, FlowSequential, seeded
+from flowbench.evaluation.images import draw_pictures, interpolate, round_trip, slerp
+from flowbench.flows._priors import standard_normal
+from flowbench.layers.dequantise import Dequantise
+from flowbench.layers.flatten import Flatten
+from flowbench.layers.logit import Logit
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    with seeded(0):
+        yield
+
+
+def images_of(kind: type[FlowModel] = FlowModel, shape: tuple[int, ...] = (1, 8, 8)) -> FlowModel:
+    transform = FlowSequential(Logit(0.05), Flatten(shape))
+    return kind(transform, standard_normal(math.prod(shape)), dequantise=Dequantise(256))
+
+
+def test_slerp_follows_the_arc():
+    a, b = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    for t in (0.0, 0.25, 0.5, 1.0):
+        expected = 2 * torch.tensor([[math.cos(t * math.pi / 2), math.sin(t * math.pi / 2)]])
+        torch.testing.assert_close(slerp(a, b, t), expected)
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_slerp_along_a_ray_is_a_straight_line(factor):
+    a = torch.randn(20, 500)
+    for t in (0.0, 0.3, 1.0):
+        torch.testing.assert_close(slerp(a, factor * a, t), a * (1 - t + t * factor), rtol=1e-4, atol=1e-4)
+
+
+def test_slerp_keeps_the_length_that_samples_of_the_prior_have():
+    a, b = torch.randn(2, 50, 3072)
+    lengths = slerp(a, b, 0.5).norm(dim=1) / 3072**0.5
+    torch.testing.assert_close(lengths, torch.ones(50), rtol=0.1, atol=0)
+    straight = ((a + b) / 2).norm(dim=1) / 3072**0.5
+    torch.testing.assert_close(straight, torch.full((50,), 0.5**0.5), rtol=0.1, atol=0)
+
+
+def test_interpolations_begin_and_end_at_the_images():
+    model = images_of()
+    first, last = torch.randint(256, (2, 6, 1, 8, 8), dtype=torch.uint8)
+    ways = interpolate(model, first, last, 5)
+    assert ways.shape == (6, 5, 1, 8, 8)
+    assert (ways[:, 0] - first).abs().max() <= 1  # a value within rounding of the next level
+    assert (ways[:, -1] - last).abs().max() <= 1
+    assert ((ways[:, 2] != first) & (ways[:, 2] != last)).float().mean() > 0.8
+
+
+def test_round_trips_are_not_rounded_to_levels():
+    images = torch.randint(256, (6, 1, 8, 8), dtype=torch.uint8)
+    x, again = round_trip(images_of(), images)
+    torch.testing.assert_close(again, x, atol=1e-5, rtol=0)
+    assert torch.equal((x * 256).floor(), images.float())
+    assert (x * 256 != images).float().mean() > 0.9
+
+
+@pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
+def test_a_flow_has_three_pictures(shape, tmp_path):
+    test = torch.randint(256, (130, *shape), dtype=torch.uint8)
+    draw_pictures(tmp_path, images_of(shape=shape), test, test[:110].float(), 255, "x")
+    assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "reconstructions.png", "interpolation.png"}
+    assert all(path.stat().st_size < 150_000 for path in tmp_path.iterdir())
+
+
+def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
+    names = []
+    draw = pictures.image_samples
+    monkeypatch.setattr(
+        pictures, "image_samples", lambda path, panels, *rest: names.append([*panels]) or draw(path, panels, *rest)
+    )
+    test = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
+    for kind in (FlowModel, FittedModel):
+        (tmp_path / kind.__name__).mkdir()
+        draw_pictures(tmp_path / kind.__name__, images_of(kind), test, test.float(), 255, "x")
+    assert [path.name for path in (tmp_path / "FittedModel").iterdir()] == ["samples.png"]
+    assert names == [["test data", "samples", "samples at temperature 0.7"], ["test data", "samples"]]
+
+
+def test_what_is_not_finite_is_drawn(tmp_path):
+    model = images_of()
+    model.transform.chain[1].decode = lambda z: (torch.full((len(z), 1, 8, 8), np.nan), z.new_zeros(len(z)))
+    test = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
+    draw_pictures(tmp_path, model, test, torch.full((30, 1, 8, 8), torch.inf), 255, "x")
+    assert len(list(tmp_path.iterdir())) == 3
