@@ -59,6 +59,7 @@ def write_cell(
     key, rng = folder.name, random.Random(folder.name)
     baseline = cell.flow in BASELINES
     gap = 0.4 if cell.flow == "gaussian" else rng.uniform(0.01, 0.12)
+    nats = PIXELS.get(cell.data, 2) * math.log(2)
     history, measured, train_timings, timings = [], [], {}, {}
     for seed in range(seeds):
         lost = seed in diverged
@@ -67,7 +68,7 @@ def write_cell(
             loss = (
                 math.nan
                 if lost and row == rows // 2 - 1
-                else 0.3 + gap + 2 * math.exp(-8 * row / rows) + rng.gauss(0, 0.01)
+                else nats * (0.3 + gap + 2 * math.exp(-8 * row / rows) + rng.gauss(0, 0.01))
             )
             history.append([seed, step, repr(loss), repr(loss + 0.01) if row % 5 == 4 else "", "0.001"])
         train_timings[str(seed)] = {
@@ -85,7 +86,7 @@ def write_cell(
         bits = FLOOR.get(cell.data, 2.1) + gap * rng.uniform(0.95, 1.05)
         values = {
             "bits_per_dim": bits,
-            "nll_nats": bits * PIXELS.get(cell.data, 2) * math.log(2),
+            "nll_nats": bits * nats,
         }
         if not baseline:
             values |= {
@@ -124,6 +125,7 @@ def write_cell(
     outcomes = {
         str(seed): {
             "status": "finished",
+            "epochs": None if baseline else budget["steps"] * budget["batch_size"] / 50_000,
             "best_step": 10 * rows,
             "best_validation_loss": 0.3 + gap,
             "diverged_at": None,
@@ -137,7 +139,6 @@ def write_cell(
         "kind": "baseline" if baseline else "flow",
         "likelihood": "exact",
         "parameters": rng.randrange(1000, 90_000),
-        "train_examples": 50_000,
         "seeds": outcomes,
         "provenance": {
             "data": {split: f"{rng.randrange(16**64):064x}" for split in ("train", "validation", "test")},

@@ -55,6 +55,11 @@ class CellResult:
         return self.training["kind"] == "baseline"
 
     @property
+    def images(self) -> bool:
+        """Whether its data is drawn as images."""
+        return "samples" in self.pictures
+
+    @property
     def device(self) -> str:
         return self.timings["device"]
 
@@ -72,10 +77,9 @@ class CellResult:
 
     @property
     def epochs(self) -> float | None:
-        """Passes over the training split; ``None`` where there are none, or where its size is not on record."""
-        examples = self.training.get("train_examples")
-        budget = self.params["budget"]
-        return budget["steps"] * budget["batch_size"] / examples if examples and not self.baseline else None
+        """Passes over the training split by the seeds that finished; ``None`` where they learnt from no data."""
+        passes = [outcome.get("epochs") or 0.0 for outcome in self.training["seeds"].values()]
+        return max(passes) or None
 
     @property
     def budget(self) -> str:

@@ -19,12 +19,14 @@ LOOKS = {
     "affine": ("#777777", "s"),
     "nice": ("#e69f00", "v"),
     "realnvp": ("#009e73", "^"),
+    "realnvp-plain": ("#44aa99", "p"),
     "glow": ("#0072b2", "o"),
     "glow-mixture": ("#56b4e9", "D"),
     "maf": ("#d55e00", "<"),
     "iaf": ("#cc79a7", ">"),
     "planar": ("#882255", "P"),
     "gaussian": ("#333333", "X"),
+    "gaussian-diagonal": ("#aaaaaa", "X"),
     "gaussian_mixture": ("#999933", "h"),
 }
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
@@ -42,9 +44,16 @@ def quality_metric(cells: Sequence[CellResult]) -> str:
 
 
 def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
-    """Draw the validation loss of each seed over the steps; the training loss where none was measured."""
+    """Draw the validation loss of each seed over the steps; the training loss where none was measured.
+
+    In nats, but of images in bits per dim, as their table has it.
+    """
+    unit, size = _unit(cells)
     curves = [
-        (cell, seed, points) for cell in cells for seed, rows in cell.history.items() if len(points := _curve(rows)) > 1
+        (cell, seed, [(step, loss / size) for step, loss in points])
+        for cell in cells
+        for seed, rows in cell.history.items()
+        if len(points := _curve(rows)) > 1
     ]
     with canvas(path, 8.6, 3.3) as figure:
         axes = figure.subplots()
@@ -57,7 +66,7 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
         if curves:
             axes.set_ylim(*_limits([points for _, _, points in curves]))
         axes.margins(x=0.01)
-        axes.set(xlabel="step", ylabel="validation loss (nats)")
+        axes.set(xlabel="step", ylabel=f"validation loss ({unit})")
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.ticklabel_format(axis="y", useOffset=False)
         _clean(axes)
@@ -111,6 +120,15 @@ def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float
     validated = [(step, validation) for step, _, validation in rows if validation is not None]
     points = validated or [(step, loss) for step, loss, _ in rows]
     return [(step, loss) for step, loss in points if math.isfinite(loss)]
+
+
+def _unit(cells: Sequence[CellResult]) -> tuple[str, float]:
+    """The unit of losses and its size in nats, which for bits per dim is D ln 2."""
+    for cell in cells:
+        nats, bits = cell.estimate("nll_nats"), cell.estimate("bits_per_dim")
+        if cell.images and nats and bits and math.isfinite(nats.mean) and bits.mean:
+            return "bits per dim", nats.mean / bits.mean
+    return "nats", 1.0
 
 
 def _limits(curves: list[list[tuple[int, float]]]) -> tuple[float, float]:

@@ -54,21 +54,15 @@ QUALITY = {
     "energy_distance": "energy distance",
     "minor_mode_share": "minor mode",
 }
-CERTIFICATES: dict[str, tuple[str, Format]] = {
-    "invertibility_error_max": ("data max, f32", numbers.power),
-    "invertibility_error_p99": ("data p99, f32", numbers.power),
-    "invertibility_error_mean": ("data mean, f32", numbers.power),
-    "invertibility_error_max_noise": ("noise max, f32", numbers.power),
-    "latent_invertibility_error_max": ("latent max, f32", numbers.power),
-    "non_finite_share": ("not finite, f32", numbers.power),
-    "invertibility_error_max_float64": ("data max, f64", numbers.power),
-    "invertibility_error_max_noise_float64": ("noise max, f64", numbers.power),
-    "latent_invertibility_error_max_float64": ("latent max, f64", numbers.power),
-    "non_finite_share_float64": ("not finite, f64", numbers.power),
-    "logdet_error_max": ("log-det, f64", numbers.power),
-    "bits_per_dim_noise_std": ("bits per dim, std from draw to draw", numbers.power),
+ROUND_TRIPS: dict[str, tuple[str, Format]] = {
+    "invertibility_error_max": ("data, max", numbers.power),
+    "invertibility_error_p99": ("data, p99", numbers.power),
+    "invertibility_error_mean": ("data, mean", numbers.power),
+    "invertibility_error_max_noise": ("noise, max", numbers.power),
+    "latent_invertibility_error_max": ("latent, max", numbers.power),
+    "non_finite_share": ("not finite", numbers.power),
 }
-ROUND_TRIPS = {"invertibility_error_max", "invertibility_error_max_noise", "latent_invertibility_error_max"}
+LOG_DETERMINANTS: dict[str, tuple[str, Format]] = {"logdet_error_max": ("log-determinant, max", numbers.power)}
 COSTS: dict[str, tuple[str, Format]] = {
     "train_seconds": ("training, s", numbers.significant),
     "train_samples_per_second": ("training, 1/s", numbers.rate),
@@ -83,7 +77,7 @@ def quality(cells: Sequence[CellResult]) -> Table:
 
     Of images, whose table is the whole of what many readers want, with the budget and the worst round trip.
     """
-    images = any("samples" in cell.pictures for cell in cells)
+    images = any(cell.images for cell in cells)
     # In nats it is the same number again, times D ln 2.
     hidden = {"nll_nats"} if images else set()
     metrics = [metric for metric in QUALITY if metric not in hidden and any(metric in cell.values for cell in cells)]
@@ -129,8 +123,9 @@ def _size(cell: CellResult) -> str:
 def _at_a_glance(cells: Sequence[CellResult]) -> list[tuple[str, list[Value]]]:
     """How fast each cell samples, and its worst round trip of data, prior samples and noise."""
     words = {"sampling, 1/s": [numbers.rate(_mean(cell, "sample_samples_per_second")) for cell in cells]}
+    largest = [metric for metric in ROUND_TRIPS if "error_max" in metric]
     for name, suffix in (("f32", ""), ("f64", "_float64")):
-        errors = [[_worst(cell, metric + suffix) for metric in ROUND_TRIPS] for cell in cells]
+        errors = [[_worst(cell, metric + suffix) for metric in largest] for cell in cells]
         worst = [max((e for e in of_cell if e is not None), default=None) for of_cell in errors]
         words[f"round trip, {name}"] = [numbers.power(e) for e in worst]
     words["not finite, f32"] = [numbers.power(_worst(cell, "non_finite_share")) for cell in cells]
@@ -141,7 +136,7 @@ def published(cells: Sequence[CellResult]) -> list[Table]:
     """The published values on one data set: beside ours where the settings agree, and the others as context."""
     tables = []
     if pairs := [(cell, value) for cell in cells for value in beside(cell)]:
-        caption = "Bits per dim beside the published, where the settings agree; how it was trained is the budget."
+        caption = "Bits per dim beside published ones: the settings agree, the budgets need not."
         columns = ["ours", "published", "our budget", "their budget", "setting", "published as"]
         table = Table(caption, columns, first="flow", words=True)
         for cell, value in pairs:
@@ -192,11 +187,15 @@ def moments(cells: Sequence[CellResult]) -> list[Table]:
     return tables
 
 
-def certificates(cells: Sequence[CellResult]) -> Table:
-    """How well each flow's directions and log-determinants agree: the worst of all seeds."""
+def certificates(cells: Sequence[CellResult]) -> list[Table]:
+    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
     shown = [cell for cell in cells if cell.values.keys() & ROUND_TRIPS]
-    scope = "" if _single(cells) else "Largest over the seeds; "
-    return _plain(f"{scope}f32: float32 as trained, f64: float64.", shown, CERTIFICATES, _worst)
+    scope = "" if _single(cells) else ", largest over the seeds"
+    double = {f"{metric}_float64": column for metric, column in ROUND_TRIPS.items()}
+    return [
+        _plain(f"Round trips in float32, as trained{scope}.", shown, ROUND_TRIPS, _worst),
+        _plain(f"Round trips and log-determinants in float64{scope}.", shown, double | LOG_DETERMINANTS, _worst),
+    ]
 
 
 def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
@@ -260,8 +259,11 @@ def _single(cells: Sequence[CellResult]) -> bool:
 
 def _caption(cells: Sequence[CellResult]) -> str:
     """What ± means, as ``Mean ± 95 % interval over 3 seeds``, and over how much noise bits per dim are taken."""
-    draws = sorted({int(mean) for cell in cells if (mean := _mean(cell, "noise_draws"))})
-    noise = f"; bits per dim over {' or '.join(map(str, draws))} draws of the dequantisation noise" if draws else ""
+    noise = ""
+    if draws := sorted({int(mean) for cell in cells if (mean := _mean(cell, "noise_draws"))}):
+        noise = f"; bits per dim are means over {' or '.join(map(str, draws))} draws of the dequantisation noise"
+        if varied := [std for cell in cells if (std := _worst(cell, "bits_per_dim_noise_std")) is not None]:
+            noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
     if _single(cells):
         known = any("bits_per_dim_standard_error" in cell.values for cell in cells)
         return f"One seed each (n = 1){'; ± is one standard error over the test examples' if known else ''}{noise}."

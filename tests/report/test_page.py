@@ -151,7 +151,10 @@ def test_one_seed_has_no_interval_and_no_winner(report):
 
 def test_one_seed_on_images_has_the_standard_error_over_test_examples(report, tmp_path):
     markdown = (report(IMAGES, seeds=1) / "README.md").read_text()
-    assert "(n = 1); ± is one standard error over the test examples; bits per dim over 10 draws of the" in markdown
+    assert (
+        "(n = 1); ± is one standard error over the test examples; bits per dim are means over 10 draws of the"
+        in markdown
+    )
     html = Page((tmp_path / "report" / "index.html").read_text())
     rows = read(tmp_path / "results" / "fashion_mnist-maf" / "seeds.csv")
     error = next(float(row["value"]) for row in rows if row["metric"] == "bits_per_dim_standard_error")
@@ -172,6 +175,15 @@ def test_a_table_of_images_holds_the_worst_round_trip(report, tmp_path):
     assert row["round trip,\xa0f32"] == power(max(values))
     assert row["not finite,\xa0f32"] == "0"
     assert html.row("gaussian baseline")[-3:] == ["–", "–", "–"]
+
+
+def test_certificates_are_apart_by_precision_and_leave_out_what_has_no_round_trip(report):
+    html = Page((report(IMAGES) / "index.html").read_text())
+    heads, rows = ([row for row in html.rows if row[0] == name] for name in ("cell", "mnist · maf"))
+    assert heads[0][1:] == ["data,\xa0max", "data,\xa0mean", "noise,\xa0max", "latent,\xa0max", "not finite"]
+    assert heads[1][-1] == "log-determinant,\xa0max"
+    assert len(rows) == 3, "two certificates, and the costs"
+    assert sum(row[0] == "mnist · gaussian baseline" for row in html.rows) == 1
 
 
 def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(report):
