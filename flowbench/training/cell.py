@@ -8,6 +8,9 @@ import json
 import platform
 import subprocess
 import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,17 +21,19 @@ from safetensors.torch import save_file
 
 from flowbench import data, flows
 from flowbench import device as devices
-from flowbench.config import Params
+from flowbench.config import PARAMS, ConfigError, Params
 from flowbench.core import FittedModel, FlowModel, seeded
 from flowbench.files import whole, write_json
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid
 from flowbench.seeding import seed_for
+from flowbench.training.batches import batches
 from flowbench.training.loop import Outcome, train
 from flowbench.training.objectives import MaximumLikelihood, Objective, ReverseKL
 
-# Enough training data for data-dependent initialisation.
+# Enough training data for data-dependent initialisation: examples, and numbers in them.
 _INITIALISATION_EXAMPLES = 50_000
+_INITIALISATION_NUMBERS = 2**20
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
 
@@ -96,16 +101,19 @@ class CellTraining:
     def _train_seed(self, seed: int, folder: Path) -> dict[str, Any]:
         """Train one seed; write its weights, return its record."""
         started = time.time()
+        devices.forget(self.device)
         model = self.build(seed).to(self.device)
-        with seeded(self._seed(seed, "training")):
+        with seeded(self._seed(seed, "training")), self._explained():
             outcome = self._fit(model, seed) if isinstance(model, FittedModel) else self._descend(model, seed, folder)
         if outcome.status == "finished":
             weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
             save_file(weights, folder / "trained" / f"seed-{seed}.safetensors")
         steps = outcome.history[-1][0] if outcome.history else 0
-        examples = steps * self.budget.batch_size
+        examples = steps * self._batch_size
         return {
             "status": outcome.status,
+            "steps": steps,
+            "epochs": None if self.source.is_energy or not steps else examples / len(self.splits["train"]),
             "best_step": outcome.best_step,
             "best_validation_loss": outcome.best_validation_loss,
             "diverged_at": outcome.diverged_at,
@@ -122,7 +130,7 @@ class CellTraining:
 
     def _fit(self, model: FittedModel, seed: int) -> Outcome:
         begin = time.perf_counter()
-        train_split, validation = self._split("train"), self._split("validation")
+        train_split, validation = (self._split(name).to(self.device) for name in ("train", "validation"))
         model.fit(train_split, validation)
         outcome = Outcome(weights=model.state_dict(), seconds=time.perf_counter() - begin)
         with torch.no_grad(), seeded(self._seed(seed, "validation")):
@@ -133,24 +141,35 @@ class CellTraining:
         validation_seed = self._seed(seed, "validation")
         snapshots: dict[int, np.ndarray] = {}
 
-        def draw(step: int) -> None:
+        def draw(step: int, model: FlowModel) -> None:
             snapshots[step] = self._snapshot(model)
 
+        budget = self.budget
         objective: Objective
         if self.source.is_energy:
             objective = ReverseKL(
-                model, self.source.log_energy, self.budget.batch_size, self.budget.anneal_steps, validation_seed
+                model,
+                self.source.log_energy,
+                budget.batch_size,
+                budget.anneal_steps,
+                validation_seed,
+                compile=budget.compile,
             )
         else:
             train_split = self._split("train")
-            model.initialise(train_split[:_INITIALISATION_EXAMPLES])
+            enough = min(_INITIALISATION_EXAMPLES, max(1, _INITIALISATION_NUMBERS // self.source.event.dims))
+            model.initialise(train_split[:enough].to(self.device))
             objective = MaximumLikelihood(
-                model, train_split, self._split("validation"), self.budget.batch_size, validation_seed
+                model,
+                batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
+                self._split("validation")[: budget.validation_examples].to(self.device),
+                validation_seed,
+                compile=budget.compile,
             )
         outcome = train(
             model,
             objective,
-            self.budget,
+            budget,
             title=f"{self.key} seed {seed}",
             snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
         )
@@ -169,7 +188,36 @@ class CellTraining:
         return (counts / (len(x) * grid.cell_area)).astype(np.float32)
 
     def _split(self, name: str) -> torch.Tensor:
-        return torch.from_numpy(np.array(self.splits[name])).to(self.device)
+        """A split as it lies on the disk: the processes of all seeds share one copy in memory."""
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nothing here writes to it
+            return torch.from_numpy(self.splits[name])
+
+    @property
+    def _batch_size(self) -> int:
+        """Examples a step."""
+        wanted = self.budget.batch_size
+        return wanted if self.source.is_energy else min(wanted, len(self.splits["train"]))
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Say which key to change where the budget asks for what this machine cannot do."""
+        from torch._dynamo.exc import TorchDynamoException
+
+        budget = f"{PARAMS}: budgets.{self.cell.budget}.train"
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            raise ConfigError(
+                f"{budget}.batch_size = {self.budget.batch_size}: {self.key} needs more memory than is free on the "
+                f"{self.device.type} device; choose a smaller one"
+            ) from error
+        except TorchDynamoException as error:
+            reason, *_ = str(error).strip().split("\n\n")
+            raise ConfigError(
+                f"{budget}.compile = true: torch cannot compile {self.key} here, choose false; "
+                f"it says: {' '.join(reason.split())}"
+            ) from error
 
     def _write_history(self, path: Path, histories: dict[int, list[tuple]]) -> None:
         with path.open("w", newline="") as file:

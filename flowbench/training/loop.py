@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel
+from flowbench.training.average import MovingAverage
 from flowbench.training.objectives import Objective
 
 # Steps between two rows of the history. The host reads the loss no more often, so a GPU need not wait for it.
@@ -26,7 +27,7 @@ class Outcome:
 
     Attributes:
         status: ``diverged`` if a loss was not finite.
-        weights: state of the model where the validation loss was lowest.
+        weights: state of the model, or of its moving average, where the validation loss was lowest.
         history: rows of step, loss (mean since the row before), validation loss or ``None``, learning rate.
         best_step, best_validation_loss: where the weights come from.
         diverged_at: step of the first row whose loss was not finite.
@@ -48,7 +49,7 @@ def train(
     budget: TrainBudget,
     *,
     title: str = "",
-    snapshot: Callable[[int], None] | None = None,
+    snapshot: Callable[[int, FlowModel], None] | None = None,
 ) -> Outcome:
     """Minimise the objective with Adam for the budget's steps, and keep the weights that validate best.
 
@@ -57,10 +58,15 @@ def train(
         objective: what is minimised.
         budget: steps, learning rate and the like.
         title: of the progress bar.
-        snapshot: called with the number of steps done every ``budget.snapshot_every`` steps.
+        snapshot: called every ``budget.snapshot_every`` steps with the number of steps done and the model as it would
+            be kept.
     """
     outcome = Outcome()
     parameters = list(model.parameters())
+    average = MovingAverage(model, budget.ema_decay) if budget.ema_decay else None
+    kept = average.model if average else model
+    # For the steps alone: validation is in float32, as the evaluation will be.
+    precision = torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=budget.precision == "bfloat16")
     optimiser = torch.optim.Adam(parameters, budget.learning_rate, weight_decay=budget.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, budget))
     model.train()
@@ -69,31 +75,34 @@ def train(
         losses = []
         for step in range(1, budget.steps + 1):
             optimiser.zero_grad(set_to_none=True)
-            loss = objective.loss(step - 1)
+            with precision:
+                loss = objective.loss(step - 1)
             loss.backward()
             if budget.clip_norm:
                 torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
             learning_rate = schedule.get_last_lr()[0]
             optimiser.step()
             schedule.step()
+            if average:
+                average.update(step)
             losses.append(loss.detach())
 
             validate = step % budget.validate_every == 0 or step == budget.steps
             if step % LOG_EVERY == 0 or validate:
                 mean_loss = float(torch.stack(losses).mean())
                 losses.clear()
-                validation_loss = float(objective.validation_loss()) if validate else None
+                validation_loss = float(objective.validation_loss(kept)) if validate else None
                 outcome.history.append((step, mean_loss, validation_loss, learning_rate))
                 if not (math.isfinite(mean_loss) and math.isfinite(validation_loss or 0.0)):
                     outcome.status, outcome.diverged_at = "diverged", step
                     break
                 if validation_loss is not None and validation_loss < outcome.best_validation_loss:
                     outcome.best_step, outcome.best_validation_loss = step, validation_loss
-                    outcome.weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                    outcome.weights = {name: value.detach().clone() for name, value in kept.state_dict().items()}
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             if snapshot and step % budget.snapshot_every == 0:
-                snapshot(step)
+                snapshot(step, kept)
     outcome.seconds = time.perf_counter() - begin
     return outcome
 

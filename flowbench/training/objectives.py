@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel, seeded
+
+# Numbers of the validation split that go through a model at once: few enough for the activations of a deep one.
+_VALIDATION_NUMBERS = 2**20
 
 
 class Objective(Protocol):
@@ -17,42 +20,55 @@ class Objective(Protocol):
     def loss(self, step: int) -> Tensor:
         """Loss of training step ``step`` = 0, 1, …; draws its own batch."""
 
-    def validation_loss(self) -> Tensor:
-        """The same on what training never sees; without gradients, and the same for the same weights."""
+    def validation_loss(self, model: FlowModel) -> Tensor:
+        """The same of ``model``, what is trained or its average, on what training never sees.
+
+        Without gradients, and the same for the same weights.
+        """
+
+
+def compiled(function: Callable) -> Callable:
+    """``function``, compiled by torch at its first call for arguments of one shape."""
+    # The models of the seeds before, in the same process, would count against the limit of recompilations.
+    torch.compiler.reset()
+    return torch.compile(function, dynamic=False)
 
 
 class MaximumLikelihood:
-    """`FlowModel.loss` on batches of data, drawn epoch by epoch without replacement.
+    """`FlowModel.loss` on batches of data.
 
     Args:
         model: what is trained.
-        train, validation: ``(n, *event)``, on the model's device.
-        batch_size: examples a step; data sets that are smaller are used whole.
+        batches: ``(batch, *event)`` each, on the model's device, without end.
+        validation: ``(n, *event)``, likewise.
         validation_seed: for the dequantisation noise of the validation split.
+        compile: whether torch compiles the loss of a batch.
     """
 
-    def __init__(self, model: FlowModel, train: Tensor, validation: Tensor, batch_size: int, validation_seed: int):
-        self.model = model
-        self.train, self.validation = train, validation
-        self.batch_size = min(batch_size, len(train))
+    def __init__(
+        self,
+        model: FlowModel,
+        batches: Iterator[Tensor],
+        validation: Tensor,
+        validation_seed: int,
+        *,
+        compile: bool = False,
+    ):
+        self.batches = batches
+        self.validation = validation
         self.validation_seed = validation_seed
-        self._order = torch.empty(0, dtype=torch.long)
-        self._used = 0
+        self._loss = compiled(model.loss) if compile else model.loss
 
     def loss(self, step: int) -> Tensor:
-        if self._used + self.batch_size > len(self._order):
-            self._order = torch.randperm(len(self.train)).to(self.train.device)
-            self._used = 0
-        batch = self.train[self._order[self._used : self._used + self.batch_size]]
-        self._used += self.batch_size
-        return self.model.loss(batch)
+        return self._loss(next(self.batches))
 
     @torch.no_grad()
-    def validation_loss(self) -> Tensor:
-        self.model.eval()
+    def validation_loss(self, model: FlowModel) -> Tensor:
+        at_once = max(1, _VALIDATION_NUMBERS // self.validation[0].numel())
+        model.eval()
         with seeded(self.validation_seed):
-            parts = [self.model.loss(part) * len(part) for part in self.validation.split(5000)]
-        self.model.train()
+            parts = [model.loss(part) * len(part) for part in self.validation.split(at_once)]
+        model.train()
         return torch.stack(parts).sum() / len(self.validation)
 
 
@@ -68,6 +84,7 @@ class ReverseKL:
         batch_size: samples a step.
         anneal_steps: of β.
         validation_seed: for the noise of the validation samples.
+        compile: whether torch compiles the sampling.
 
     Raises:
         ValueError: the prior's samples have no gradient, as those of a mixture.
@@ -82,23 +99,24 @@ class ReverseKL:
         batch_size: int,
         anneal_steps: int,
         validation_seed: int,
+        *,
+        compile: bool = False,
     ):
         if not model.prior().has_rsample:
             raise ValueError("reverse KL needs a prior that is reparametrised; choose `prior: normal`")
-        self.model = model
         self.log_energy = log_energy
         self.batch_size = batch_size
         self.anneal_steps = anneal_steps
         self.validation_seed = validation_seed
+        self._draw = compiled(model.sample_with_log_prob) if compile else model.sample_with_log_prob
 
     def loss(self, step: int) -> Tensor:
-        return self._divergence(self.batch_size, min(1.0, 0.01 + step / self.anneal_steps))
+        return self._divergence(*self._draw(self.batch_size), beta=min(1.0, 0.01 + step / self.anneal_steps))
 
     @torch.no_grad()
-    def validation_loss(self) -> Tensor:
+    def validation_loss(self, model: FlowModel) -> Tensor:
         with seeded(self.validation_seed):
-            return self._divergence(self.validation_samples, 1.0)
+            return self._divergence(*model.sample_with_log_prob(self.validation_samples), beta=1.0)
 
-    def _divergence(self, samples: int, beta: float) -> Tensor:
-        x, log_prob = self.model.sample_with_log_prob(samples)
+    def _divergence(self, x: Tensor, log_prob: Tensor, beta: float) -> Tensor:
         return (log_prob - beta * self.log_energy(x)).mean()

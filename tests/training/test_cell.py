@@ -6,14 +6,19 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from flowbench.config import Params
+from flowbench.config import ConfigError, Params
+from flowbench.core import FlowModel
 from flowbench.seeding import seed_for
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
@@ -36,9 +41,9 @@ def trained(prepared: tuple[Path, Params], key: str) -> dict[str, bytes]:
     return tiny_cells.contents(root / "results" / key)
 
 
-def with_seeds(params: Params, seeds: list[int]) -> Params:
+def with_budget(params: Params, **options) -> Params:
     tiny = params.budgets["tiny"]
-    train = tiny.train.model_copy(update={"seeds": seeds})
+    train = tiny.train.model_copy(update=options)
     return params.model_copy(update={"budgets": {"tiny": tiny.model_copy(update={"train": train})}})
 
 
@@ -64,6 +69,7 @@ def test_the_record(prepared):
     )
     assert {seed: entry["status"] for seed, entry in record["seeds"].items()} == dict.fromkeys("012", "finished")
     assert record["provenance"]["params"]["budget"]["steps"] == 30
+    assert {(entry["steps"], entry["epochs"]) for entry in record["seeds"].values()} == {(30, 30 * 50 / 500)}
     assert set(record["provenance"]["data"]) == {"train", "validation", "test"}
     rows = list(csv.DictReader(files["history.csv"].decode().splitlines()))
     assert [(row["seed"], row["step"]) for row in rows] == [(s, n) for s in "012" for n in ("10", "20", "30")]
@@ -73,7 +79,11 @@ def test_the_record(prepared):
     timings = json.loads(files[TIMINGS])
     assert timings["device"] == "cpu"
     assert all(entry["train_samples_per_second"] > 0 for entry in timings["seeds"].values())
-    assert json.loads(trained(prepared, "gaussian-gaussian")["training.json"])["kind"] == "baseline"
+    baseline = json.loads(trained(prepared, "gaussian-gaussian")["training.json"])
+    assert baseline["kind"] == "baseline"
+    assert {(entry["steps"], entry["epochs"]) for entry in baseline["seeds"].values()} == {(0, None)}
+    energy = json.loads(trained(prepared, "two_modes-realnvp")["training.json"])
+    assert {(entry["steps"], entry["epochs"]) for entry in energy["seeds"].values()} == {(30, None)}
 
 
 def test_a_seed_depends_neither_on_the_others_nor_on_how_many_run_at_once(prepared, monkeypatch):
@@ -83,9 +93,22 @@ def test_a_seed_depends_neither_on_the_others_nor_on_how_many_run_at_once(prepar
     assert {**trained(prepared, "gaussian-affine"), TIMINGS: b""} == {**expected, TIMINGS: b""}
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
     assert {**trained(prepared, "gaussian-affine"), TIMINGS: b""} == {**expected, TIMINGS: b""}
-    alone = trained((root, with_seeds(params, [2])), "gaussian-affine")
+    alone = trained((root, with_budget(params, seeds=[2])), "gaussian-affine")
     assert alone["trained/seed-2.safetensors"] == expected["trained/seed-2.safetensors"]
     assert "trained/seed-0.safetensors" not in alone  # nothing is left of an earlier run
+
+
+@pytest.mark.parametrize("key", ["two_modes-realnvp", "digits-maf"])
+def test_seeds_that_follow_each_other_in_one_process_do_not_depend_on_their_order(prepared, monkeypatch, key):
+    expected = trained(prepared, key)
+    # As on a GPU.
+    monkeypatch.setattr(
+        training_cell, "for_each_seed", lambda train, seeds, *_: {seed: train(seed) for seed in reversed(seeds)}
+    )
+    found = trained(prepared, key)
+    for name in expected:
+        if name.endswith((".safetensors", ".npz")):
+            assert found[name] == expected[name]
 
 
 def test_weights_are_those_of_the_cells_model(prepared):
@@ -130,6 +153,70 @@ def test_a_failed_training_leaves_the_results_before_it(prepared, monkeypatch):
     with pytest.raises(ZeroDivisionError):
         CellTraining(params, "gaussian-affine", root).run()
     assert tiny_cells.contents(root / "results/gaussian-affine") == expected
+
+
+def test_too_little_memory_is_one_line_that_names_the_key(prepared, monkeypatch):
+    root, params = prepared
+    expected = trained(prepared, "gaussian-affine")
+
+    class Greedy(MaximumLikelihood):
+        def loss(self, step):
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has …")
+
+    monkeypatch.setattr(training_cell, "MaximumLikelihood", Greedy)
+    with pytest.raises(ConfigError) as caught:
+        CellTraining(params, "gaussian-affine", root).run()
+    assert str(caught.value) == (
+        "params.yaml: budgets.tiny.train.batch_size = 50: gaussian-affine needs more memory than is free on the cpu "
+        "device; choose a smaller one"
+    )
+    assert tiny_cells.contents(root / "results/gaussian-affine") == expected
+
+
+def test_a_flow_that_cannot_be_compiled_is_one_line_that_names_the_key(prepared, monkeypatch):
+    root, params = prepared
+
+    def backend(graph, inputs):
+        raise OSError("no compiler here")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
+    with pytest.raises(ConfigError, match=r"^params.yaml: budgets.tiny.train.compile = true: .*no compiler here$"):
+        CellTraining(with_budget(params, compile=True), "gaussian-affine", root).run()
+
+
+def test_initialisation_and_validation_see_no_more_than_they_may(prepared, monkeypatch):
+    root, params = prepared
+    monkeypatch.setattr(training_cell, "_INITIALISATION_NUMBERS", 64 * 10 + 1)
+    seen = []
+
+    class Recording(MaximumLikelihood):
+        def __init__(self, model, batches, validation, *arguments, **options):
+            seen.append(validation)
+            super().__init__(model, batches, validation, *arguments, **options)
+
+    monkeypatch.setattr(training_cell, "MaximumLikelihood", Recording)
+    monkeypatch.setattr(FlowModel, "initialise", lambda model, x: seen.append(x))
+    training = CellTraining(with_budget(params, validation_examples=7), "digits-maf", root)
+    (root / "alone/trained").mkdir(parents=True)
+    training._train_seed(0, root / "alone")
+    first, validation = (torch.from_numpy(np.array(training.splits[name])) for name in ("train", "validation"))
+    assert torch.equal(seen[0], first[:10])
+    assert torch.equal(seen[1], validation[:7])
+
+
+def test_seeds_share_the_examples_in_memory(prepared):
+    root, params = prepared
+    training = CellTraining(params, "digits-maf", root)
+    split = training._split("train")
+    assert split.dtype == torch.uint8
+    assert split.data_ptr() == training.splits["train"].ctypes.data
+    assert isinstance(training.splits["train"], np.memmap)
+
+
+def test_training_needs_neither_pipeline_nor_report():
+    blocked = ("dvc", "mlflow", "pandas", "matplotlib", "torchvision", "jinja2", "grimp", "sklearn")
+    code = f"import sys; sys.modules |= dict.fromkeys({blocked}); import flowbench.training.cell, stages.train"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepared):

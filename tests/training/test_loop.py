@@ -7,6 +7,10 @@ from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, seeded
 from flowbench.flows._assembly import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
+from flowbench.layers.affine_coupling import AffineCoupling
+from flowbench.networks.mlp import mlp
+from flowbench.training.average import MovingAverage
+from flowbench.training.batches import batches
 from flowbench.training.loop import LOG_EVERY, learning_rate_factor, train
 from flowbench.training.objectives import MaximumLikelihood
 
@@ -32,7 +36,7 @@ class Scripted:
         loss = -self.shift.sum()
         return loss * self.failure if step >= self.failing else loss
 
-    def validation_loss(self):
+    def validation_loss(self, model):
         self.seen.append(self.shift.detach().clone())
         return torch.tensor(next(self.validation_losses, 0.0))
 
@@ -114,9 +118,9 @@ def test_divergence_at_the_first_row():
 
 
 def test_snapshots_are_taken_at_their_steps():
-    trained, steps = model(), []
-    train(trained, Scripted(trained), budget(25, snapshot_every=10), snapshot=steps.append)
-    assert steps == [10, 20]
+    trained, taken = model(), []
+    train(trained, Scripted(trained), budget(25, snapshot_every=10), snapshot=lambda *given: taken.append(given))
+    assert taken == [(10, trained), (20, trained)]
 
 
 def test_gradients_are_clipped():
@@ -139,12 +143,96 @@ def test_gradients_are_clipped():
     assert norms == pytest.approx([2.0] * 3 + [1e6 * math.sqrt(2)] * 3, rel=1e-4)
 
 
+def test_the_average_is_what_is_validated_kept_and_shown():
+    class Watching(Scripted):
+        def validation_loss(self, model):
+            self.seen.append(model)
+            return -model.transform.shift.detach().sum()
+
+    trained, shown = model(), []
+    objective = Watching(trained)
+    outcome = train(
+        trained,
+        objective,
+        budget(20, ema_decay=0.9, snapshot_every=20, schedule="constant"),
+        snapshot=lambda step, model: shown.append(model),
+    )
+    # Adam moves the shift by the learning rate at each step; the average is replayed by hand.
+    average = 0.0
+    for step in range(1, 21):
+        decay = min(0.9, (1 + step) / (10 + step))
+        average = decay * average + (1 - decay) * step * 1e-3
+    assert outcome.weights["transform.shift"].tolist() == pytest.approx([average] * 2, rel=1e-4)
+    assert outcome.best_validation_loss == pytest.approx(-2 * average, rel=1e-4)
+    assert trained.transform.shift.tolist() == pytest.approx([0.02] * 2, rel=1e-4)
+    assert all(one is shown[0] for one in objective.seen)
+    assert shown[0] is not trained
+    assert set(outcome.weights) == set(trained.state_dict())
+
+
+def test_without_a_decay_nothing_is_averaged(monkeypatch):
+    monkeypatch.setattr(MovingAverage, "__init__", None)
+    trained = model()
+    assert torch.equal(
+        train(trained, Scripted(trained), budget(10)).weights["transform.shift"], trained.transform.shift
+    )
+
+
+class Watched(FlowModel):
+    """A coupling whose network's type of number is recorded, with that of the loss."""
+
+    def __init__(self):
+        self.seen: list[tuple[bool, torch.dtype]] = []
+        network = mlp(1, [8], 2)
+        super().__init__(AffineCoupling(network), standard_normal(2))
+        network.register_forward_hook(lambda module, inputs, output: self.seen.append((self.training, output.dtype)))
+
+
+@pytest.mark.parametrize(
+    ("precision", "network"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)], ids=["float32", "bfloat16"]
+)
+def test_networks_train_in_the_precision_asked_for_and_all_else_in_float32(precision, network):
+    class Typed(MaximumLikelihood):
+        def loss(self, step):
+            loss = super().loss(step)
+            assert loss.dtype == torch.float32
+            return loss
+
+    with seeded(0):
+        trained = Watched()
+        x = torch.randn(200, 2)
+        objective = Typed(trained, batches(x, 50, torch.device("cpu")), x, 0)
+        outcome = train(trained, objective, budget(10, precision=precision))
+    assert set(trained.seen) == {(True, network), (False, torch.float32)}
+    assert {value.dtype for value in outcome.weights.values()} == {torch.float32}
+    assert {parameter.grad.dtype for parameter in trained.parameters()} == {torch.float32}
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_waits_for_the_host_at_rows_of_the_history_alone():
+    class Strict(MaximumLikelihood):
+        def loss(self, step):
+            # From within one step to within a later one, before the row that reads the loss.
+            torch.cuda.set_sync_debug_mode("error" if 1 <= step < LOG_EVERY - 1 else "default")
+            return super().loss(step)
+
+    gpu = torch.device("cuda")
+    trained = Watched().to(gpu)
+    x = torch.randn(75, 2)
+    objective = Strict(trained, batches(x, 25, gpu), x.to(gpu), 0)
+    try:
+        train(trained, objective, budget(LOG_EVERY, clip_norm=1.0, ema_decay=0.9, precision="bfloat16"))
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
 def test_affine_learns_the_moments_of_a_gaussian():
     mean, std = torch.tensor([2.0, -1.0]), torch.tensor([0.5, 1.5])
     trained = model()
     with seeded(0):
         x = mean + std * torch.randn(2000, 2)
-        objective = MaximumLikelihood(trained, x, x, batch_size=500, validation_seed=0)
+        objective = MaximumLikelihood(trained, batches(x, 500, torch.device("cpu")), x, validation_seed=0)
         outcome = train(trained, objective, budget(400, learning_rate=0.05, validate_every=50))
     trained.load_state_dict(outcome.weights)
     torch.testing.assert_close(trained.transform.shift.detach(), x.mean(0), atol=0.01, rtol=0)

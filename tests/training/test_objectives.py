@@ -1,5 +1,5 @@
 import math
-from itertools import chain
+from functools import partial
 
 import pytest
 import torch
@@ -9,72 +9,122 @@ from flowbench.core import FlowModel, FlowSequential, seeded
 from flowbench.flows._assembly import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.dequantise import Dequantise
+from flowbench.training import objectives
 from flowbench.training.objectives import MaximumLikelihood, ReverseKL
 
 
 class Recorder(FlowModel):
-    """Its loss is the mean of the batch; it keeps the batches and whether it was training."""
+    """Its loss is the mean of the batch; it keeps the sizes of the batches and whether it was training."""
 
     def __init__(self):
         super().__init__(FlowSequential(), standard_normal(1))
-        self.batches, self.modes = [], []
+        self.sizes, self.modes = [], []
 
     def loss(self, batch):
-        self.batches.append(batch.flatten().tolist())
+        self.sizes.append(len(batch))
         self.modes.append(self.training)
-        return batch.mean()
+        return batch.float().mean()
 
 
-def recorded(n: int, batch_size: int, steps: int) -> list[list[float]]:
-    model = Recorder()
-    x = torch.arange(float(n))[:, None]
-    objective = MaximumLikelihood(model, x, x, batch_size, validation_seed=0)
-    with seeded(0):
-        for step in range(steps):
-            objective.loss(step)
-    return model.batches
+def validating(model: FlowModel, validation: torch.Tensor, seed: int = 0) -> float:
+    return float(MaximumLikelihood(model, iter([]), validation, seed).validation_loss(model))
 
 
-def test_an_epoch_visits_every_example_once():
-    batches = recorded(n=12, batch_size=3, steps=8)
-    epochs = [list(chain(*batches[:4])), list(chain(*batches[4:]))]
-    assert [sorted(epoch) for epoch in epochs] == [list(range(12))] * 2
-    assert epochs[0] != epochs[1]
-    assert epochs[0] != sorted(epochs[0])
+def test_each_step_takes_the_next_batch():
+    objective = MaximumLikelihood(Recorder(), iter(torch.arange(6.0).view(3, 2, 1)), torch.zeros(1, 1), 0)
+    assert [float(objective.loss(step)) for step in range(3)] == [0.5, 2.5, 4.5]
 
 
-def test_what_does_not_fill_a_batch_waits_for_a_later_epoch():
-    batches = recorded(n=10, batch_size=4, steps=40)
-    assert {len(batch) for batch in batches} == {4}
-    for first, second in zip(batches[::2], batches[1::2], strict=True):
-        assert len(set(first + second)) == 8
-    assert set(chain(*batches)) == set(range(10))
-
-
-def test_small_data_is_used_whole():
-    assert [sorted(batch) for batch in recorded(n=3, batch_size=50, steps=2)] == [[0, 1, 2]] * 2
-
-
-def test_validation_weighs_each_example_alike_and_trains_nothing():
-    model = Recorder()
+def test_validation_weighs_each_example_alike_and_trains_nothing(monkeypatch):
+    model = Recorder().train()
+    monkeypatch.setattr(objectives, "_VALIDATION_NUMBERS", 5000)
     x = torch.arange(5003.0)[:, None]  # more than is evaluated at once, and no multiple of it
-    objective = MaximumLikelihood(model.train(), x[:1], x, 10, validation_seed=0)
     state = torch.get_rng_state()
-    assert float(objective.validation_loss()) == pytest.approx(2501)
+    assert validating(model, x) == pytest.approx(2501)
     assert torch.equal(torch.get_rng_state(), state)
-    assert model.modes == [False, False]
+    assert (model.sizes, model.modes) == ([5000, 3], [False, False])
     assert model.training
+
+
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [((5000, 2), [5000]), ((250, 1, 8, 8), [250]), ((1000, 3, 32, 32), [341, 341, 318]), ((2, 2**21), [1, 1])],
+    ids=str,
+)
+def test_validation_passes_are_bounded_by_numbers_and_not_by_examples(shape, sizes):
+    model = Recorder()
+    validating(model, torch.zeros(shape, dtype=torch.uint8))
+    assert model.sizes == sizes
+
+
+def test_validation_in_parts_gives_the_same_as_whole(monkeypatch):
+    model = FlowModel(ElementwiseAffine((2,)), standard_normal(2))
+    x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+    whole = validating(model, x)
+    monkeypatch.setattr(objectives, "_VALIDATION_NUMBERS", 14)
+    assert validating(model, x) == pytest.approx(whole, rel=1e-6)
 
 
 def test_validation_noise_is_the_same_each_time():
     model = FlowModel(FlowSequential(), standard_normal(3), dequantise=Dequantise(17))
     levels = torch.randint(17, (40, 3))
-    objective = MaximumLikelihood(model, levels, levels, 10, validation_seed=5)
-    first = objective.validation_loss()
-    assert torch.equal(objective.validation_loss(), first)
+    objective = MaximumLikelihood(model, iter([]), levels, validation_seed=5)
+    first = objective.validation_loss(model)
+    assert torch.equal(objective.validation_loss(model), first)
     assert not first.requires_grad
-    other = MaximumLikelihood(model, levels, levels, 10, validation_seed=6)
-    assert not torch.equal(other.validation_loss(), first)
+    assert validating(model, levels, seed=6) != float(first)
+
+
+def test_validation_is_of_the_model_that_is_given():
+    trained, other = (FlowModel(ElementwiseAffine((2,)), standard_normal(2)) for _ in range(2))
+    torch.nn.init.constant_(other.transform.shift, 3)
+    x = torch.zeros(10, 2)
+    for objective in (
+        MaximumLikelihood(trained, iter([]), x, 0),
+        ReverseKL(trained, lambda x: TARGET.log_prob(x), 10, 1, 0),
+    ):
+        assert not torch.equal(objective.validation_loss(trained), objective.validation_loss(other))
+
+
+@pytest.fixture
+def traced(monkeypatch):
+    """Let torch trace and not translate to machine code, which takes long; count the traces."""
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend, fullgraph=True))
+    yield graphs
+    torch.compiler.reset()
+
+
+def test_a_compiled_likelihood_is_the_same_and_compiled_once(traced):
+    for _ in range(2):  # models, as of two seeds
+        traced.clear()
+        model = FlowModel(ElementwiseAffine((2,)), standard_normal(2))
+        names = set(model.state_dict())
+        batches = [torch.full((5, 2), float(i)) for i in range(4)]
+        losses = [
+            [float(objective.loss(step).detach()) for step in range(4)]
+            for compile in (False, True)
+            for objective in [MaximumLikelihood(model, iter(batches), torch.zeros(3, 2), 0, compile=compile)]
+        ]
+        assert losses[1] == pytest.approx(losses[0], rel=1e-6)
+        assert len(traced) == 1
+        assert set(model.state_dict()) == names
+
+
+def test_a_compiled_energy_is_the_same(traced):
+    plain, fast = (reverse_kl(batch_size=100, compile=compile) for compile in (False, True))
+    for step in (0, 50):
+        with seeded(0):
+            expected = plain.loss(step)
+        with seeded(0):
+            loss = fast.loss(step)
+        torch.testing.assert_close(loss, expected)
+    assert len(traced) == 1
 
 
 MODEL_MEAN, MODEL_STD = torch.tensor([0.5, -1.0]), torch.tensor([0.7, 1.5])
@@ -86,16 +136,19 @@ def reverse_kl(log_energy=lambda x: TARGET.log_prob(x) + LOG_NORMALISER, **optio
     transform = ElementwiseAffine((2,))
     transform.load_state_dict({"shift": MODEL_MEAN, "log_scale": MODEL_STD.log()})
     model = FlowModel(transform, standard_normal(2))
-    return ReverseKL(
+    objective = ReverseKL(
         model, log_energy, **({"batch_size": 200_000, "anneal_steps": 100, "validation_seed": 0} | options)
     )
+    objective.model = model  # for the tests
+    return objective
 
 
 def test_reverse_kl_is_the_closed_form_up_to_the_normaliser():
     objective = reverse_kl()
     objective.validation_samples = 200_000
     expected = kl_divergence(Independent(Normal(MODEL_MEAN, MODEL_STD), 1), TARGET)
-    assert float(objective.validation_loss()) + LOG_NORMALISER == pytest.approx(float(expected), abs=0.01)
+    loss = float(objective.validation_loss(objective.model))
+    assert loss + LOG_NORMALISER == pytest.approx(float(expected), abs=0.01)
     with seeded(1):
         assert float(objective.loss(100).detach()) + LOG_NORMALISER == pytest.approx(float(expected), abs=0.01)
 
@@ -126,6 +179,7 @@ def test_validation_of_an_energy_is_not_annealed_and_repeats():
     objective = reverse_kl(lambda x: torch.ones(len(x)))
     free = reverse_kl(lambda x: torch.zeros(len(x)))
     state = torch.get_rng_state()
-    assert float(free.validation_loss() - objective.validation_loss()) == pytest.approx(1, abs=1e-5)
+    losses = [one.validation_loss(one.model) for one in (free, objective)]
+    assert float(losses[0] - losses[1]) == pytest.approx(1, abs=1e-5)
     assert torch.equal(torch.get_rng_state(), state)
-    assert not objective.validation_loss().requires_grad
+    assert not losses[1].requires_grad
