@@ -167,7 +167,7 @@ def _budgets(cells: list[CellResult]) -> list[str]:
             dict.fromkeys(f"{cell.budget}, {_plural(len(cell.training['seeds']), 'seed')}" for cell in trained)
         )
         if words:
-            spent[words[0] if len(words) == 1 else "each flow has its own, in the table"].append(data)
+            spent[words[0] if len(words) == 1 else "each flow has its own, in their table"].append(data)
     return [f"{', '.join(data)}: {words}" for words, data in spent.items()]
 
 

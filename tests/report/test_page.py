@@ -204,7 +204,7 @@ def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(repo
     assert html.row("Glow")[1:3] == ["1.05", "sizes and preprocessing not stated"]
     assert html.row("IDF")[1:3] == ["3.47", "dequantisation: none; another model"]
     assert "context, and no comparison" in markdown
-    assert "mnist: each flow has its own, in the table" in markdown
+    assert "mnist: each flow has its own, in their table" in markdown
     assert "fashion_mnist: 300 steps of 512 examples (3.1 epochs), 1 seed" in markdown
 
 
