@@ -64,6 +64,8 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
             continue
         if md5 is None or (found := _md5(part)) == md5:
             part.replace(path)
+            for left in path.parent.glob(f".{path.name}.*.part"):  # by places that failed
+                left.unlink()
             return path
         fault = f"{url}: expected MD5 {md5}, found {found} in {_size(part):,} bytes; removed"
         part.unlink()

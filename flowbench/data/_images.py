@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowbench.data import DataError, Source
-from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
+from flowbench.data._fetch import DOWNLOADS, MIRROR, fetch, mirrors
 
 Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, height, width), uint8, in content order
 
@@ -52,7 +52,7 @@ class ImageSource(Source):
                 log.info("%s: read from %s", self.name, url)
                 train, validation = np.split(images["train"], [-self.validation])
                 return {"train": train, "validation": validation, "test": images["test"]}
-        raise DataError(f"{self.name}: no place has it:{''.join(failures)}")
+        raise DataError(f"{self.name}: no place has it; {MIRROR} may name another:{''.join(failures)}")
 
     def through_torchvision(self, dataset: Any, url: str, archives: Mapping[str, str], raw: str) -> Official:
         """The set as torchvision's class ``dataset`` reads it from ``archives``, file name to MD5, at ``url``.
