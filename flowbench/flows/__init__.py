@@ -37,6 +37,6 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         raise ConfigError(f"{PARAMS}: {where} = {options}: {error}") from None
 
 
-def check(name: str, options: dict[str, Any], where: str) -> None:
-    """Raise a `ConfigError` if ``options`` are not hyperparameters of the flow ``name``."""
-    check_options(importlib.import_module(f"flowbench.flows.{name}").build, options, where)
+def check(name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
+    """``options`` with the defaults filled in; a `ConfigError` if they are not hyperparameters of the flow ``name``."""
+    return check_options(importlib.import_module(f"flowbench.flows.{name}").build, options, where)

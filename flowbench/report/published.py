@@ -51,11 +51,10 @@ class Published:
         # A baseline is fitted to the data as it is, whatever its budget says of training.
         augmented = {} if cell.baseline else {name: cell.params["budget"].get(name) for name in AUGMENTATIONS}
         options = augmented | cell.params["flow"]
-        return different + [
-            f"{_words(name, theirs)}, here {_words('', options.get(name))}"
-            for name, theirs in self.when.items()
-            if options.get(name) != theirs
-        ]
+        apart = [name for name, theirs in self.when.items() if options.get(name) != theirs]
+        if "architecture" in apart:
+            apart = ["architecture"]  # with which the meaning of the other options changes
+        return different + [f"{_words(name, self.when[name])}, here {_words('', options.get(name))}" for name in apart]
 
 
 @cache
@@ -86,6 +85,6 @@ def _words(name: str, value: Any) -> str:
         return f"no {name.replace('_', ' ')}" if name else "none"
     if value is True:
         return name.replace("_", " ") or "with"
-    if isinstance(value, list) and len(value) > 1 and len(set(value)) == 1:
+    if isinstance(value, list) and len(set(value)) == 1:
         value = f"{len(value)} × {value[0]:,}"
     return f"{name.replace('_', ' ')} {value}".strip()

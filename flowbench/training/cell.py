@@ -50,11 +50,11 @@ class CellTraining:
     def __init__(self, params: Params, key: str, root: Path = Path()):
         self.key, self.root = key, root
         self.cell = params.cell(key)
-        self.options = params.options(self.cell)
         self.data_options = params.data[self.cell.data]
         self.budget = params.budgets[self.cell.budget].train
         where = f"flows.{self.cell.flow}.{self.cell.config}"
-        flows.check(self.cell.flow, self.options, where)
+        # With the defaults, so that the record says all that the model was made of.
+        self.options = flows.check(self.cell.flow, params.options(self.cell), where)
         self.device = devices.pick(self.budget.device, f"budgets.{self.cell.budget}.train.device")
         self.source = data.load(self.cell.data, **self.data_options)
         self.data_folder = root / "data" / self.cell.data

@@ -194,3 +194,7 @@ def test_a_wrong_option_names_its_key():
         flows.build("glow", Event((2,)), {"stepz": 1, "hidden": [8]}, "flows.glow.wide")
     with pytest.raises(config.ConfigError, match=r"flows\.maf\.layers = 0: "):
         flows.check("maf", {"layers": 0, "hidden": [8]}, "flows.maf")
+
+
+def test_checked_options_hold_the_defaults():
+    assert flows.check("gaussian", {"logit": 0.05}, "flows.gaussian") == {"covariance": "full", "logit": 0.05}

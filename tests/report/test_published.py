@@ -88,9 +88,20 @@ def test_context_says_what_sets_a_value_apart_from_the_nearest_cell(cell):
     context = {(value.model, value.paper): differences for value, differences in published.context(cells)}
     assert context["Glow", "Glow (Kingma)"] == ["steps 32, here 16"]
     assert context["Glow (reimpl, 80 ep)", "chrischute/glow"] == ["split: validation", "steps 32, here 16"]
+    assert context["MAF (10)", "MAF (Papamakarios)"][-1] == "another model"
     assert context["RealNVP", "RealNVP (Dinh)"] == ["horizontal flips, here none"]
     assert "another model" in context["Flow++ (variational dequant)", "Flow++ (Ho)"]
     assert all(context.values())
+
+
+def test_sizes_of_layers_are_counted(cell):
+    value = next(value for value in published.load() if value.model == "MAF (5)")
+    assert value.differences(cell("mnist", "maf", MAF | {"hidden": [512]})) == ["hidden 2 × 1,024, here 1 × 512"]
+
+
+def test_of_another_architecture_nothing_else_is_compared(cell):
+    value = next(value for value in published.load() if value.model == "RealNVP (5)")
+    assert value.differences(cell("mnist", "realnvp", REALNVP)) == ["architecture vector, here multi-scale"]
 
 
 def test_each_value_is_either_beside_or_context(cell):
