@@ -57,7 +57,7 @@ def in_miniature(event: Event, options: dict[str, Any]) -> tuple[Event, dict[str
     most = {"steps": 2, "layers": 3}
     options = {name: min(value, most[name]) if name in most else value for name, value in options.items()}
     if "hidden" in options:
-        options["hidden"] = [min(size, 16) for size in options["hidden"]]
+        options["hidden"] = [min(size, 16) for size in options["hidden"][:2]]
     return replace(event, shape=(event.shape[0], 8, 8)), options
 
 

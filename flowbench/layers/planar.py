@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, full_precision
 
 # Each halves the bracket: more of them than float64 has bits.
 _BISECTIONS = 60
@@ -38,20 +38,22 @@ class Planar(FlowModule):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        direction, slope = self._constrained()
-        hidden = torch.tanh(x @ self.weight + self.bias)
-        return x + hidden[:, None] * direction, self._logdet(slope, hidden)
+        with full_precision(x):
+            direction, slope = self._constrained()
+            hidden = torch.tanh(x @ self.weight + self.bias)
+            return x + hidden[:, None] * direction, self._logdet(slope, hidden)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        direction, slope = self._constrained()
-        target = z @ self.weight
-        projection = self._solve(slope.detach(), target.detach())
-        # One Newton step outside of the solver gives the solution its derivatives (implicit function theorem).
-        residual = projection + slope * torch.tanh(projection + self.bias) - target
-        derivative = 1 + slope * (1 - torch.tanh(projection + self.bias) ** 2)
-        projection = projection - residual / derivative.detach()
-        hidden = torch.tanh(projection + self.bias)
-        return z - hidden[:, None] * direction, -self._logdet(slope, hidden)
+        with full_precision(z):
+            direction, slope = self._constrained()
+            target = z @ self.weight
+            projection = self._solve(slope.detach(), target.detach())
+            # One Newton step outside of the solver gives the solution its derivatives (implicit function theorem).
+            residual = projection + slope * torch.tanh(projection + self.bias) - target
+            derivative = 1 + slope * (1 - torch.tanh(projection + self.bias) ** 2)
+            projection = projection - residual / derivative.detach()
+            hidden = torch.tanh(projection + self.bias)
+            return z - hidden[:, None] * direction, -self._logdet(slope, hidden)
 
     def _constrained(self) -> tuple[Tensor, Tensor]:
         """û ``(D,)`` and wᵀû ``()``."""
