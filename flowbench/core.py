@@ -19,7 +19,7 @@ from torch.distributions import Distribution
 
 Likelihood = Literal["exact", "estimate", "bound", "none"]
 
-# Rows of a Jacobian that one backward pass gives: enough to keep a core busy, few enough for any memory.
+# Rows of Jacobians that one backward pass gives: enough to keep a device busy, few enough for its memory.
 _JACOBIAN_ROWS = 64
 
 
@@ -161,15 +161,17 @@ def _largest(error: Tensor) -> float:
 
 def _autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
     """log|det| of the Jacobian of ``direction`` at each point, by autograd: ``(batch,)``."""
+    # Examples do not mix, so the gradient of output i of copy i of a point is row i of its Jacobian: a backward pass
+    # gives as many rows as there are copies. This asks nothing of the map, as vectorising autograd itself would.
     batch, dims = len(x), x[0].numel()
-    # Examples do not mix, so one backward pass over copies of a point gives as many rows of its Jacobian: the
-    # gradient of output i of copy i. This asks nothing of the map, as vectorising autograd itself would.
+    count = min(dims, max(1, _JACOBIAN_ROWS // batch))
+    copies = x.repeat_interleave(count, 0).requires_grad_()
+    outputs = direction(copies)[0].reshape(batch, count, dims)
     rows = []
-    for row in torch.arange(batch * dims, device=x.device).split(_JACOBIAN_ROWS):
-        copies = x[row // dims].requires_grad_()
-        outputs = direction(copies)[0].flatten(1).gather(1, row[:, None] % dims)
-        rows.append(torch.autograd.grad(outputs.sum(), copies)[0].flatten(1))
-    return torch.linalg.slogdet(torch.cat(rows).view(batch, dims, dims)).logabsdet
+    for part in outputs.split(count, 2):
+        (gradient,) = torch.autograd.grad(part.diagonal(dim1=1, dim2=2).sum(), copies, retain_graph=True)
+        rows.append(gradient.reshape(batch, count, dims)[:, : part.shape[2]])
+    return torch.linalg.slogdet(torch.cat(rows, 1)).logabsdet
 
 
 class FlowSequential(FlowModule):

@@ -47,10 +47,11 @@ _NOT_FINITE = (255, 0, 255)
 
 
 @contextmanager
-def canvas(path: Path, width: float, height: float, title: str = "") -> Iterator[Figure]:
+def canvas(path: Path, width: float, height: float, title: str = "", *, colourful: bool = False) -> Iterator[Figure]:
     """A figure of ``width`` × ``height`` inches that is written to ``path`` as PNG when the block ends.
 
-    The user's matplotlib settings and the time of day leave no trace in the file.
+    The user's matplotlib settings and the time of day leave no trace in the file. Of a figure with more than 256
+    colours, such as photographs have, a ``colourful`` one takes a second longer and comes closer.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -66,7 +67,9 @@ def canvas(path: Path, width: float, height: float, title: str = "") -> Iterator
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
     # A palette makes the file a third as large, and no eye sees the difference.
-    picture = Image.open(buffer).convert("RGB").quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    picture = Image.open(buffer).convert("RGB")
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    picture = picture.quantize(256, method, kmeans=int(colourful), dither=dither)
     picture.save(path, format="png", optimize=True)
 
 
@@ -247,7 +250,8 @@ def _contact_sheet(path: Path, rows: list[list[tuple[str, np.ndarray]]], title: 
     margin, between, head, name_height = 12, 30, 36, 32
     width = 2 * margin + max(sum(sheet.shape[1] + between for _, sheet in row) - between for row in rows)
     height = head + sum(name_height + max(sheet.shape[0] for _, sheet in row) for row in rows) + margin
-    with canvas(path, width / DPI, height / DPI) as figure:
+    colourful = any(np.ptp(sheet, axis=2).any() for row in rows for _, sheet in row)
+    with canvas(path, width / DPI, height / DPI, colourful=colourful) as figure:
         figure.set_layout_engine("none")
 
         def write(text: str, x: float, top: float, **look: Any) -> None:

@@ -24,15 +24,14 @@ def likelihood(model: FlowModel, test: Tensor, draws: int, batch_size: int) -> d
     """
     repeats = draws if model.dequantise else 1
     nats = torch.stack([_negative_log_prob(model, test, batch_size) for _ in range(repeats)])
-    bits = nats / (test[0].numel() * math.log(2))
-    values = {"nll_nats": float(nats.mean()), "bits_per_dim": float(bits.mean())}
+    values = {"bits_per_dim": float(nats.mean())}
     if len(test) > 1:
-        values["bits_per_dim_standard_error"] = float(bits.mean(0).std()) / math.sqrt(len(test))
-    if model.dequantise:
-        values["noise_draws"] = repeats
+        values["bits_per_dim_standard_error"] = float(nats.mean(0).std()) / math.sqrt(len(test))
     if repeats > 1:
-        values["bits_per_dim_noise_std"] = float(bits.mean(1).std())
-    return values
+        values["bits_per_dim_noise_std"] = float(nats.mean(1).std())
+    values = {name: bits_per_dim(value, test[0].numel()) for name, value in values.items()}
+    draws_used = {"noise_draws": repeats} if model.dequantise else {}
+    return {"nll_nats": float(nats.mean()), **values, **draws_used}
 
 
 def _negative_log_prob(model: FlowModel, test: Tensor, batch_size: int) -> Tensor:
