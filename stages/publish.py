@@ -1,4 +1,7 @@
-"""Project the active suite's results into MLflow: ``python -m stages.publish laptop``."""
+"""Project the active suite's results into MLflow: ``python -m stages.publish laptop``.
+
+``--partial`` is for suites whose cells are run one by one, and goes without those that have not been run.
+"""
 
 from pathlib import Path
 
@@ -6,14 +9,16 @@ from flowbench import config
 from stages import run
 
 
-def main(suite: str) -> None:
-    """Publish every cell of SUITE, the active one, and write published/SUITE.json with the digest of each."""
+def main(suite: str, partial: bool = False) -> None:
+    """Publish the cells of SUITE, the active one, and write published/SUITE.json with the digest of each."""
     active = config.load().active
     config.known(suite, [active.name], "suite", "active suite")
     from flowbench import tracking
     from flowbench.files import whole, write_json
 
-    digests = tracking.publish(suite, active.cells, Path("results"))
+    results = Path("results")
+    keys = [key for key in active.cells if not partial or (results / key / "metrics.json").is_file()]
+    digests = tracking.publish(suite, keys, results)
     with whole(Path("published")) as folder:
         write_json(folder / f"{suite}.json", digests)
 

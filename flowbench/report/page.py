@@ -75,8 +75,11 @@ class Section:
 
 
 def write(results: Path, suite: Suite, folder: Path) -> None:
-    """Write the report of a suite's cells, found in ``results/<cell>``, to ``folder``; whole, or not at all."""
-    cells = [load(results / key, suite.name) for key in suite.cells]
+    """Write the report of a suite's cells, found in ``results/<cell>``, to ``folder``; whole, or not at all.
+
+    Cells that are not there are named as not run.
+    """
+    cells = [load(results / key, suite.name) for key in suite.cells if (results / key).is_dir()]
     with whole(folder) as scratch:
         write_values(scratch / "results.csv", suite.name, cells)
         (scratch / "figures").mkdir()
@@ -142,6 +145,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
     definitions: dict[str, Metric] = {name: metric for name, metric in METRICS.items() if name in present}
     return {
         "suite": suite,
+        "missing": [key for key in suite.cells if key not in {cell.key for cell in cells}],
         "budgets": _budgets(cells),
         "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
         "sections": sections,

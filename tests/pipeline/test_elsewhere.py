@@ -31,3 +31,14 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
     copy.dvc("commit", "--force", *STAGES)
     assert copy.changed() == set()
     assert copy.ran(copy.dvc("repro")) == ["publish@smoke", "report@smoke"]
+
+
+def test_a_suite_that_has_been_run_in_part_has_a_report(copy):
+    shutil.rmtree(copy.root / "results" / CELL)
+    assert f"results/{CELL}/training.json: is missing" in copy.run(
+        sys.executable, "-m", "stages.publish", "smoke", succeeds=False
+    )
+    for command in (["stages.publish", "smoke", "--partial"], ["stages.report", "smoke"]):
+        copy.run(sys.executable, "-m", *command)
+    assert {row["cell"] for row in copy.results()} == copy.cells.keys() - {CELL}
+    assert f"Not run yet:** {CELL}." in (copy.root / "reports" / "smoke" / "README.md").read_text()

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 from html import unescape
 from html.parser import HTMLParser
 from urllib.parse import unquote
@@ -113,6 +114,16 @@ def test_the_html_page_stands_alone_and_the_markdown_page_links_to_its_figures(r
     assert {unquote(link) for link in links} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
     # Two figures of each data set, a picture of each cell, and two more of the flow on images.
     assert len(links) == len(set(links)) == 2 * len({data for data, _ in CELLS.values()}) + len(CELLS) + 2
+
+
+def test_cells_that_have_not_been_run_are_named(report, tmp_path):
+    folder = report()
+    assert "Not run yet" not in (folder / "README.md").read_text() + (folder / "index.html").read_text()
+    shutil.rmtree(tmp_path / "results" / "moons-nice")
+    page.write(tmp_path / "results", fake_results.suite(CELLS), folder)
+    assert "**Not run yet:** moons-nice.\n" in (folder / "README.md").read_text()
+    assert "<b>Not run yet.</b> moons-nice.</p>" in (folder / "index.html").read_text()
+    assert "moons-nice" not in (folder / "results.csv").read_text()
 
 
 def test_both_pages_show_the_same_numbers(report):
