@@ -61,7 +61,8 @@ def interpolate(model: FlowModel, first: Tensor, last: Tensor, steps: int) -> Te
     prior has its mass near a sphere, and a straight line would cut through the inside, where no sample lies.
     """
     ends = model.encode(first)[0], model.encode(last)[0]
-    return torch.stack([model.decode(slerp(*ends, t))[0] for t in torch.linspace(0, 1, steps).tolist()], 1)
+    z = torch.stack([slerp(*ends, t) for t in torch.linspace(0, 1, steps).tolist()], 1)
+    return model.decode(z.flatten(0, 1))[0].unflatten(0, z.shape[:2])
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
