@@ -97,7 +97,7 @@ class EvaluateBudget(Section):
         noise_draws: dequantisation draws per test example that the log-likelihood is averaged over.
         samples: size of the sample that is compared with the test split and drawn in pictures.
         invertibility_points: test examples, prior samples and noise points for the round trips.
-        logdet_points: test examples whose Jacobian autograd computes.
+        logdet_points: test examples whose Jacobian autograd computes; 0 for none.
         grid: cells along each side of the square on which 2-D densities are drawn and integrated.
         throughput_seconds: seconds that each throughput is measured for.
     """
@@ -106,7 +106,7 @@ class EvaluateBudget(Section):
     noise_draws: PositiveInt = 10
     samples: PositiveInt = 5000
     invertibility_points: PositiveInt = 5000
-    logdet_points: PositiveInt = 16
+    logdet_points: NonNegativeInt = 16
     grid: PositiveInt = 300
     throughput_seconds: Annotated[float, Field(gt=0)] = 0.25
 

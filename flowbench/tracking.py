@@ -190,8 +190,8 @@ def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, 
 def _values(folder: Path, metrics: dict[str, Any], timings: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of what was measured: means under their plain names, then seed by seed."""
     for name, value in metrics.items():
-        if isinstance(value, int | float):
-            yield name, value, 0
+        if name != "status":
+            yield name, float(value), 0  # JSON has words for what is not finite
     for row in _rows(folder / "seeds.csv"):
         yield f"seed_{row['seed']}/{row['metric']}", float(row["value"] or "nan"), 0
     measured = defaultdict(list)
