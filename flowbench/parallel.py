@@ -41,20 +41,22 @@ def for_each_seed(
     # Forked children need not import torch again. This process must not have computed with several threads
     # before: a thread pool does not survive a fork.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, context, _start_child, (function, threads)) as pool:
+    with ProcessPoolExecutor(workers, context, _start_child, (function, threads, os.getpid())) as pool:
         try:
             return dict(zip(seeds, pool.map(_call, seeds), strict=True))
         except BrokenProcessPool:
             raise RuntimeError(f"a process of the seeds {seeds} was killed; was there too little memory?") from None
 
 
-def _start_child(function: Callable[[int], Any], threads: int) -> None:
+def _start_child(function: Callable[[int], Any], threads: int, parent: int) -> None:
     global _function
     _function = function
-    _limit_threads(threads)
     if sys.platform == "linux":
         # A child must not outlive a parent that was killed, and go on writing beside the next run.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # killed before that call
+            os._exit(1)
+    _limit_threads(threads)
 
 
 def _limit_threads(threads: int) -> None:

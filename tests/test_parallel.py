@@ -1,11 +1,13 @@
+import multiprocessing
 import os
 import signal
+import sys
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from flowbench.parallel import for_each_seed
+from flowbench.parallel import _start_child, for_each_seed
 
 CPU = torch.device("cpu")
 
@@ -49,3 +51,12 @@ def test_an_error_is_that_of_the_seed():
 def test_a_killed_process_is_an_error_that_says_so():
     with pytest.raises(RuntimeError, match=r"a process of the seeds \[0, 1\] was killed"):
         for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGKILL), [0, 1], CPU, threads=1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end the children of a killed parent")
+@pytest.mark.parametrize(("parent", "exit_code"), [(os.getpid, 0), (lambda: -1, 1)], ids=["alive", "killed"])
+def test_a_child_whose_parent_was_killed_before_it_began_ends_at_once(parent, exit_code):
+    child = multiprocessing.get_context("fork").Process(target=_start_child, args=(print, 1, parent()))
+    child.start()
+    child.join(30)
+    assert child.exitcode == exit_code

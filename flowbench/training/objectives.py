@@ -111,12 +111,13 @@ class ReverseKL:
         self._draw = compiled(model.sample_with_log_prob) if compile else model.sample_with_log_prob
 
     def loss(self, step: int) -> Tensor:
-        return self._divergence(*self._draw(self.batch_size), beta=min(1.0, 0.01 + step / self.anneal_steps))
+        beta = min(1.0, 0.01 + step / self.anneal_steps)
+        return self._divergence(beta, *self._draw(self.batch_size))
 
     @torch.no_grad()
     def validation_loss(self, model: FlowModel) -> Tensor:
         with seeded(self.validation_seed):
-            return self._divergence(*model.sample_with_log_prob(self.validation_samples), beta=1.0)
+            return self._divergence(1.0, *model.sample_with_log_prob(self.validation_samples))
 
-    def _divergence(self, x: Tensor, log_prob: Tensor, beta: float) -> Tensor:
+    def _divergence(self, beta: float, x: Tensor, log_prob: Tensor) -> Tensor:
         return (log_prob - beta * self.log_energy(x)).mean()
