@@ -81,7 +81,9 @@ def seeded(seed: int | torch.Generator) -> Iterator[None]:
     """
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
-    with torch.random.fork_rng():
+    # A GPU that has not been used has no state to keep, and asking for it would start one up in every process.
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else []
+    with torch.random.fork_rng(devices):
         torch.manual_seed(seed)
         yield
 
