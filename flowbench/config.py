@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -46,6 +47,12 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+def _distinct(values: list[int]) -> list[int]:
+    if len(set(values)) < len(values):
+        raise ValueError("must not hold a value twice")
+    return values
+
+
 class TrainBudget(Section):
     """How long and on what a cell is trained.
 
@@ -71,7 +78,7 @@ class TrainBudget(Section):
 
     steps: PositiveInt
     batch_size: PositiveInt
-    seeds: Annotated[list[NonNegativeInt], Field(min_length=1)]
+    seeds: Annotated[list[NonNegativeInt], Field(min_length=1), AfterValidator(_distinct)]
     learning_rate: Rate = 1e-3
     weight_decay: NonNegativeFloat = 0.0
     schedule: Literal["constant", "cosine"] = "cosine"

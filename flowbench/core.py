@@ -17,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+# What a learnt map is initialised with, at most.
+_INITIALISATION_NUMBERS = 2**20
+
 Likelihood = Literal["exact", "estimate", "bound", "none"]
 
 # Rows of Jacobians that one backward pass gives: enough to keep a device busy, few enough for its memory.
@@ -118,7 +121,13 @@ class Check:
 
 
 class FlowModule(nn.Module):
-    """One invertible map between data and latent."""
+    """One invertible map between data and latent.
+
+    Attributes:
+        domain: the interval that each value of data must lie in; ``None`` for the real line.
+    """
+
+    domain: tuple[float, float] | None = None
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and log|det ∂z/∂x|, ``(batch,)``, in nats."""
@@ -130,7 +139,7 @@ class FlowModule(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
-        """Set data-dependent parameters from ``x`` ``(batch, *event)``, and return its latent.
+        """Set data-dependent parameters from ``x`` ``(batch, *event)``, and return the latent of so many as suffice.
 
         Called once, before the first training step. Most maps have nothing to set.
         """
@@ -182,6 +191,7 @@ class FlowSequential(FlowModule):
     def __init__(self, *modules: FlowModule):
         super().__init__()
         self.chain = nn.ModuleList(modules)
+        self.domain = modules[0].domain if modules else None
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logdet = x.new_zeros(len(x))
@@ -200,6 +210,10 @@ class FlowSequential(FlowModule):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
         for module in self.chain:
+            # Preprocessing takes the moments of all the data. A learnt map starts well from those of a batch, and
+            # might not bear more.
+            if next(module.parameters(), None) is not None:
+                x = x[: max(1, _INITIALISATION_NUMBERS // x[0].numel())]
             x = module.initialise(x)
         return x
 
@@ -331,6 +345,9 @@ class FlowModel(nn.Module):
 
 class FittedModel(FlowModel):
     """A density that is fitted in closed form or by a library, and not by gradient descent: a baseline."""
+
+    def prepare(self) -> None:
+        """Load what `fit` needs, so that its time is that of fitting alone."""
 
     def fit(self, train: Tensor, validation: Tensor) -> None:
         """Fit the model to ``(n, *event)`` training data, choosing its size on the validation data."""

@@ -27,7 +27,8 @@ METRICS: dict[str, Metric] = {
     "bits_per_dim": Metric(
         "bits/dim",
         "lower",
-        "-log p(x) / (D ln 2) on the test split, in data space; of grey levels where uniform noise dequantises data.",
+        "-log p(x) / (D ln 2) on the test split, in data space; where uniform noise dequantises grey levels, an "
+        "upper bound on theirs.",
     ),
     "bits_per_dim_standard_error": Metric(
         "bits/dim", None, "Standard error of the bits per dim, the test examples being a sample themselves."

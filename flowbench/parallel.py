@@ -68,4 +68,7 @@ def _limit_threads(threads: int) -> None:
 
 
 def _call(seed: int) -> Any:
-    return _function(seed)
+    try:
+        return _function(seed)
+    except KeyboardInterrupt:
+        os._exit(130)  # or this process would go on with the next seed

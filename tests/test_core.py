@@ -29,9 +29,11 @@ from flowbench.core import (
     sum_event,
 )
 from flowbench.evaluation.certify import randomised
+from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.linear import InvertibleLinear
 from flowbench.layers.rescaling import Rescaling
+from flowbench.layers.standardise import Standardise
 
 CORRELATED = torch.tensor([[1.0, 0.6], [0.6, 2.0]])
 PRIORS = {
@@ -250,3 +252,13 @@ def test_events():
     assert Event((1, 8, 8)).dims == 64
     assert Event((2,)).dims == 2
     assert sum_event(torch.ones(3, 2, 4)).tolist() == [8, 8, 8]
+
+
+def test_preprocessing_is_initialised_with_all_data_and_a_learnt_map_with_a_part(monkeypatch):
+    monkeypatch.setattr("flowbench.core._INITIALISATION_NUMBERS", 20)
+    standardise, actnorm = Standardise((2,)), ActNorm((2,))
+    x = torch.arange(200.0).view(100, 2)
+    z = FlowSequential(standardise, actnorm).initialise(x)
+    torch.testing.assert_close(standardise.mean, x.mean(0))
+    assert z.shape == (10, 2)
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=1e-5, rtol=0)

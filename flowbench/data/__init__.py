@@ -126,8 +126,8 @@ def save(source: Source, folder: Path) -> None:
     """
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # what a killed run left
-    partial.mkdir(parents=True)
     try:
+        partial.mkdir(parents=True)
         splits = source.splits()
         for split, array in splits.items():
             np.save(partial / f"{split}.npy", array, allow_pickle=False)

@@ -101,9 +101,10 @@ class CellEvaluation:
         diverged = sum(record["status"] == "diverged" for record in self.training["seeds"].values())
         counts = {"seeds": len(self.training["seeds"]), "diverged": diverged}
         status = {"status": "diverged" if diverged else "finished"}
-        means = {name: float(np.mean(values)) for name, values in steady.items()}
+        # Over seeds the mean, but of errors the worst.
+        summary = {name: float((np.max if "error_max" in name else np.mean)(v)) for name, v in steady.items()}
         # JSON has no infinity; "inf" is what `float` reads, and what DVC shows.
-        strict = {name: mean if math.isfinite(mean) else str(mean) for name, mean in means.items()}
+        strict = {name: value if math.isfinite(value) else str(value) for name, value in summary.items()}
         write_json(folder / "metrics.json", status | counts | strict)
 
     def load(self, seed: int) -> FlowModel:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from flowbench import data, flows, layers
 from flowbench.config import Params
@@ -34,12 +34,19 @@ def randomised(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Modul
     return module
 
 
+def events(module: FlowModule, shape: tuple[int, ...], n: int, seed: int) -> Tensor:
+    """Random events ``(n, *shape)`` of both signs, or well inside of the module's domain."""
+    with seeded(seed):
+        if module.domain is None:
+            return 2 * torch.randn(n, *shape)
+        low, high = module.domain
+        return low + (high - low) * (0.1 + 0.8 * torch.rand(n, *shape))
+
+
 def certify(module: FlowModule, shape: tuple[int, ...], *, points: int = 8, seed: int = 0) -> Check:
     """`FlowModule.check` of a randomised copy of ``module`` at random events of ``shape``."""
     module = randomised(module, seed)
-    with seeded(seed + 1):
-        # In (0.1, 0.9), which is in the domain of the logit as well.
-        x = 0.1 + 0.8 * torch.rand(points, *shape, dtype=torch.float64)
+    x = events(module, shape, points, seed + 1).double()
     # Moments of the data are no parameters, and must not stay those of the identity either.
     module.initialise(x.float())
     return module.check(x)

@@ -32,9 +32,13 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     where = where or f"flows.{name}"
     options = check_options(function, options, where)
     try:
-        return function(event, **options)
+        model = function(event, **options)
     except ValueError as error:
-        raise ConfigError(f"{PARAMS}: {where} = {options}: {error}") from None
+        raise ConfigError(f"{PARAMS}: {where} = {options}: for events of shape {event.shape}: {error}") from None
+    # A density over whole numbers could be made as high as one likes.
+    if event.levels and not model.dequantise:
+        raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")
+    return model
 
 
 def check(name: str, options: dict[str, Any], where: str) -> dict[str, Any]:

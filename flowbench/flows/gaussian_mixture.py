@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 from typing import Literal
 
@@ -29,6 +30,8 @@ def build(event: Event, *, components: list[PositiveInt], logit: Alpha = None) -
 class FittedMixture(FittedModel):
     """scikit-learn's mixture, held as torch tensors over the same preprocessing as the flows have.
 
+    Variances are larger than the data's by 10⁻⁴ of the standardised feature's, so that no component collapses.
+
     Args:
         components: the numbers of components to choose from.
         covariance: of each component.
@@ -41,11 +44,14 @@ class FittedMixture(FittedModel):
         super().__init__(FlowSequential(*maps), prior, dequantise=dequantise)
         self.components = components
 
+    def prepare(self) -> None:
+        importlib.import_module("sklearn.mixture")
+
     def fit(self, train: Tensor, validation: Tensor) -> None:
         from sklearn.mixture import GaussianMixture
 
         self.initialise(train)
-        train, validation = as_continuous_vectors(self, train), as_continuous_vectors(self, validation)
+        train, validation = (as_continuous_vectors(self, x).cpu() for x in (train, validation))
         seed = int(torch.randint(2**31, ()))
         assert isinstance(self.prior, _MixturePrior)
         kind = {"full": "full", "diagonal": "diag"}[self.prior.covariance]

@@ -6,7 +6,8 @@ from pydantic import NonNegativeInt, PositiveInt
 from torch import nn
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, Shape, image_flow, multi_scale, vector_flow
+from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.flows._images import Shape, image_flow, multi_scale
 from flowbench.flows._priors import PriorName
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.actnorm import ActNorm
@@ -39,7 +40,7 @@ def build(
     if scales:
         if prior != "normal":
             raise ValueError(f"with scales the prior must be 'normal', got {prior!r}")
-        return image_flow(event, _multi_scale(event.shape, scales, steps, hidden), logit=logit)
+        return image_flow(event, lambda shape: _multi_scale(shape, scales, steps, hidden), logit=logit)
     maps: list[FlowModule] = []
     kept, changed = coupling_parts(event.dims, swap=False)
     for _ in range(steps):

@@ -7,7 +7,8 @@ from typing import Literal
 from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, Shape, image_flow, multi_scale, vector_flow
+from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.flows._images import Shape, image_flow, multi_scale
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -24,7 +25,7 @@ def build(
     architecture: Literal["vector", "convolutional", "multi-scale"] = "vector",
     layers: PositiveInt = 8,
     hidden: list[PositiveInt],
-    scales: PositiveInt = 2,
+    scales: PositiveInt | None = None,
     logit: Alpha = None,
 ) -> FlowModel:
     """Affine couplings that take turns with the two parts of the data.
@@ -37,15 +38,16 @@ def build(
         layers: number of couplings; in the multi-scale architecture, of each kind at each scale (3 in the paper).
         hidden: sizes of the hidden layers of each coupling's network; in the multi-scale architecture the channels
             of each residual block, which must be the same.
-        scales: of the multi-scale architecture.
+        scales: of the multi-scale architecture (2 in the paper for CIFAR-10), and of no other.
         logit: α of the logit that integer data passes first (0.05 in the paper); null for none.
     """
+    if (scales is None) == (architecture == "multi-scale"):
+        raise ValueError("scales are for the multi-scale architecture, which needs them")
     if architecture == "vector":
         return vector_flow(event, _vector(event, layers, hidden), logit=logit)
     if architecture == "convolutional":
-        return image_flow(event, _convolutional(event.shape, layers, hidden), logit=logit)
-    maps = _multi_scale(event.shape, scales, layers, hidden)
-    return image_flow(event, maps, logit=logit)
+        return image_flow(event, lambda shape: _convolutional(shape, layers, hidden), logit=logit)
+    return image_flow(event, lambda shape: _multi_scale(shape, scales or 1, layers, hidden), logit=logit)
 
 
 def _vector(event: Event, layers: int, hidden: list[int]) -> list[FlowModule]:

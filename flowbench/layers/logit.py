@@ -19,6 +19,8 @@ class Logit(FlowModule):
         alpha: α in (0, ½); keeps the logit finite at 0 and 1.
     """
 
+    domain = (0.0, 1.0)
+
     def __init__(self, alpha: float):
         super().__init__()
         if not 0 < alpha < 0.5:
@@ -40,5 +42,4 @@ class Logit(FlowModule):
 
 
 def examples():
-    # Any real x with |x| small enough for α + (1-2α)x to stay in (0, 1) is in its domain.
     return {"vector": (Logit(0.05), (5,)), "image": (Logit(1e-3), (1, 4, 4))}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from torch import Tensor
-from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from flowbench.core import FlowModule, ShapeError
 
@@ -11,7 +10,8 @@ from flowbench.core import FlowModule, ShapeError
 class Squeeze(FlowModule):
     """``(batch, C, H, W)`` as ``(batch, 4C, H/2, W/2)``, with log-determinant zero (Dinh et al. 2017, 1605.08803, 3.6).
 
-    The four pixels of each 2×2 block become four channels that lie side by side.
+    The pixels of each 2×2 block become channels in the order of the block's rows, each with all of its colours: the
+    first half of the channels is the upper row.
 
     Args:
         shape: event shape (C, H, W).
@@ -31,10 +31,13 @@ class Squeeze(FlowModule):
         self.latent_shape = (4 * channels, height // 2, width // 2)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return pixel_unshuffle(x, 2), x.new_zeros(len(x))
+        _, height, width = self.latent_shape
+        blocks = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
+        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3), x.new_zeros(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return pixel_shuffle(z, 2), z.new_zeros(len(z))
+        blocks = z.unflatten(1, (2, 2, z.shape[1] // 4))
+        return blocks.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3), z.new_zeros(len(z))
 
 
 def examples():

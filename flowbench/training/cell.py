@@ -7,6 +7,7 @@ import importlib
 import json
 import platform
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import save_file
+from tqdm import tqdm
 
 from flowbench import data, flows
 from flowbench import device as devices
@@ -31,9 +33,8 @@ from flowbench.training.batches import batches
 from flowbench.training.loop import Outcome, train
 from flowbench.training.objectives import MaximumLikelihood, Objective, ReverseKL
 
-# Enough training data for data-dependent initialisation: examples, and numbers in them.
+# Enough training data for data-dependent initialisation.
 _INITIALISATION_EXAMPLES = 50_000
-_INITIALISATION_NUMBERS = 2**20
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
 
@@ -93,7 +94,8 @@ class CellTraining:
     def build(self, seed: int) -> FlowModel:
         """The cell's model with its initial parameters, on the CPU."""
         with seeded(self._seed(seed, "parameters")):
-            return flows.build(self.cell.flow, self.source.event, self.options)
+            where = f"flows.{self.cell.flow}.{self.cell.config}"
+            return flows.build(self.cell.flow, self.source.event, self.options, where)
 
     def _seed(self, seed: int, purpose: str) -> int:
         return seed_for(self.cell.data, self.cell.flow, self.cell.config, seed, purpose)
@@ -109,6 +111,8 @@ class CellTraining:
         if outcome.status == "finished":
             weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
             save_file(weights, folder / "trained" / f"seed-{seed}.safetensors")
+        else:
+            tqdm.write(f"{self.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
         steps = outcome.history[-1][0] if outcome.history else 0
         examples = steps * self._batch_size
         return {
@@ -130,6 +134,7 @@ class CellTraining:
         }
 
     def _fit(self, model: FittedModel, seed: int) -> Outcome:
+        model.prepare()
         begin = time.perf_counter()
         train_split, validation = (self._split(name).to(self.device) for name in ("train", "validation"))
         model.fit(train_split, validation)
@@ -158,8 +163,7 @@ class CellTraining:
             )
         else:
             train_split = self._split("train")
-            enough = min(_INITIALISATION_EXAMPLES, max(1, _INITIALISATION_NUMBERS // self.source.event.dims))
-            model.initialise(train_split[:enough].to(self.device))
+            model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
             objective = MaximumLikelihood(
                 model,
                 batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
@@ -250,9 +254,19 @@ class CellTraining:
 
 
 def _git_commit() -> str:
-    """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository."""
+    """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository.
+
+    Not if only ``dvc.lock`` or a report does, which DVC rewrites while it runs, or ``params.yaml``, whose values are
+    on record.
+    """
+
+    def git(*command: str) -> str:
+        return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
+
     try:
-        command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        changes = git(
+            "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!reports", ":!params.yaml"
+        )
+        return git("rev-parse", "HEAD") + ("-dirty" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

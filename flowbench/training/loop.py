@@ -102,7 +102,9 @@ def train(
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             if snapshot and step % budget.snapshot_every == 0:
+                paused = time.perf_counter()
                 snapshot(step, kept)
+                begin += time.perf_counter() - paused
     outcome.seconds = time.perf_counter() - begin
     return outcome
 

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from flowbench.config import PARAMS, ConfigError
 from flowbench.core import FlowModel, seeded
 
 # Numbers of the validation split that go through a model at once: few enough for the activations of a deep one.
@@ -87,7 +88,7 @@ class ReverseKL:
         compile: whether torch compiles the sampling.
 
     Raises:
-        ValueError: the prior's samples have no gradient, as those of a mixture.
+        ConfigError: the prior's samples have no gradient, as those of a mixture.
     """
 
     validation_samples = 4096
@@ -103,7 +104,7 @@ class ReverseKL:
         compile: bool = False,
     ):
         if not model.prior().has_rsample:
-            raise ValueError("reverse KL needs a prior that is reparametrised; choose `prior: normal`")
+            raise ConfigError(f"{PARAMS}: an energy needs a flow whose prior is reparametrised; choose prior: normal")
         self.log_energy = log_energy
         self.batch_size = batch_size
         self.anneal_steps = anneal_steps

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from flowbench import config, flows
-from flowbench.core import Check
+from flowbench.core import Check, FlowModule, FlowSequential
 from flowbench.evaluation import certify
+from flowbench.layers.logit import Logit
 from flowbench.layers.rescaling import Rescaling
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
@@ -46,3 +47,20 @@ def test_each_error_alone_fails_a_check(field):
     for wrong in (1e-7, float("inf")):
         errors[field] = wrong
         assert not certify.passes(Check(*errors))
+
+
+class WrongBelowZero(FlowModule):
+    def encode(self, x):
+        return torch.where(x < 0, 2 * x, x), x.new_zeros(len(x))
+
+    def decode(self, z):
+        return torch.where(z < 0, z / 2, z), z.new_zeros(len(z))
+
+
+def test_points_have_both_signs_unless_the_domain_forbids():
+    assert not certify.passes(certify.certify(WrongBelowZero(), (3,)))
+    module = FlowSequential(Logit(0.05))
+    x = certify.events(module, (1000,), 3, seed=0)
+    assert x.min() > 0
+    assert x.max() < 1
+    assert certify.passes(certify.certify(module, (3,)))

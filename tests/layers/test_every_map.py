@@ -33,8 +33,7 @@ class Subject(NamedTuple):
 def subject(request) -> Subject:
     module, shape = SUBJECTS[request.param]
     module = certify.randomised(module)
-    with seeded(1):
-        x = 0.1 + 0.8 * torch.rand(7, *shape)
+    x = certify.events(module, shape, 7, seed=1)
     return Subject(module, x, module.initialise(x))
 
 

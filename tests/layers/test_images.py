@@ -27,6 +27,12 @@ def test_squeeze_puts_each_block_of_four_pixels_into_channels():
     assert z[0, :, 1, 1].tolist() == [10, 11, 14, 15]
 
 
+def test_squeeze_keeps_the_colours_of_a_pixel_together():
+    x = torch.arange(3.0).view(1, 3, 1, 1) + 10 * torch.arange(4.0).view(1, 1, 2, 2)
+    z, _ = Squeeze((3, 2, 2)).encode(x)
+    assert z.flatten().tolist() == [0, 1, 2, 10, 11, 12, 20, 21, 22, 30, 31, 32]
+
+
 @pytest.mark.parametrize("shape", [(1, 7, 8), (1, 8, 7), (4,)], ids=str)
 def test_squeeze_refuses_what_it_cannot_halve(shape):
     with pytest.raises(ShapeError, match="even height and width"):
@@ -46,13 +52,28 @@ def test_split_refuses_an_odd_number_of_channels():
     ],
 )
 def test_an_image_that_cannot_be_halved_so_often_is_a_mistake_in_the_parameters(flow, options):
-    with pytest.raises(ConfigError, match=rf"params.yaml: flows.{flow} = .*even height and width, got \(\d+, 7, 7\)"):
+    message = rf"params.yaml: flows.{flow} = .* for events of shape \(1, 28, 28\): .*got \(\d+, 7, 7\)"
+    with pytest.raises(ConfigError, match=message):
         flows.build(flow, Event((1, 28, 28), levels=256), options)
 
 
-def test_convolutional_flows_refuse_vectors():
-    with pytest.raises(ConfigError, match="C, H, W"):
-        flows.build("glow", Event((4,)), {"steps": 1, "hidden": [4, 4], "scales": 1})
+@pytest.mark.parametrize(
+    ("flow", "options"),
+    [
+        ("glow", {"steps": 1, "hidden": [4, 4], "scales": 1}),
+        ("realnvp", {"architecture": "convolutional", "layers": 1, "hidden": [4]}),
+        ("realnvp", {"architecture": "multi-scale", "layers": 1, "hidden": [4], "scales": 1}),
+    ],
+)
+def test_convolutional_flows_refuse_vectors(flow, options):
+    with pytest.raises(ConfigError, match=r"shape \(4,\): a convolutional flow takes images \(C, H, W\)"):
+        flows.build(flow, Event((4,)), options)
+
+
+@pytest.mark.parametrize("options", [{"architecture": "multi-scale"}, {"scales": 2}], ids=str)
+def test_scales_belong_to_the_multi_scale_architecture(options):
+    with pytest.raises(ConfigError, match="scales are for the multi-scale architecture"):
+        flows.build("realnvp", Event((1, 8, 8), levels=17), {"hidden": [4]} | options)
 
 
 def test_split_meets_the_prior_of_the_half_that_leaves_once():

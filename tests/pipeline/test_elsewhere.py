@@ -5,7 +5,7 @@ import sys
 
 from tests.pipeline.clone import Clone
 
-CELL = "smoke-moons-nice"
+CELL = "smoke-digits-glow-multi-scale"
 STAGES = [f"train@{CELL}", f"evaluate@{CELL}"]
 
 
@@ -17,7 +17,7 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
         shutil.copytree(source, target) if source.is_dir() else shutil.copy2(source, target)
     lacking = tmp_path / "lacking"
     lacking.mkdir()
-    for package in ("dvc", "mlflow", "grimp"):
+    for package in ("dvc", "mlflow", "grimp", "pandas", "pyarrow", "jinja2", "torchvision"):
         (lacking / f"{package}.py").write_text("raise ImportError('this machine does not have it')\n")
     for stage in ("train", "evaluate"):
         there.run(sys.executable, "-m", f"stages.{stage}", CELL, env={"PYTHONPATH": str(lacking)})

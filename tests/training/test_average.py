@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from flowbench.core import FlowModel
-from flowbench.flows._assembly import standard_normal
+from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.training.average import MovingAverage
 

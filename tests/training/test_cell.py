@@ -186,7 +186,7 @@ def test_a_flow_that_cannot_be_compiled_is_one_line_that_names_the_key(prepared,
 
 def test_initialisation_and_validation_see_no_more_than_they_may(prepared, monkeypatch):
     root, params = prepared
-    monkeypatch.setattr(training_cell, "_INITIALISATION_NUMBERS", 64 * 10 + 1)
+    monkeypatch.setattr(training_cell, "_INITIALISATION_EXAMPLES", 10)
     seen = []
 
     class Recording(MaximumLikelihood):

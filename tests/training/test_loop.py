@@ -5,7 +5,7 @@ import torch
 
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, seeded
-from flowbench.flows._assembly import standard_normal
+from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.networks.mlp import mlp

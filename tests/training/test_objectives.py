@@ -6,7 +6,7 @@ import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
 from flowbench.core import FlowModel, FlowSequential, seeded
-from flowbench.flows._assembly import standard_normal
+from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.dequantise import Dequantise
 from flowbench.training import objectives
