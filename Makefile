@@ -3,7 +3,7 @@
 
 # The interpreter that the environment is made from.
 PYTHON ?= python3
-# Further arguments of dvc or pytest, such as ARGS=--dry or ARGS="-k planar".
+# Further arguments of dvc or pytest, such as ARGS=evaluate@moons-glow or ARGS="-k planar".
 ARGS ?=
 # The build of torch: cpu (small), cu126, ...; default is what the package index serves.
 # An environment remembers its build, in the name of the file that says it is complete.
