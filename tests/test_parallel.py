@@ -53,6 +53,18 @@ def test_a_killed_process_is_an_error_that_says_so():
         for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGKILL), [0, 1], CPU, threads=1)
 
 
+def test_an_interrupt_starts_no_further_seed(monkeypatch, tmp_path):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+
+    def interrupted(seed):
+        (tmp_path / str(seed)).touch()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with pytest.raises(RuntimeError):
+        for_each_seed(interrupted, [0, 1, 2], CPU, threads=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux to end the children of a killed parent")
 @pytest.mark.parametrize(("parent", "exit_code"), [(os.getpid, 0), (lambda: -1, 1)], ids=["alive", "killed"])
 def test_a_child_whose_parent_was_killed_before_it_began_ends_at_once(parent, exit_code):
