@@ -10,7 +10,7 @@ import time
 from tests.pipeline.clone import Clone
 
 # An energy, images, and a baseline that scikit-learn fits.
-CELLS = ["smoke-two_modes-planar", "smoke-digits-maf", "smoke-moons-gaussian_mixture"]
+CELLS = ["smoke-two_modes-planar", "smoke-digits-glow-multi-scale", "smoke-moons-gaussian_mixture"]
 HOST_DEPENDENT = ("timings.json", "train_timings.json")
 
 
