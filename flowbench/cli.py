@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from flowbench import config
+
+if TYPE_CHECKING:
+    from flowbench.core import FlowModule
 
 app = typer.Typer(
     help="A reproducible benchmark of normalizing flows. Run it with `dvc repro`; read reports/.",
@@ -18,10 +22,27 @@ app = typer.Typer(
 )
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"flowbench {version('normalizing-flow-benchmark')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version, and end.")
+    ] = False,
+) -> None:
+    """What may stand before a command."""
+
+
 @app.command("list")
 def list_() -> None:
     """List the flows, data sets, budgets, suites and the cells of each suite."""
-    params = config.load()
+    params = _load()
     _section("Flows (flowbench/flows/<name>.py: configurations)")
     for flow, configurations in params.flows.items():
         print(f"  {flow:18} {', '.join(configurations)}")
@@ -42,7 +63,7 @@ def list_() -> None:
 @app.command()
 def suite(name: Annotated[str, typer.Argument(help="One of the suites in params.yaml.")]) -> None:
     """Make NAME the suite that `dvc repro` runs, by changing one line of params.yaml."""
-    params = config.load()
+    params = _load()
     config.known(name, params.suites, "suites", "suite")
     # The line alone: a YAML library would lose comments or anchors of the rest.
     replacement = config.PARAMS.with_suffix(".yaml.new")
@@ -62,25 +83,52 @@ def suite(name: Annotated[str, typer.Argument(help="One of the suites in params.
 
 @app.command()
 def check(
-    flow: Annotated[str | None, typer.Argument(help="A flow; all layers and flows if left out.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A flow or a layer; all of both if left out.")] = None,
     points: Annotated[int, typer.Option(min=1, help="Random points that each is checked at.")] = 8,
 ) -> None:
     """Check inverses and log-determinants against autograd, in float64 and at random parameters."""
-    params = config.load()
-    if flow:
-        config.known(flow, params.flows, "flows", "flow")
+    params = _load()
+    from flowbench import layers
     from flowbench.evaluation import certify
 
-    print(f"{'':44}{'round trip':>12}{'log-det.':>12}")
-    failures = 0
-    for name, module, shape in certify.subjects(params, flow):
+    if name:
+        config.known(name, [*params.flows, *layers.names()], "flows", "flow or layer")
+    checked = failures = 0
+    for checked, (subject, module, shape) in enumerate(_subjects(params, name), start=1):
+        if checked == 1:
+            print(f"{'':44}{'round trip':>12}{'log-det.':>12}")
         result = certify.certify(module, shape, points=points)
         verdict = "ok" if certify.passes(result) else "FAILED"
         failures += verdict != "ok"
-        print(f"{name:44}{result.round_trip_error:12.1e}{result.logdet_error:12.1e}  {verdict}", flush=True)
+        print(f"{subject:44}{result.round_trip_error:12.1e}{result.logdet_error:12.1e}  {verdict}", flush=True)
+    if not checked:
+        if not any(cell.flow == name for suite in params.suites.values() for cell in suite.cells.values()):
+            raise config.ConfigError(f"{config.PARAMS}: nothing to check: no cell of any suite uses {name}")
+        print(f"{name} is a baseline: it has no map whose inverse could be checked.")
+        return
     print(f"\nTolerated: {certify.LARGEST_ROUND_TRIP_ERROR:g} and {certify.LARGEST_LOGDET_ERROR:g} nats.")
     if failures:
         raise typer.Exit(1)
+
+
+def _subjects(params: config.Params, name: str | None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
+    """What is certified under a name, which may be that of a layer, of a flow, or of both."""
+    from flowbench import layers
+    from flowbench.core import seeded
+    from flowbench.evaluation import certify
+
+    if name in layers.names():
+        with seeded(0):
+            examples = list(layers.examples())
+        yield from (example for example in examples if example[0].startswith(f"{name}: "))
+    if name is None or name in params.flows:
+        yield from certify.subjects(params, name)
+
+
+def _load() -> config.Params:
+    if not config.PARAMS.is_file():
+        raise config.ConfigError(f"{config.PARAMS}: is not in this folder; run it in the repository's root")
+    return config.load()
 
 
 def _section(title: str) -> None:

@@ -41,8 +41,9 @@ def store_uri() -> str:
 
 
 def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
-    """Make sure that each cell has exactly one finished run, with what ``results/<key>`` holds now.
+    """Make sure that each cell has exactly one finished run, with what ``results/<key>`` holds now, and no other has.
 
+    Runs of cells that left the suite, or whose results are gone, are deleted; runs that somebody else logged stay.
     Cells whose digest is there already cost one query in all. A new run is complete before the old one goes, so
     that a crash at any point is repaired by the next call.
 
@@ -62,6 +63,8 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
             for run in runs[key]:
                 if run.info.run_id != keep:
                     client.delete_run(run.info.run_id)
+        for run in (run for key in runs.keys() - digests.keys() for run in runs[key] if CELL in run.data.tags):
+            client.delete_run(run.info.run_id)
     return digests
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from flowbench import cli, config
 from flowbench.core import Check
 from flowbench.evaluation import certify
+from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,12 @@ def test_a_mistake_in_the_configuration_is_one_line(params, fail):
 
 def test_no_configuration_at_all(params, fail):
     params.unlink()
-    assert "params.yaml: cannot be read" in fail("list")
+    for command in (["list"], ["suite", "smoke"], ["check"]):
+        assert fail(*command) == "params.yaml: is not in this folder; run it in the repository's root\n"
+
+
+def test_version():
+    assert re.fullmatch(r"flowbench \d+\.\d+\.\d+\n", run("--version").output)
 
 
 def test_check_of_one_flow():
@@ -151,7 +157,33 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
 
 
 def test_check_of_an_unknown_flow(fail):
-    assert fail("check", "glwo") == "params.yaml: flows = 'glwo': no such flow; did you mean 'glow'?\n"
+    assert fail("check", "glwo") == "params.yaml: flows = 'glwo': no such flow or layer; did you mean 'glow'?\n"
+
+
+def test_check_of_a_layer():
+    result = run("check", "actnorm", "--points", "2")
+    assert result.exit_code == 0
+    checked = CHECKED.findall(result.output)
+    assert [name for name, *_ in checked] == [f"actnorm: {example}" for example in actnorm.examples()]
+
+
+def test_a_name_of_both_a_layer_and_a_flow_checks_both(monkeypatch):
+    monkeypatch.setattr(certify, "certify", lambda module, shape, points: Check(0, 0, 0, 0, 0))
+    checked = [name for name, *_ in CHECKED.findall(run("check", "planar").output)]
+    assert {re.split("[:/]", name)[0] for name in checked} == {"planar"}
+    assert any(name.startswith("planar: ") for name in checked)
+    assert any(name.startswith("planar/") for name in checked)
+
+
+def test_a_baseline_has_no_map_to_check():
+    result = run("check", "gaussian")
+    assert result.exit_code == 0
+    assert result.output == "gaussian is a baseline: it has no map whose inverse could be checked.\n"
+
+
+def test_a_flow_that_no_cell_uses_is_not_passed(params, fail):
+    params.write_text(params.read_text().replace("flows:\n", "flows:\n  unused:\n    plane: {}\n", 1))
+    assert fail("check", "unused") == "params.yaml: nothing to check: no cell of any suite uses unused\n"
 
 
 def test_points_must_be_positive():

@@ -147,6 +147,30 @@ def test_changed_results_replace_their_run_alone(results):
     assert identifiers()["moons-gaussian"] == before["moons-gaussian"]
 
 
+def test_runs_of_cells_that_are_not_published_go_and_those_of_others_stay(results):
+    from mlflow import MlflowClient
+
+    publish(results)
+    client = MlflowClient(tracking.store_uri())
+    experiment = client.get_experiment_by_name("flowbench-tiny").experiment_id
+    by_hand = client.create_run(experiment, run_name="a trial of mine").info.run_id
+    kept = identifiers()["moons-nice"]
+    # As when a cell left the suite; and in part, as when its results are gone.
+    tracking.publish("tiny", ["moons-nice"], results)
+    assert identifiers() == {"moons-nice": kept, "moons-gaussian": []}
+    assert client.get_run(by_hand).info.lifecycle_stage == "active"
+    publish(results)
+    assert identifiers()["moons-nice"] == kept
+    assert len(identifiers()["moons-gaussian"]) == 1
+
+
+def test_another_suite_keeps_its_runs(results):
+    publish(results)
+    before = identifiers()
+    tracking.publish("other", ["moons-nice"], results)
+    assert identifiers() == before
+
+
 @pytest.mark.parametrize(
     "point", ["create_run", "log_batch", "log_inputs", "log_artifact", "set_terminated", "delete_run"]
 )

@@ -96,6 +96,10 @@ class CellResult:
         seeds = self.training["seeds"].items()
         return {int(seed): outcome["diverged_at"] for seed, outcome in seeds if outcome["status"] == "diverged"}
 
+    @property
+    def finished_seeds(self) -> list[int]:
+        return [int(seed) for seed, outcome in self.training["seeds"].items() if outcome["status"] == "finished"]
+
     def finished(self, metric: str) -> list[float]:
         """A metric's values over the seeds that finished."""
         return [value for seed, value in self.values.get(metric, {}).items() if seed not in self.diverged]

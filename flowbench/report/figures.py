@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
 from flowbench.report.cells import CellResult
 from flowbench.report.numbers import Estimate
+from flowbench.report.tables import floor as floor_of
+from flowbench.report.tables import quality_metric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +39,6 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The colour and marker of each flow; one that has none of its own takes the next spare."""
     new = sorted(set(labels) - LOOKS.keys())
     return LOOKS | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
-
-
-def quality_metric(cells: Sequence[CellResult]) -> str:
-    """What the flows on one data set are ranked by."""
-    return "kl_to_target" if any("kl_to_target" in cell.values for cell in cells) else "bits_per_dim"
 
 
 def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
@@ -79,7 +76,7 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
     """Draw quality over training time and over sampling throughput, with the frontier that nothing beats."""
     metric = quality_metric(cells)
     quality = {cell.label: e for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)}
-    floor = next((e.mean for cell in cells if (e := cell.estimate("entropy_floor_bits_per_dim"))), None)
+    floor = floor_of(cells)
     name = "KL to the target (nats)" if metric == "kl_to_target" else "bits per dim"
     # Above the floor a logarithm tells the good ones apart, as long as chance has put none below it.
     above = metric == "bits_per_dim" and floor is not None and all(e.mean > floor for e in quality.values())
@@ -133,9 +130,13 @@ def _unit(cells: Sequence[CellResult]) -> tuple[str, float]:
 
 
 def _limits(curves: list[list[tuple[int, float]]]) -> tuple[float, float]:
-    """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest."""
+    """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest.
+
+    A fifth of the curves may lie so far above the others that they are cut off.
+    """
     low = min(loss for points in curves for _, loss in points)
-    high = max(points[len(points) // 10][1] for points in curves)
+    after = sorted(points[len(points) // 10][1] for points in curves)
+    high = min(after[-1], low + 1.5 * (after[int(0.8 * (len(after) - 1))] - low))
     pad = 0.05 * (high - low) or 0.5
     return low - pad, high + pad
 

@@ -33,9 +33,10 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 
 def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher"]) -> list[Literal["", "best", "tie"]]:
-    """Mark the best estimate, or all that tie with it because the intervals overlap.
+    """Mark the best estimate if its interval overlaps no other; else it and all whose mean lies in its interval.
 
-    Nothing is best where the leading estimate has no interval.
+    The rest stay unmarked even where their intervals reach the leader's: an uncertain estimate is not a good one.
+    Nothing is marked where the leading estimate has no interval.
     """
     ranked = {i: e for i, e in enumerate(estimates) if e and math.isfinite(e.mean)}
     result: list[Literal["", "best", "tie"]] = [""] * len(estimates)
@@ -45,10 +46,16 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
     if leader.half is None:
         return result
     low, high = leader.interval
-    ties = [i for i, e in ranked.items() if e.interval[0] <= high and low <= e.interval[1]]
-    for i in ties:
-        result[i] = "best" if len(ties) == 1 else "tie"
+    alone = sum(overlap(e, leader) for e in ranked.values()) == 1
+    for i, e in ranked.items():
+        if low <= e.mean <= high:
+            result[i] = "best" if alone else "tie"
     return result
+
+
+def overlap(a: Estimate, b: Estimate) -> bool:
+    """Whether two intervals share a point."""
+    return a.interval[0] <= b.interval[1] and b.interval[0] <= a.interval[1]
 
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
@@ -78,6 +85,12 @@ def significant(value: float | None, digits: int = 3) -> str:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(value)))
     return _fixed(round(value, places), max(0, places))
+
+
+def span(values: Sequence[float]) -> str:
+    """The smallest and the largest of some numbers, ``14–16``; one number where they are written alike."""
+    ends = list(dict.fromkeys(significant(value, 2) for value in (min(values), max(values)))) if values else []
+    return "–".join(ends) if len(ends) > 1 else significant(max(values, default=None))
 
 
 def power(value: float | None) -> str:

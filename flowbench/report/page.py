@@ -15,10 +15,13 @@ from urllib.parse import quote
 
 from flowbench.config import Suite
 from flowbench.files import whole
-from flowbench.metrics import METRICS, Metric
+from flowbench.metrics import METRICS
 from flowbench.pictures import DPI
 from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
+from flowbench.report.datasets import ABOUT
+from flowbench.report.settings import settings
+from flowbench.report.summary import summary
 from flowbench.report.tables import Table
 
 # The kinds of pictures in the order of the page; another kind comes after them under its own name.
@@ -66,9 +69,11 @@ class Gallery:
 
 @dataclass(frozen=True)
 class Section:
-    """All that is said of one data set."""
+    """All that is said of one data set: what it is, what the numbers say, and the numbers."""
 
     data: str
+    about: str
+    summary: str
     tables: list[Table]
     figures: list[Picture]
     galleries: list[Gallery]
@@ -111,16 +116,25 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
 
 def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
+    shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
+    drawn = _compared(data, cells, folder) if len(cells) > 1 else []
+    return Section(data, ABOUT.get(data, ""), summary(cells), shown, drawn, _galleries(cells, folder))
+
+
+def _compared(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
+    """The figures that set cells side by side."""
     styles = figures.looks(cell.label for cell in cells)
-    bars = "; bars are 95 % intervals" if any(len(cell.training["seeds"]) > 1 for cell in cells) else ""
-    drawn = [Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}")]
-    figures.quality_against_cost(drawn[0].path, cells, styles)
+    drawn = []
     if any(cell.history for cell in cells):
         crosses = "; × where a seed diverged" if any(cell.diverged for cell in cells) else ""
-        drawn.insert(0, Picture(folder / f"training-{data}.png", f"{data}: training, one line per seed{crosses}"))
+        caption = f"{data}: training, one line per seed{crosses}; losses far above the others are cut off"
+        drawn.append(Picture(folder / f"training-{data}.png", caption))
         figures.training_curves(drawn[0].path, cells, styles)
-    shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
-    return Section(data, shown, drawn, _galleries(cells, folder))
+    bars = "; bars are 95 % intervals" if any(len(cell.training["seeds"]) > 1 for cell in cells) else ""
+    frontier = "; a grey line joins those that no other beats in both"
+    drawn.append(Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}{frontier}"))
+    figures.quality_against_cost(drawn[-1].path, cells, styles)
+    return drawn
 
 
 def _galleries(cells: list[CellResult], folder: Path) -> list[Gallery]:
@@ -128,37 +142,49 @@ def _galleries(cells: list[CellResult], folder: Path) -> list[Gallery]:
     names = {name for cell in cells for name in cell.pictures}
     galleries = []
     for name in sorted(names, key=lambda name: (name not in PICTURES, [*PICTURES, name].index(name), name)):
-        gallery = Gallery(PICTURES.get(name, _words(name)), [])
-        for cell in cells:
-            if name in cell.pictures:
-                picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {_words(name).lower()}")
-                shutil.copyfile(cell.pictures[name], picture.path)
-                gallery.pictures.append(picture)
+        shown = [cell for cell in cells if name in cell.pictures]
+        gallery = Gallery(f"{PICTURES.get(name, _words(name))} ({_seeds(name, shown)})", [])
+        for cell in shown:
+            picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {_words(name).lower()}")
+            shutil.copyfile(cell.pictures[name], picture.path)
+            gallery.pictures.append(picture)
         galleries.append(gallery)
     return galleries
+
+
+def _seeds(name: str, cells: list[CellResult]) -> str:
+    """Of which seed the pictures are: the lowest that finished, or while training the first."""
+    which = "first seed" if name == "training" else "lowest seed that finished"
+    labels: dict[int, list[str]] = defaultdict(list)
+    for cell in cells:
+        labels[cell.params["budget"]["seeds"][0] if name == "training" else min(cell.finished_seeds)].append(cell.label)
+    if len(labels) == 1:
+        return f"{which}: {next(iter(labels))}"
+    return f"{which}: " + "; ".join(f"{seed} of {', '.join(of_seed)}" for seed, of_seed in sorted(labels.items()))
 
 
 def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> dict[str, Any]:
     """What the templates lay out."""
     hosts = {host: chr(ord("A") + i) for i, host in enumerate(sorted({cell.host for cell in cells}))}
-    present = {metric for cell in cells for metric in cell.values}
-    definitions: dict[str, Metric] = {name: metric for name, metric in METRICS.items() if name in present}
+    certificates, costs = tables.certificates(cells), tables.costs(cells, hosts)
+    shown = [*(table for section in sections for table in section.tables), *certificates, costs]
     return {
         "suite": suite,
         "missing": [key for key in suite.cells if key not in {cell.key for cell in cells}],
         "budgets": _budgets(cells),
         "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
         "sections": sections,
-        "certificates": tables.certificates(cells),
-        "costs": tables.costs(cells, hosts),
+        "certification": tables.CERTIFICATION,
+        "certificates": certificates,
+        "costs": costs,
         "hosts": {
             letter: (host, _names([c for c in cells if c.host == host], cells)) for host, letter in hosts.items()
         },
-        "definitions": definitions,
+        "definitions": tables.glossary(cells, shown),
         "versions": _versions(cells),
         "commits": _by_value(cells, lambda cell: cell.timings["git_commit"] or "unknown"),
         "fingerprints": _fingerprints(cells),
-        "settings": _settings(cells),
+        "settings": settings(cells),
     }
 
 
@@ -189,15 +215,6 @@ def _fingerprints(cells: list[CellResult]) -> dict[str, dict[str, str]]:
     return {
         cell.data: {split: sha[:12] for split, sha in cell.training["provenance"]["data"].items()} for cell in cells
     }
-
-
-def _settings(cells: list[CellResult]) -> dict[str, dict[str, str]]:
-    """The parameters of each flow on each data set, as words."""
-    settings: dict[str, dict[str, str]] = defaultdict(dict)
-    for cell in cells:
-        flow = {name: "none" if value is None else value for name, value in cell.params["flow"].items()}
-        settings[cell.label][cell.data] = ", ".join(f"{name} = {value}" for name, value in flow.items()) or "none"
-    return settings
 
 
 def _by_value(cells: list[CellResult], value: Any) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from flowbench.report.cells import CellResult
+from flowbench.report.words import words
 
 # How bits per dim are measured here; a value that was measured in another way never stands beside ours.
 PROTOCOL = {"dequantisation": "uniform", "split": "test", "levels": 256}
@@ -54,7 +55,7 @@ class Published:
         apart = [name for name, theirs in self.when.items() if options.get(name) != theirs]
         if "architecture" in apart:
             apart = ["architecture"]  # with which the meaning of the other options changes
-        return different + [f"{_words(name, self.when[name])}, here {_words('', options.get(name))}" for name in apart]
+        return different + [f"{words(name, self.when[name])}, here {words('', options.get(name))}" for name in apart]
 
 
 @cache
@@ -77,14 +78,3 @@ def context(cells: Sequence[CellResult]) -> list[tuple[Published, list[str]]]:
             nearest = min(apart, key=lambda words: (ANOTHER_MODEL in words, len(words)))
             others += [(value, nearest)] if nearest else []
     return others
-
-
-def _words(name: str, value: Any) -> str:
-    """``steps 32``, ``hidden 8 × 64``, ``no logit``."""
-    if value is None or value is False:
-        return f"no {name.replace('_', ' ')}" if name else "none"
-    if value is True:
-        return name.replace("_", " ") or "with"
-    if isinstance(value, list) and len(set(value)) == 1:
-        value = f"{len(value)} × {value[0]:,}"
-    return f"{name.replace('_', ' ')} {value}".strip()

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench.report.numbers import Estimate, estimate, marks, power, rate, significant, spread
+from flowbench.report.numbers import Estimate, estimate, marks, power, rate, significant, span, spread
 
 
 def test_estimate_is_the_mean_with_students_interval():
@@ -24,9 +24,12 @@ def test_estimate_of_a_value_that_is_not_finite_has_no_interval():
     [
         ([Estimate(1, 0.1, 3), Estimate(2, 0.1, 3)], "lower", ["best", ""]),
         ([Estimate(1, 0.1, 3), Estimate(2, 0.1, 3)], "higher", ["", "best"]),
-        ([Estimate(1, 0.1, 3), Estimate(1.15, 0.1, 3), Estimate(2, 0.1, 3)], "lower", ["tie", "tie", ""]),
-        # The third is far behind, but so uncertain that it might be the best.
-        ([Estimate(1, 0.1, 3), Estimate(2, 0.1, 3), Estimate(3, 2.5, 3)], "lower", ["tie", "", "tie"]),
+        ([Estimate(1, 0.1, 3), Estimate(1.08, 0.1, 3), Estimate(2, 0.1, 3)], "lower", ["tie", "tie", ""]),
+        # Intervals overlap, but only a mean within the leader's is one that the leader does not beat.
+        ([Estimate(1, 0.1, 3), Estimate(1.15, 0.1, 3), Estimate(1.05, 0.5, 3)], "lower", ["tie", "", "tie"]),
+        # The third might be the best, and is a leader no more than the second: it is only more uncertain.
+        ([Estimate(0.013, 0.002, 3), Estimate(0.02, 0.001, 3), Estimate(16, 38, 3)], "lower", ["tie", "", ""]),
+        ([Estimate(5, 1, 3), Estimate(4.5, 0.1, 3), Estimate(2, 4, 3)], "higher", ["tie", "tie", ""]),
         ([Estimate(1, None, 1), Estimate(2, None, 1)], "lower", ["", ""]),
         ([Estimate(math.nan, None, 3), Estimate(2, 0.1, 3), None, Estimate(3, 0.1, 3)], "lower", ["", "best", "", ""]),
         ([Estimate(1, 0.1, 3)], "lower", [""]),
@@ -59,6 +62,12 @@ def test_spread(given, text):
 
 def test_a_single_seed_need_not_be_counted_at_every_number():
     assert spread(Estimate(0.21837, None, 1), count=False) == "0.2184"
+
+
+def test_span():
+    assert [span(values) for values in ([16.21, 14.0, 15.0], [2.0], [2.001, 2.002], [])] == [
+        *("14–16", "2.00", "2.00", "–")
+    ]
 
 
 def test_single_numbers():

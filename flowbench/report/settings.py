@@ -1,0 +1,52 @@
+"""With which options the cells were built and trained, in words."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from flowbench.config import TrainBudget
+from flowbench.report.cells import CellResult
+from flowbench.report.tables import Row, Table, Value
+from flowbench.report.words import words
+
+# They mean something only where an energy is learnt.
+_OF_ENERGIES = ("anneal_steps", "snapshot_every")
+
+
+def settings(cells: Sequence[CellResult]) -> list[Table]:
+    """The options of every data set, flow and training, defaults included."""
+    data = Table("Data", ["options"], first="data", words=True)
+    for name, options in {cell.data: cell.params["data"] for cell in cells}.items():
+        data.rows.append(Row(name, [Value(_list(options))]))
+    models = Table("Models", ["data", "options"], first="flow", words=True)
+    for cell in cells:
+        models.rows.append(Row(cell.label, [Value(cell.data), Value(_list(cell.params["flow"]))]))
+    trainings = Table("Training, by Adam", ["flows", "options"], first="data", words=True)
+    for name in dict.fromkeys(cell.data for cell in cells):
+        trained = [cell for cell in cells if cell.data == name and not cell.baseline]
+        alike = defaultdict(list)
+        for cell in trained:
+            alike[_training(cell)].append(cell.label)
+        for training, labels in alike.items():
+            names = "all" if len(labels) == len(trained) else ", ".join(labels)
+            trainings.rows.append(Row(name, [Value(names), Value(training)]))
+    return [table for table in (data, models, trainings) if table.rows]
+
+
+def _list(options: dict[str, Any]) -> str:
+    return ", ".join(words(name, value) for name, value in options.items()) or "none"
+
+
+def _training(cell: CellResult) -> str:
+    """The options of a budget in the order of `TrainBudget`; what zero or false switches off comes last."""
+    budget = cell.params["budget"] | {"seeds": str(cell.params["budget"]["seeds"])}
+    if budget.get("validation_examples", "") is None:
+        budget["validation_examples"] = "all"
+    learns_energy = cell.epochs is None
+    names = [name for name in dict.fromkeys([*TrainBudget.model_fields, *budget]) if name in budget]
+    shown = {name: budget[name] for name in names if learns_energy or name not in _OF_ENERGIES}
+    text = _list({name: value for name, value in shown.items() if value})
+    off = ", ".join(name.replace("_", " ") for name, value in shown.items() if not value)
+    return f"{text}; without {off}" if off else text

@@ -1,0 +1,93 @@
+import math
+
+import pytest
+
+from flowbench.report.cells import CellResult
+from flowbench.report.summary import summary
+
+
+def cell(label, *values, metric="bits_per_dim", floor=None, diverged=0, baseline=False):
+    """A cell with a value for each seed that finished."""
+    seeds = {str(i): {"status": "finished"} for i in range(len(values))}
+    seeds |= {str(len(values) + i): {"status": "diverged", "diverged_at": 9} for i in range(diverged)}
+    found = {metric: dict(enumerate(values))} if values else {}
+    if floor is not None:
+        found["entropy_floor_bits_per_dim"] = dict.fromkeys(range(len(values)), floor)
+    training = {"kind": "baseline" if baseline else "flow", "seeds": seeds}
+    return CellResult(label, label, training, {}, found, {}, {})
+
+
+# Three seeds around x with an interval of about 0.025, or of 2.5.
+def near(x):
+    return x - 0.01, x, x + 0.01
+
+
+def around(x):
+    return x - 1, x, x + 1
+
+
+@pytest.mark.parametrize(
+    ("cells", "text"),
+    [
+        ([], ""),
+        ([cell("nice", *near(1))], "nice reaches 1.000 ± 0.025 bits per dim."),
+        (
+            [cell("nice", *near(1), floor=0.9)],
+            "nice reaches 1.000 ± 0.025 bits per dim, above the entropy floor by 0.100 ± 0.025.",
+        ),
+        ([cell("nice", diverged=3)], "No flow has finite bits per dim."),
+        ([cell("nice", math.nan, 1), cell("glow", math.inf)], "No flow has finite bits per dim."),
+        ([cell("nice", *near(2)), cell("glow", *near(1))], "glow is the best flow: 1.000 ± 0.025 bits per dim."),
+        (
+            [cell("nice", *near(1), diverged=1), cell("glow", *near(2))],
+            "nice (1 of 4 diverged) is the best flow: 1.000 ± 0.025 bits per dim.",
+        ),
+        (
+            [cell("nice", *near(1)), cell("maf", *near(1.01)), cell("glow", *near(1.02)), cell("iaf", *around(9))],
+            "nice leads the flows, tied with maf and glow: 1.000 ± 0.025 bits per dim.",
+        ),
+        (
+            [cell("nice", *near(1)), cell("planar", *around(2))],
+            "nice has the best mean of the flows, though intervals overlap: 1.000 ± 0.025 bits per dim.",
+        ),
+        ([cell("nice", 2), cell("glow", 1)], "glow has the lowest value of the flows: 1.000 (n = 1) bits per dim."),
+        (
+            [cell("nice", 1), cell("glow", 1)],
+            "nice and glow have the lowest value of the flows: 1.000 (n = 1) bits per dim.",
+        ),
+        (
+            [cell("nice", *near(2), metric="kl_to_target"), cell("glow", *near(1), metric="kl_to_target")],
+            "glow is the best flow: 1.000 ± 0.025 nats of KL to the target.",
+        ),
+    ],
+)
+def test_the_leading_flow(cells, text):
+    assert summary(cells) == text
+
+
+@pytest.mark.parametrize(
+    ("flows", "baselines", "text"),
+    [
+        ([near(2)], [near(1)], "The baseline b0 beats every flow: 1.000 ± 0.025 bits per dim."),
+        (
+            [around(2), near(3)],
+            [near(1), near(5)],
+            "The baseline b0 has a lower mean than every flow, though its interval overlaps that of f0: "
+            "1.000 ± 0.025 bits per dim.",
+        ),
+        ([near(1)], [near(3), near(2)], "The nearest baseline is b1: 2.000 ± 0.025 bits per dim."),
+        ([near(2)], [[1]], "The baseline b0 has a lower value than every flow: 1.000 (n = 1) bits per dim."),
+        ([], [near(1), near(2)], "The baseline b0 reaches 1.000 ± 0.025 bits per dim."),
+    ],
+)
+def test_the_best_baseline(flows, baselines, text):
+    cells = [cell(f"f{i}", *values) for i, values in enumerate(flows)]
+    cells += [cell(f"b{i}", *values, baseline=True) for i, values in enumerate(baselines)]
+    assert text in summary(cells)
+
+
+def test_a_flow_without_a_value_is_not_beaten():
+    cells = [cell("nice", diverged=3), cell("gaussian", *near(1), baseline=True)]
+    assert summary(cells) == (
+        "No flow has finite bits per dim. The baseline gaussian reaches 1.000 ± 0.025 bits per dim."
+    )
