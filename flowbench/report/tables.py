@@ -80,7 +80,7 @@ DERIVED = {
     "steps × batch": "Optimiser steps, and examples in each.",
     "epochs": "Passes over the training split.",
     "round trip": "The largest error of any round trip in float32: of test data, prior samples or noise.",
-    "verdict": "Whether test data comes back, and the log-determinant is right, to the accuracy that the page asks for.",
+    "verdict": "Whether round trips of test data, and log-determinants in float64, are as accurate as a flow must be.",
 }
 
 # What `flowbench check` asks of random models in float64, asked of trained ones on test data; and what a benchmarked
