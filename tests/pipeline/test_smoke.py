@@ -64,22 +64,23 @@ def test_every_stage_made_every_output(smoke):
 def test_nothing_is_left_over(smoke):
     assert list(smoke.root.rglob(".unfinished-*")) == []
     changes = smoke.git("status", "--porcelain", "--untracked-files=all").splitlines()
-    assert {line[3:].partition("/")[0] for line in changes} == {"dvc.lock", "reports"}
+    assert [line[3:] for line in changes] == ["dvc.lock"]
 
 
 def test_the_report_is_complete(smoke):
     folder = smoke.root / "reports" / "smoke"
     assert {path.name for path in folder.iterdir()} == {"README.md", "index.html", "results.csv", "figures"}
     figures = {path.name for path in (folder / "figures").iterdir()}
-    data = {cell["data"] for cell in smoke.cells.values()}
-    expected = {f"{kind}-{name}.png" for kind in ("training", "cost") for name in data}
+    data = [cell["data"] for cell in smoke.cells.values()]
+    expected = {f"{kind}-{name}.png" for kind in ("training", "cost") for name in data if data.count(name) > 1}
     for key, cell in smoke.cells.items():
-        expected.add(f"{key}-{'samples' if cell['data'] == 'digits' else 'density'}.png")
+        kinds = ["samples", "reconstructions", "interpolation"] if cell["data"] == "digits" else ["density"]
+        expected |= {f"{key}-{kind}.png" for kind in kinds}
         expected |= {f"{key}-training.png"} if cell["data"] in ENERGIES else set()
     assert figures == expected
     for page in ("README.md", "index.html"):
         text = (folder / page).read_text()
-        assert all(name in text for name in data | set(flows.names()))
+        assert all(name in text for name in {*data, *flows.names()})
 
 
 def test_every_cell_has_the_metrics_that_apply_to_it_for_every_seed(smoke):
