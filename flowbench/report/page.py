@@ -118,7 +118,10 @@ def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
     shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
     drawn = _compared(data, cells, folder) if len(cells) > 1 else []
-    return Section(data, ABOUT.get(data, ""), summary(cells), shown, drawn, _galleries(cells, folder))
+    short = summary(cells)
+    if len({cell.budget for cell in cells if not cell.baseline}) > 1:
+        short += " The flows had different budgets."
+    return Section(data, ABOUT.get(data, ""), short, shown, drawn, _galleries(cells, folder))
 
 
 def _compared(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:

@@ -351,7 +351,8 @@ def _caption(cells: Sequence[CellResult]) -> str:
     """What ± means, as ``Mean ± 95 % interval over 3 seeds``, and how bits per dim are taken."""
     noise = "; likelihoods are exact" if _exact(cells) else ""
     if draws := sorted({int(mean) for cell in cells if (mean := _mean(cell, "noise_draws"))}):
-        noise += f"; bits per dim are means over {' or '.join(map(str, draws))} draws of the dequantisation noise"
+        plural = "s" if draws != [1] else ""
+        noise += f"; bits per dim: {' or '.join(map(str, draws))} draw{plural} of the dequantisation noise"
         if varied := [std for cell in cells if (std := _worst(cell, "bits_per_dim_noise_std")) is not None]:
             noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
     if _single(cells):

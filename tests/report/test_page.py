@@ -170,7 +170,7 @@ def test_one_seed_has_no_interval_and_no_winner(report):
 def test_one_seed_on_images_has_the_standard_error_over_test_examples(report, tmp_path):
     markdown = (report(IMAGES, seeds=1) / "README.md").read_text()
     assert (
-        "(n = 1); ± is one standard error over the test examples; likelihoods are exact; bits per dim are means over"
+        "(n = 1); ± is one standard error over the test examples; likelihoods are exact; bits per dim: 10 draws of"
         in markdown
     )
     html = Page((tmp_path / "report" / "index.html").read_text())
