@@ -117,15 +117,15 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
 def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
     shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
-    drawn = _compared(data, cells, folder) if len(cells) > 1 else []
+    drawn = _curves(data, cells, folder)
     short = summary(cells)
     if len({cell.budget for cell in cells if not cell.baseline}) > 1:
         short += " The flows had different budgets."
     return Section(data, ABOUT.get(data, ""), short, shown, drawn, _galleries(cells, folder))
 
 
-def _compared(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
-    """The figures that set cells side by side."""
+def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
+    """How the cells learnt, and what their quality costs, which takes more than one to compare."""
     styles = figures.looks(cell.label for cell in cells)
     drawn = []
     if any(cell.history for cell in cells):
@@ -133,6 +133,8 @@ def _compared(data: str, cells: list[CellResult], folder: Path) -> list[Picture]
         caption = f"{data}: training, one line per seed{crosses}; losses far above the others are cut off"
         drawn.append(Picture(folder / f"training-{data}.png", caption))
         figures.training_curves(drawn[0].path, cells, styles)
+    if len(cells) == 1:
+        return drawn
     bars = "; bars are 95 % intervals" if any(len(cell.training["seeds"]) > 1 for cell in cells) else ""
     frontier = "; a grey line joins those that no other beats in both"
     drawn.append(Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}{frontier}"))

@@ -119,8 +119,8 @@ def test_the_html_page_stands_alone_and_the_markdown_page_links_to_its_figures(r
     assert not html.tags & {"script", "link", "iframe"}
     links = re.findall(r"!\[[^\]]*\]\((.*?)\)", (folder / "README.md").read_text())
     assert {unquote(link) for link in links} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
-    # Two figures of the one data set with several cells, a picture of each cell, and two more of the flow on images.
-    assert len(links) == len(set(links)) == 2 + len(CELLS) + 2
+    # Curves of each data set, the cost of the one with several cells, a picture of each cell, and two more of images.
+    assert len(links) == len(set(links)) == 4 + 1 + len(CELLS) + 2
 
 
 def test_cells_that_have_not_been_run_are_named(report, tmp_path):
