@@ -34,6 +34,23 @@ class ShapeError(ValueError):
     """A map or a flow was given events of a shape that it cannot take."""
 
 
+class SolverError(RuntimeError):
+    """A differential equation could not be solved; says what happened and which option to change."""
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Equal isotropic Gaussians.
+
+    Attributes:
+        centres: the mean of each.
+        std: the standard deviation of all.
+    """
+
+    centres: tuple[tuple[float, ...], ...]
+    std: float
+
+
 @dataclass(frozen=True)
 class Event:
     """What one example of a data set looks like, and how models are to preprocess it.
@@ -42,11 +59,13 @@ class Event:
         shape: shape of one example, without the batch.
         levels: number of grey levels of integer data, which is then dequantised; ``None`` if continuous.
         standardise: whether models of vectors shift and scale each feature to zero mean and unit variance.
+        start: what models are to transport to the data; ``None`` for the prior of their choice.
     """
 
     shape: tuple[int, ...]
     levels: int | None = None
     standardise: bool = True
+    start: Mixture | None = None
 
     @property
     def dims(self) -> int:
@@ -192,6 +211,10 @@ class FlowSequential(FlowModule):
         super().__init__()
         self.chain = nn.ModuleList(modules)
         self.domain = modules[0].domain if modules else None
+
+    def __getitem__(self, part: slice) -> FlowSequential:
+        """A part of the chain, which shares its maps."""
+        return FlowSequential(*self.chain[part])
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         logdet = x.new_zeros(len(x))
