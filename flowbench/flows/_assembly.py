@@ -6,10 +6,11 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor
+from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError
-from flowbench.flows._priors import PriorName, prior
+from flowbench.flows._priors import PriorName, mixture, prior
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.logit import Logit
@@ -44,7 +45,16 @@ def vector_flow(
 ) -> FlowModel:
     """A flow on vectors: preprocessing, ``layers`` from data to latent, and a prior."""
     dequantise, maps = preprocessing(event, logit)
-    return FlowModel(FlowSequential(*maps, *layers), prior(prior_name, event.dims), dequantise=dequantise)
+    return FlowModel(FlowSequential(*maps, *layers), latent(event, prior_name), dequantise=dequantise)
+
+
+def latent(event: Event, prior_name: PriorName = "normal") -> Distribution | nn.Module:
+    """The prior over vectors: where the event's transport starts, or that of the name."""
+    if event.start is None:
+        return prior(prior_name, event.dims)
+    if prior_name != "normal":
+        raise ValueError(f"the data set says where its transport starts, so prior: {prior_name} cannot be chosen")
+    return mixture(event.start)
 
 
 def as_continuous_vectors(model: FlowModel, x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, Normal, constraints
 from torch.nn.functional import logsigmoid
 
+from flowbench.core import Mixture
+
 PriorName = Literal["normal", "logistic", "mixture"]
 
 
@@ -20,6 +22,17 @@ def prior(name: PriorName, dims: int) -> Distribution | nn.Module:
 def standard_normal(dims: int) -> Distribution:
     """N(0, I) over ``(dims,)``."""
     return Independent(Normal(torch.zeros(dims), torch.ones(dims), validate_args=False), 1, validate_args=False)
+
+
+def mixture(start: Mixture) -> Distribution:
+    """The equal Gaussians over ``(dims,)`` that a transport starts from."""
+    centres = torch.tensor(start.centres)
+    components = Normal(centres, torch.full_like(centres, start.std), validate_args=False)
+    return MixtureSameFamily(
+        Categorical(logits=torch.zeros(len(centres)), validate_args=False),
+        Independent(components, 1, validate_args=False),
+        validate_args=False,
+    )
 
 
 class Logistic(Distribution):
