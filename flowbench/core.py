@@ -287,7 +287,8 @@ class FlowModel(nn.Module):
         prior: any ``torch.distributions`` object over the latent, or a module that returns one when called.
         dequantise: for integer data, the map that adds noise first. It stands apart because it is random:
             the transform alone is a bijection whose inverse can be checked.
-        likelihood: what `log_prob` is: exact, a Monte Carlo estimate, a bound, or none at all.
+        likelihood: what `log_prob` is: exact, a Monte Carlo estimate, a bound, or none at all: then it raises a
+            `NoSuchDirectionError`, and integer data needs no dequantisation.
     """
 
     def __init__(
@@ -322,8 +323,18 @@ class FlowModel(nn.Module):
             logdet = logdet + term
         return x, logdet
 
+    def generate(self, z: Tensor) -> Tensor:
+        """Data ``(batch, *event)`` from latents ``(batch, *latent)``, as `sample` draws it."""
+        return self.decode(z)[0]
+
+    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Data ``(batch, *event)``, dequantised if need be, and what a round trip through the latent makes of it."""
+        x, _ = self.continuous(x)
+        return x, self.transform.decode(self.transform.encode(x)[0])[0]
+
     def log_prob(self, x: Tensor) -> Tensor:
         """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``."""
+        self._require_density()
         z, logdet = self.encode(x)
         return self.prior().log_prob(z) + logdet
 
@@ -333,7 +344,7 @@ class FlowModel(nn.Module):
         A ``temperature`` other than one scales the latent first, which for a centred prior scales its standard
         deviation (Kingma & Dhariwal 2018, 1807.03039, section 6); these are no samples of the density.
         """
-        return self.decode(temperature * self._draw(n, generator))[0]
+        return self.generate(temperature * self._draw(n, generator))
 
     def sample_with_log_prob(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``(n, *event)`` and return it with its log-density ``(n,)`` in nats.
@@ -341,9 +352,14 @@ class FlowModel(nn.Module):
         Differentiable with respect to the parameters if the prior is fixed or reparametrised. For integer
         data the density is that of the continuous value before it is rounded.
         """
+        self._require_density()
         z = self._draw(n, generator)
         x, logdet = self.decode(z)
         return x, self.prior().log_prob(z) - logdet
+
+    def _require_density(self) -> None:
+        if self.likelihood == "none":
+            raise NoSuchDirectionError(f"{type(self).__name__} has no density of data; it can sample and reconstruct")
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
         """``(n, *latent)`` from the prior."""

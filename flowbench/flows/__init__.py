@@ -36,7 +36,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     except ValueError as error:
         raise ConfigError(f"{PARAMS}: {where} = {options}: for events of shape {event.shape}: {error}") from None
     # A density over whole numbers could be made as high as one likes.
-    if event.levels and not model.dequantise:
+    if event.levels and not model.dequantise and model.likelihood != "none":
         raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")
     return model
 
