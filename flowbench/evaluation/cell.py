@@ -7,6 +7,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,11 +119,7 @@ class CellEvaluation:
         """All metrics of one seed by name, each family with random numbers of its own."""
         model = self.load(seed)
         test = torch.from_numpy(np.array(self.test)).to(self.device)
-
-        def measure(purpose: str, family: Callable[..., Any], *arguments: Any) -> Any:
-            with seeded(seed_for(self.cell.data, "evaluation", purpose, seed)):
-                return family(*arguments)
-
+        measure = partial(self._measure, seed)
         budget, batch_size = self.budget, self.budget.batch_size
         values: dict[str, float] = {"parameters": model.parameter_count()}
         values |= measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
@@ -146,6 +143,11 @@ class CellEvaluation:
             white = self.source.event.levels - 1
             measure("pictures", draw_pictures, pictures_folder, model, test, samples, white, self.title)
         return values | measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
+
+    def _measure(self, seed: int, purpose: str, family: Callable[..., Any], *arguments: Any) -> Any:
+        """What a family of metrics finds, with random numbers of its own."""
+        with seeded(seed_for(self.cell.data, "evaluation", purpose, seed)):
+            return family(*arguments)
 
     def _on_grid(self, model: FlowModel, samples: torch.Tensor, pictures_folder: Path | None) -> dict[str, float]:
         """Integrals of a 2-D density, and its picture."""

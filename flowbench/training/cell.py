@@ -46,7 +46,12 @@ class CellTraining:
         params: the whole configuration.
         key: the cell's key among the active ones.
         root: the repository's root, which holds ``data/``, ``code/`` and ``results/``.
+
+    Attributes:
+        stage: the stage that trains such cells, whose code is on record.
     """
+
+    stage = "train"
 
     def __init__(self, params: Params, key: str, root: Path = Path()):
         self.key, self.root = key, root
@@ -118,7 +123,7 @@ class CellTraining:
         return {
             "status": outcome.status,
             "steps": steps,
-            "epochs": None if self.source.is_energy or not steps else examples / len(self.splits["train"]),
+            "epochs": examples / len(self.splits["train"]) if self.learns_from_data and steps else None,
             "best_step": outcome.best_step,
             "best_validation_loss": outcome.best_validation_loss,
             "diverged_at": outcome.diverged_at,
@@ -144,37 +149,15 @@ class CellTraining:
         return outcome
 
     def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
-        validation_seed = self._seed(seed, "validation")
         snapshots: dict[int, np.ndarray] = {}
 
         def draw(step: int, model: FlowModel) -> None:
             snapshots[step] = self._snapshot(model)
 
-        budget = self.budget
-        objective: Objective
-        if self.source.is_energy:
-            objective = ReverseKL(
-                model,
-                self.source.log_energy,
-                budget.batch_size,
-                budget.anneal_steps,
-                validation_seed,
-                compile=budget.compile,
-            )
-        else:
-            train_split = self._split("train")
-            model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
-            objective = MaximumLikelihood(
-                model,
-                batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
-                self._split("validation")[: budget.validation_examples].to(self.device),
-                validation_seed,
-                compile=budget.compile,
-            )
         outcome = train(
             model,
-            objective,
-            budget,
+            self._objective(model, seed),
+            self.budget,
             title=f"{self.key} seed {seed}",
             snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
         )
@@ -182,6 +165,28 @@ class CellTraining:
             steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
             np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)
         return outcome
+
+    def _objective(self, model: FlowModel, seed: int) -> Objective:
+        """What a seed is trained for, the model's data-dependent parameters being set."""
+        budget, validation_seed = self.budget, self._seed(seed, "validation")
+        if self.source.is_energy:
+            return ReverseKL(
+                model,
+                self.source.log_energy,
+                budget.batch_size,
+                budget.anneal_steps,
+                validation_seed,
+                compile=budget.compile,
+            )
+        train_split = self._split("train")
+        model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
+        return MaximumLikelihood(
+            model,
+            batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
+            self._split("validation")[: budget.validation_examples].to(self.device),
+            validation_seed,
+            compile=budget.compile,
+        )
 
     def _snapshot(self, model: FlowModel) -> np.ndarray:
         """The learnt density as a histogram of samples on the source's grid, ``(cells, cells)`` float32."""
@@ -199,10 +204,15 @@ class CellTraining:
             return torch.from_numpy(self.splits[name])
 
     @property
+    def learns_from_data(self) -> bool:
+        """Whether the training split is what is learnt from, and not a density."""
+        return not self.source.is_energy
+
+    @property
     def _batch_size(self) -> int:
         """Examples a step."""
         wanted = self.budget.batch_size
-        return wanted if self.source.is_energy else min(wanted, len(self.splits["train"]))
+        return min(wanted, len(self.splits["train"])) if self.learns_from_data else wanted
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -234,7 +244,7 @@ class CellTraining:
     def _provenance(self) -> dict[str, Any]:
         """What the result depends on: data, parameters, code, and the versions of what computed it."""
         code: dict[str, str] = {}
-        for part in ("stages/train", f"flows/{self.cell.flow}", f"data/{self.cell.data}"):
+        for part in (f"stages/{self.stage}", f"flows/{self.cell.flow}", f"data/{self.cell.data}"):
             path = self.root / "code" / f"{part}.json"
             code |= json.loads(path.read_text()) if path.exists() else {}
         return {
