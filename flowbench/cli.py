@@ -55,8 +55,8 @@ def list_() -> None:
         print(f"  {name:18} {train.steps} steps of {train.batch_size}, {len(train.seeds)} seeds, on {train.device}")
     for name, suite in params.suites.items():
         active = "  <- active" if suite == params.active else ""
-        _section(f"Suite {name}: {suite.about} ({len(suite.cells)} cells){active}")
-        for key, cell in suite.cells.items():
+        _section(f"Suite {name}: {suite.about} ({len(suite.all_cells)} cells){active}")
+        for key, cell in suite.all_cells.items():
             print(f"  {key:34} {cell.flow}/{cell.config} on {cell.data}, budget {cell.budget}")
 
 
@@ -102,7 +102,7 @@ def check(
         failures += verdict != "ok"
         print(f"{subject:44}{result.round_trip_error:12.1e}{result.logdet_error:12.1e}  {verdict}", flush=True)
     if not checked:
-        if not any(cell.flow == name for suite in params.suites.values() for cell in suite.cells.values()):
+        if not any(cell.flow == name for suite in params.suites.values() for cell in suite.all_cells.values()):
             raise config.ConfigError(f"{config.PARAMS}: nothing to check: no cell of any suite uses {name}")
         print(f"{name} is a baseline: it has no map whose inverse could be checked.")
         return

@@ -27,6 +27,8 @@ from pydantic import (
 )
 
 PARAMS = Path("params.yaml")
+# Flows that learn from a trained cell instead of from data, and the flow of that cell.
+TEACHERS = {"iaf_distilled": "maf"}
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -132,13 +134,28 @@ class Cell(Section):
     budget: str
 
 
+class Student(Cell):
+    """A cell that learns from another one of its suite, seed from seed."""
+
+    teacher: str
+
+
 class Suite(Section):
-    """A named set of cells and the data sets that they need."""
+    """A named set of cells and the data sets that they need.
+
+    Students stand apart, since DVC has no dependencies that only some cells of a stage have.
+    """
 
     name: str
     about: str
     data: list[str]
     cells: dict[str, Cell]
+    students: dict[str, Student]
+
+    @property
+    def all_cells(self) -> dict[str, Cell]:
+        """The cells by key, students last."""
+        return self.cells | self.students
 
 
 class Params(Section):
@@ -151,8 +168,9 @@ class Params(Section):
     active: Suite
 
     def cell(self, key: str) -> Cell:
-        """The active cell called ``key``."""
-        return self.active.cells[known(key, self.active.cells, "active.cells", "cell of the active suite")]
+        """The active cell called ``key``, which may be a student."""
+        cells = self.active.all_cells
+        return cells[known(key, cells, "active.cells", "cell of the active suite")]
 
     def options(self, cell: Cell) -> dict[str, Any]:
         """The hyperparameters of a cell's flow."""
@@ -249,21 +267,46 @@ def _check_suite(params: Params, suite: Suite) -> None:
     where = f"suites.{suite.name}"
     for data in suite.data:
         known(data, params.data, f"{where}.data", "data set")
+    for key in suite.cells.keys() & suite.students.keys():
+        raise ConfigError(f"{PARAMS}: {where}.students.{key}: {where}.cells has a cell of that key")
     for key, cell in suite.cells.items():
-        at = f"{where}.cells.{key}"
-        known(cell.data, params.data, f"{at}.data", "data set")
-        known(cell.flow, params.flows, f"{at}.flow", "flow")
-        known(cell.config, params.flows[cell.flow], f"{at}.config", f"configuration of {cell.flow}")
-        known(cell.budget, params.budgets, f"{at}.budget", "budget")
-        if cell.data not in suite.data:
-            raise ConfigError(f"{PARAMS}: {at}.data = {cell.data!r}: is not listed in {where}.data")
-        if not label(suite.name, key, cell.data).startswith(cell.flow):
+        _check_cell(params, suite, key, cell, f"{where}.cells.{key}")
+        if cell.flow in TEACHERS:
             raise ConfigError(
-                f"{PARAMS}: {at}: the key must begin with {cell.data}-{cell.flow}, "
-                f"or {suite.name}-{cell.data}-{cell.flow}"
+                f"{PARAMS}: {where}.cells.{key}.flow = {cell.flow!r}: learns from a teacher; "
+                f"put the cell under {where}.students"
             )
-        for other in params.suites.values():
-            if other.cells.get(key, cell) != cell:
-                raise ConfigError(
-                    f"{PARAMS}: {at}: {other.name} has another cell of that key; put {suite.name}- in front"
-                )
+    for key, student in suite.students.items():
+        at = f"{where}.students.{key}"
+        _check_cell(params, suite, key, student, at)
+        _check_teacher(params, suite, student, at)
+
+
+def _check_cell(params: Params, suite: Suite, key: str, cell: Cell, at: str) -> None:
+    known(cell.data, params.data, f"{at}.data", "data set")
+    known(cell.flow, params.flows, f"{at}.flow", "flow")
+    known(cell.config, params.flows[cell.flow], f"{at}.config", f"configuration of {cell.flow}")
+    known(cell.budget, params.budgets, f"{at}.budget", "budget")
+    if cell.data not in suite.data:
+        raise ConfigError(f"{PARAMS}: {at}.data = {cell.data!r}: is not listed in suites.{suite.name}.data")
+    if not label(suite.name, key, cell.data).startswith(cell.flow):
+        raise ConfigError(
+            f"{PARAMS}: {at}: the key must begin with {cell.data}-{cell.flow}, or {suite.name}-{cell.data}-{cell.flow}"
+        )
+    for other in params.suites.values():
+        if other.all_cells.get(key, cell) != cell:
+            raise ConfigError(f"{PARAMS}: {at}: {other.name} has another cell of that key; put {suite.name}- in front")
+
+
+def _check_teacher(params: Params, suite: Suite, student: Student, at: str) -> None:
+    """A student's teacher can teach it."""
+    known(student.flow, TEACHERS, f"{at}.flow", "flow that learns from a teacher")
+    teacher = suite.cells[known(student.teacher, suite.cells, f"{at}.teacher", f"cell in suites.{suite.name}.cells")]
+    wrong = f"{PARAMS}: {at}.teacher = {student.teacher!r}"
+    if teacher.flow != TEACHERS[student.flow]:
+        raise ConfigError(f"{wrong}: is a {teacher.flow}; choose a {TEACHERS[student.flow]}")
+    if teacher.data != student.data:
+        raise ConfigError(f"{wrong}: learns {teacher.data}; choose a cell on {student.data}")
+    seeds, taught = (params.budgets[cell.budget].train.seeds for cell in (teacher, student))
+    if missing := sorted(set(taught) - set(seeds)):
+        raise ConfigError(f"{wrong}: has the seeds {seeds} and not {missing}, which budgets.{student.budget} asks for")

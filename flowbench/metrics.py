@@ -99,6 +99,20 @@ METRICS: dict[str, Metric] = {
     "learnt_std_error": Metric(
         "true std", "lower", "Largest |learnt std - true std| over features, in true standard deviations."
     ),
+    "teacher_bits_per_dim": Metric(
+        "bits/dim", None, "Bits per dim of a student's teacher on the same test split with the same noise."
+    ),
+    "kl_to_teacher": Metric("nats", "lower", "KL(student ‖ teacher) of an example, a mean over the student's samples."),
+    "kl_to_teacher_standard_error": Metric("nats", None, "Standard error of that mean."),
+    "distillation_speedup": Metric(
+        "", "higher", "How many times faster a student samples than its teacher does here.", host_dependent=True
+    ),
+    "distillation_speedup_naive": Metric(
+        "",
+        "higher",
+        "How many times faster a student samples than its teacher would by a pass of the whole network per feature.",
+        host_dependent=True,
+    ),
     "parameters": Metric("", "lower", "Learnt numbers in the model."),
     "train_seconds": Metric("s", "lower", "Time of one training, validation included.", host_dependent=True),
     "train_samples_per_second": Metric("1/s", "higher", "Training examples per second.", host_dependent=True),

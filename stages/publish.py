@@ -17,7 +17,7 @@ def main(suite: str, partial: bool = False) -> None:
     from flowbench.files import whole, write_json
 
     results = Path("results")
-    keys = [key for key in active.cells if not partial or (results / key / "metrics.json").is_file()]
+    keys = [key for key in active.all_cells if not partial or (results / key / "metrics.json").is_file()]
     digests = tracking.publish(suite, keys, results)
     with whole(Path("published")) as folder:
         write_json(folder / f"{suite}.json", digests)

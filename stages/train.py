@@ -7,7 +7,7 @@ from stages import run
 def main(cell: str) -> None:
     """Train every seed of CELL, a key of the active suite, and write results/CELL/."""
     params = config.load()
-    params.cell(cell)
+    config.known(cell, params.active.cells, "active.cells", "cell of the active suite")
     from flowbench.training.cell import CellTraining
 
     CellTraining(params, cell).run()

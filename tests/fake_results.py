@@ -23,7 +23,9 @@ PIXELS = {"digits": 64, "mnist": 784, "fashion_mnist": 784, "cifar10": 3072}
 def suite(cells: dict[str, tuple[str, str]], name: str = "tiny") -> Suite:
     """A suite of cells, each given by its data set and its flow."""
     made = {key: Cell(data=data, flow=flow, config="plane", budget="tiny") for key, (data, flow) in cells.items()}
-    return Suite(name=name, about="a made-up suite", data=sorted({data for data, _ in cells.values()}), cells=made)
+    return Suite(
+        name=name, about="a made-up suite", data=sorted({data for data, _ in cells.values()}), cells=made, students={}
+    )
 
 
 def write(
@@ -40,7 +42,7 @@ def write(
 
     ``diverged`` lists seeds, ``flow`` and ``budget`` hold options, all by cell.
     """
-    for key, cell in of.cells.items():
+    for key, cell in of.all_cells.items():
         write_cell(
             results / key,
             cell,

@@ -63,7 +63,7 @@ def test_list_names_everything():
     known = config.load(ROOT / "params.yaml")
     words = set(result.output.replace(",", " ").replace(":", " ").split())
     assert words >= {*known.flows, *known.data, *known.budgets, *known.suites}
-    assert words >= {key for suite in known.suites.values() for key in suite.cells}
+    assert words >= {key for suite in known.suites.values() for key in suite.all_cells}
     (active,) = (line for line in result.output.splitlines() if "<- active" in line)
     assert active.startswith(f"Suite {known.active.name}: ")
 

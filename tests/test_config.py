@@ -9,8 +9,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from flowbench.config import ConfigError, check_options, label, load
 
 GOOD = """\
-data: {moons: {noise: 0.05}}
-flows: {glow: {plane: {steps: 10}}}
+data: {moons: {noise: 0.05}, digits: {}}
+flows: {glow: {plane: {steps: 10}}, maf: {plane: {}}, iaf_distilled: {plane: {}}}
 budgets:
   quick:
     train: {steps: 20, batch_size: 64, seeds: [0], learning_rate: 1e-3}
@@ -18,16 +18,20 @@ budgets:
 suites:
   tiny: &tiny
     name: tiny
-    about: one cell
+    about: a cell, a teacher and its student
     data: [moons]
     cells:
       moons-glow: {data: moons, flow: glow, config: plane, budget: quick}
+      moons-maf: {data: moons, flow: maf, config: plane, budget: quick}
+    students:
+      moons-iaf_distilled: {data: moons, flow: iaf_distilled, config: plane, budget: quick, teacher: moons-maf}
   other: &other
     name: other
     about: the same cell in another suite
     data: [moons]
     cells:
       moons-glow: {data: moons, flow: glow, config: plane, budget: quick}
+    students: {}
 active: *tiny
 """
 
@@ -49,6 +53,8 @@ def test_reads_the_configuration(read):
     assert params.budgets[cell.budget].train.learning_rate == 0.001
     assert params.budgets[cell.budget].evaluate.throughput_seconds == 1.0
     assert params.active.name == "tiny"
+    assert params.cell("moons-iaf_distilled").teacher == "moons-maf"
+    assert list(params.active.all_cells) == ["moons-glow", "moons-maf", "moons-iaf_distilled"]
 
 
 def test_the_configuration_of_the_repository_is_right():
@@ -65,7 +71,7 @@ def test_the_configuration_of_the_repository_is_right():
             "{data: mons",
             "suites.tiny.cells.moons-glow.data = 'mons': no such data set; did you mean 'moons'?",
         ),
-        ("data: [moons]", "data: [xyz]", "suites.tiny.data = 'xyz': no such data set; choose from moons"),
+        ("data: [moons]", "data: [xyz]", "suites.tiny.data = 'xyz': no such data set; choose from digits, moons"),
         (
             "config: plane",
             "config: plain",
@@ -88,13 +94,17 @@ def test_the_configuration_of_the_repository_is_right():
         ("seeds: [0]", "seeds: [0, -1]", "budgets.quick.train.seeds.1 = -1: "),
         ("{noise: 0.05}", "3", "data.moons = 3: "),
         ("name: tiny", "name: tinny", "suites.tiny.name = 'tinny': must be 'tiny'"),
-        ("moons-glow: {", "moons-maf: {", "suites.tiny.cells.moons-maf: the key must begin with moons-glow"),
+        ("moons-glow: {", "moons-nice: {", "suites.tiny.cells.moons-nice: the key must begin with moons-glow"),
         ("data: [moons]", "data: []", "suites.tiny.cells.moons-glow.data = 'moons': is not listed in suites.tiny.data"),
         ("active: *tiny", "active: tiny", "active = 'tiny': "),
         ("active: *tiny", "active:", "active = None: "),
         ("active: *tiny", "", "active: is missing"),
-        ("active: *tiny", "active: {name: no, about: '', data: [], cells: {}}", "active"),
-        ("active: *tiny", "active: {name: tiny, about: '', data: [], cells: {}}", "active: must be an alias of one"),
+        ("active: *tiny", "active: {name: no, about: '', data: [], cells: {}, students: {}}", "active"),
+        (
+            "active: *tiny",
+            "active: {name: tiny, about: '', data: [], cells: {}, students: {}}",
+            "active: must be an alias of one",
+        ),
         ("active: *tiny", "activ: *tiny", "'activ': no such key; did you mean 'active'?"),
         ("active: *tiny", "active: *tinny", "is not YAML: found undefined alias 'tinny'"),
         ("active: *tiny", "active: [", "is not YAML: "),
@@ -110,6 +120,53 @@ def test_a_mistake_is_one_line(read, old, new, message):
     assert "params.yaml: " in text
     assert message in text
     assert "\n" not in text
+
+
+STUDENT = "moons-iaf_distilled: {data: moons, flow: iaf_distilled, config: plane, budget: quick, teacher: moons-maf}"
+WHERE = "suites.tiny.students.moons-iaf_distilled"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("teacher: moons-maf", "teacher: moons-mfa", f"{WHERE}.teacher = 'moons-mfa': no such cell in "),
+        ("teacher: moons-maf", "teacher: moons-glow", f"{WHERE}.teacher = 'moons-glow': is a glow; choose a maf"),
+        (
+            "teacher: moons-maf",
+            "teacher: moons-iaf_distilled",
+            f"{WHERE}.teacher = 'moons-iaf_distilled': no such cell in suites.tiny.cells; ",
+        ),
+        (", teacher: moons-maf", "", f"{WHERE}.teacher: is missing"),
+        (STUDENT, STUDENT.replace("data: moons", "data: digits"), f"{WHERE}.data = 'digits': is not listed in"),
+        (STUDENT, STUDENT.replace("flow: iaf_distilled", "flow: nice"), f"{WHERE}.flow = 'nice': no such flow; "),
+        (STUDENT, STUDENT.replace("iaf_distilled", "maf-2").replace("flow: maf-2", "flow: maf"),
+         "suites.tiny.students.moons-maf-2.flow = 'maf': no such flow that learns from a teacher; "),
+        (STUDENT, STUDENT.replace("quick", "slow"), f"{WHERE}.teacher = 'moons-maf': has the seeds [0] and not [3], "
+         "which budgets.slow asks for"),
+        (f"    students:\n      {STUDENT}", f"      {STUDENT.replace(', teacher: moons-maf', '')}\n    students: {{}}",
+         "suites.tiny.cells.moons-iaf_distilled.flow = 'iaf_distilled': learns from a teacher; put the cell under "
+         "suites.tiny.students"),
+        (STUDENT, STUDENT.replace("moons-iaf_distilled", "moons-glow"),
+         "suites.tiny.students.moons-glow: suites.tiny.cells has a cell of that key"),
+        ("    students: {}\n", "", "suites.other.students: is missing"),
+    ],
+)  # fmt: skip
+def test_a_mistake_about_a_student_is_one_line(read, old, new, message):
+    text = GOOD.replace(
+        "suites:\n", "  slow: {train: {steps: 2, batch_size: 6, seeds: [0, 3]}, evaluate: {}}\nsuites:\n"
+    )
+    assert old in text
+    with pytest.raises(ConfigError) as error:
+        read(text.replace(old, new, 1))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_teacher_learns_the_same_data(read):
+    text = GOOD.replace("data: [moons]", "data: [moons, digits]", 1)
+    text = text.replace(STUDENT, STUDENT.replace("moons-iaf", "digits-iaf").replace("data: moons", "data: digits"))
+    with pytest.raises(ConfigError, match=r"teacher = 'moons-maf': learns moons; choose a cell on digits"):
+        read(text)
 
 
 def test_a_key_means_one_cell_in_all_suites(read):

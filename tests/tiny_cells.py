@@ -15,6 +15,7 @@ data:
 flows:
   affine: {plane: {}}
   gaussian: {default: {}}
+  iaf_distilled: {small: {layers: 1, hidden: [8]}}
   maf: {small: {layers: 1, hidden: [8]}}
   realnvp: {small: {layers: 2, hidden: [8]}}
 budgets:
@@ -36,6 +37,8 @@ suites:
       gaussian-gaussian: {data: gaussian, flow: gaussian, config: default, budget: tiny}
       two_modes-realnvp: {data: two_modes, flow: realnvp, config: small, budget: tiny}
       digits-maf: {data: digits, flow: maf, config: small, budget: tiny}
+    students:
+      digits-iaf_distilled: {data: digits, flow: iaf_distilled, config: small, budget: tiny, teacher: digits-maf}
 active: *tiny
 """
 

@@ -80,7 +80,7 @@ def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, Flo
             examples = list(layers.examples())
         yield from examples
     # Each configuration once for each shape of data that a suite uses it on.
-    cells = [cell for suite in params.suites.values() for cell in suite.cells.values()]
+    cells = [cell for suite in params.suites.values() for cell in suite.all_cells.values()]
     seen = set()
     for cell in sorted(cells, key=lambda cell: (cell.flow, cell.config, cell.data)):
         event = data.load(cell.data, **params.data[cell.data]).event

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from flowbench.core import FlowModel
 
-_LARGEST_BATCH = 1000
+# Examples per call.
+LARGEST_BATCH = 1000
 
 
 @torch.no_grad()
@@ -22,14 +23,16 @@ def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> di
         seconds: time that each is measured for, after one call that is not counted; one call is counted at least.
         batch_size: most examples per call.
     """
-    batch = test[: min(_LARGEST_BATCH, batch_size)]
+    batch = test[: min(LARGEST_BATCH, batch_size)]
     return {
-        "log_prob_samples_per_second": _throughput(lambda: model.log_prob(batch), len(batch), seconds, test.device),
-        "sample_samples_per_second": _throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device),
+        "log_prob_samples_per_second": throughput(lambda: model.log_prob(batch), len(batch), seconds, test.device),
+        "sample_samples_per_second": throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device),
     }
 
 
-def _throughput(function: Callable[[], object], size: int, seconds: float, device: torch.device) -> float:
+def throughput(function: Callable[[], object], size: int, seconds: float, device: torch.device) -> float:
+    """Examples per second of a function that handles ``size`` of them, on ``device``, as `speed` measures them."""
+
     def synchronised() -> None:
         function()
         if device.type == "cuda":

@@ -84,7 +84,7 @@ def write(results: Path, suite: Suite, folder: Path) -> None:
 
     Cells that are not there are named as not run.
     """
-    cells = [load(results / key, suite.name) for key in suite.cells if (results / key).is_dir()]
+    cells = [load(results / key, suite.name) for key in suite.all_cells if (results / key).is_dir()]
     with whole(folder) as scratch:
         write_values(scratch / "results.csv", suite.name, cells)
         (scratch / "figures").mkdir()
@@ -175,7 +175,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
     shown = [*(table for section in sections for table in section.tables), *certificates, costs]
     return {
         "suite": suite,
-        "missing": [key for key in suite.cells if key not in {cell.key for cell in cells}],
+        "missing": [key for key in suite.all_cells if key not in {cell.key for cell in cells}],
         "budgets": _budgets(cells),
         "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
         "sections": sections,

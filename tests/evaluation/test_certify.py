@@ -17,14 +17,14 @@ BASELINES = {"gaussian", "gaussian_mixture"}
 
 def test_every_flow_in_every_configuration_is_a_subject():
     found = {name.partition(" on ")[0] for name, _, _ in certify.subjects(PARAMS) if "/" in name}
-    used = {f"{cell.flow}/{cell.config}" for suite in PARAMS.suites.values() for cell in suite.cells.values()}
+    used = {f"{cell.flow}/{cell.config}" for suite in PARAMS.suites.values() for cell in suite.all_cells.values()}
     assert found == {name for name in used if name.partition("/")[0] not in BASELINES}
     assert {name.partition("/")[0] for name in found} == set(flows.names()) - BASELINES
 
 
 def test_one_flow_alone():
     names = [name for name, _, _ in certify.subjects(PARAMS, "glow")]
-    cells = [cell for suite in PARAMS.suites.values() for cell in suite.cells.values()]
+    cells = [cell for suite in PARAMS.suites.values() for cell in suite.all_cells.values()]
     used = {f"glow/{cell.config}" for cell in cells if cell.flow == "glow"}
     assert {name.partition(" on ")[0] for name in names} == used
     assert len(names) == len(set(names))

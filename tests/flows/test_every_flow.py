@@ -29,7 +29,7 @@ def cases() -> dict[str, Case]:
     found: dict[str, Case] = {}
     seen = set()
     for suite in PARAMS.suites.values():
-        for cell in suite.cells.values():
+        for cell in suite.all_cells.values():
             event = data.load(cell.data, **PARAMS.data[cell.data]).event
             if (cell.flow, cell.config, event) not in seen:
                 seen.add((cell.flow, cell.config, event))
@@ -74,7 +74,7 @@ def name(request) -> str:
 
 def test_every_file_is_configured_and_in_the_smoke_suite():
     assert set(flows.names()) == set(PARAMS.flows)
-    assert {cell.flow for cell in PARAMS.suites["smoke"].cells.values()} == set(flows.names())
+    assert {cell.flow for cell in PARAMS.suites["smoke"].all_cells.values()} == set(flows.names())
 
 
 def test_samples_look_like_data(name):

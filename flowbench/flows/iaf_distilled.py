@@ -1,0 +1,90 @@
+"""IAF distilled from a MAF: probability density distillation (van den Oord et al. 2018, 1711.10433)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import PositiveInt
+from safetensors.torch import load_file
+
+from flowbench.config import PARAMS, ConfigError
+from flowbench.core import Event, FlowModel, ShapeError
+from flowbench.flows import iaf, maf
+from flowbench.flows._assembly import Alpha
+
+
+class Student(FlowModel):
+    """A density that samples fast and learns from one that is learnt fast: its teacher, a MAF.
+
+    It sees no data. Training minimises KL(student ‖ teacher) over its own samples, of which it knows the density.
+
+    Args:
+        model: the flow that learns.
+        preprocessing: how many maps stand before the learnt ones; teacher and student share them.
+    """
+
+    def __init__(self, model: FlowModel, preprocessing: int):
+        super().__init__(model.transform, model.prior, dequantise=model.dequantise)
+        self.preprocessing = preprocessing
+
+    def share_preprocessing(self, teacher: FlowModel) -> None:
+        """Take over what the teacher's preprocessing learnt from data.
+
+        Raises:
+            ShapeError: the teacher's logit is another.
+        """
+        mine, theirs = (model.transform[: self.preprocessing] for model in (self, teacher))
+        alphas = [[getattr(map, "alpha", None) for map in maps.chain] for maps in (mine, theirs)]
+        if alphas[0] != alphas[1]:
+            raise ShapeError("the logit must be the teacher's")
+        mine.load_state_dict(theirs.state_dict())
+
+    def without_preprocessing(self, model: FlowModel) -> FlowModel:
+        """The density of standardised vectors in ``model``, this one or its teacher, whose parameters it shares.
+
+        A divergence is the same there. In data space grey levels would be rounded, and the logit's ends saturate.
+        """
+        return FlowModel(model.transform[self.preprocessing :], model.prior)
+
+
+def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
+    """The maps of `iaf`, to be trained on the density of a `maf` instead of on data.
+
+    Args:
+        layers: number of autoregressive maps.
+        hidden: sizes of the hidden layers of each MADE.
+        logit: α of the logit that integer data passes first, the teacher's; null for none.
+    """
+    model = iaf.build(event, layers=layers, hidden=hidden, logit=logit)
+    return Student(model, preprocessing=len(model.transform.chain) - 2 * layers)
+
+
+def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel:
+    """A trained seed of a teacher, on the CPU.
+
+    Args:
+        folder: ``results/<cell>`` of a `maf`.
+        event: of its data.
+        where: the key in ``params.yaml`` that names the teacher, for messages.
+
+    Raises:
+        ConfigError: the cell has not been trained, or this seed of it has not been trained to the end.
+    """
+    try:
+        training: dict[str, Any] = json.loads((folder / "training.json").read_text())
+        if (status := training["seeds"][str(seed)]["status"]) != "finished":
+            raise ConfigError(
+                f"{PARAMS}: {where} = {folder.name!r}: seed {seed} of it has {status}; choose another teacher, "
+                "other seeds, or a budget under which it learns"
+            )
+        weights = load_file(folder / "trained" / f"seed-{seed}.safetensors")
+    except (OSError, KeyError) as error:
+        raise ConfigError(
+            f"{PARAMS}: {where} = {folder.name!r}: has not been trained with seed {seed}, {error} is missing; "
+            f"run `dvc repro train@{folder.name}` or choose another teacher"
+        ) from None
+    teacher = maf.build(event, **training["provenance"]["params"]["flow"])
+    teacher.load_state_dict(weights)
+    return teacher.eval()

@@ -1,0 +1,72 @@
+"""The training of a student on the density of a trained cell, its teacher."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from flowbench.config import PARAMS, ConfigError, Params, Student
+from flowbench.core import FlowModel, ShapeError
+from flowbench.flows import iaf_distilled
+from flowbench.training.cell import CellTraining
+from flowbench.training.objectives import ReverseKL
+
+
+class Distillation(ReverseKL):
+    """KL(student ‖ teacher) = E_q[log q(x) - log p(x)] over the student's own samples, in nats.
+
+    Probability density distillation (van den Oord et al. 2018, 1711.10433, equation 6): the reverse KL of an energy,
+    with the teacher's density for one. Validation is with fixed noise.
+
+    Args:
+        student: what is trained; shares the teacher's preprocessing.
+        teacher: whose density is learnt; stays as it is.
+        batch_size: samples a step.
+        validation_seed: for the noise of the validation samples.
+        compile: whether torch compiles the sampling.
+    """
+
+    def __init__(
+        self,
+        student: iaf_distilled.Student,
+        teacher: FlowModel,
+        batch_size: int,
+        validation_seed: int,
+        *,
+        compile: bool = False,
+    ):
+        density = student.without_preprocessing(teacher.requires_grad_(False))
+        super().__init__(
+            student.without_preprocessing(student), density.log_prob, batch_size, None, validation_seed, compile=compile
+        )
+
+    @torch.no_grad()
+    def validation_loss(self, model: FlowModel) -> Tensor:
+        assert isinstance(model, iaf_distilled.Student)
+        return super().validation_loss(model.without_preprocessing(model))
+
+
+class StudentTraining(CellTraining):
+    """Trains a student of ``params.yaml``, each seed on the same seed of its teacher."""
+
+    cell: Student
+    stage = "train_student"
+    learns_from_data = False
+
+    def __init__(self, params: Params, key: str, root: Path = Path()):
+        super().__init__(params, key, root)
+        self.where = f"suites.{params.active.name}.students.{key}.teacher"
+
+    def _objective(self, model: FlowModel, seed: int) -> Distillation:
+        assert isinstance(model, iaf_distilled.Student)
+        folder = self.root / "results" / self.cell.teacher
+        teacher = iaf_distilled.load_teacher(folder, self.source.event, seed, self.where).to(self.device)
+        try:
+            model.share_preprocessing(teacher)
+        except ShapeError as error:
+            raise ConfigError(f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {error}") from None
+        return Distillation(
+            model, teacher, self.budget.batch_size, self._seed(seed, "validation"), compile=self.budget.compile
+        )
