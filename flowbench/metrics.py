@@ -46,7 +46,8 @@ METRICS: dict[str, Metric] = {
     "invertibility_error_max": Metric(
         "data units",
         "lower",
-        "Largest |x - decode(encode(x))| over test points, in float32; images are dequantised to between 0 and 1.",
+        "Largest |x - decode(encode(x))| over test points, in float32; images are dequantised to between 0 and 1, and of "
+        "an autoencoder x are the latents that its flow takes.",
     ),
     "invertibility_error_mean": Metric(
         "data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."
@@ -77,6 +78,16 @@ METRICS: dict[str, Metric] = {
         "nats",
         "lower",
         "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
+    ),
+    "reconstruction_error": Metric(
+        "", "lower", "Mean squared error per pixel of an autoencoder's test images, whose shades are from 0 to 1."
+    ),
+    "psnr": Metric("dB", "higher", "Peak signal-to-noise ratio: -10 log₁₀ of the reconstruction error."),
+    "latent_bits_per_dim": Metric(
+        "bits/dim",
+        None,
+        "-log p / (d ln 2) of an autoencoder's d latents of test images under its flow; of one autoencoder's latents, "
+        "whose scale is its own unless they are standardised.",
     ),
     "sliced_wasserstein": Metric(
         "data units",

@@ -19,6 +19,7 @@ from flowbench import data, flows, pictures
 from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params, label
 from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
@@ -122,7 +123,10 @@ class CellEvaluation:
         measure = partial(self._measure, seed)
         budget, batch_size = self.budget, self.budget.batch_size
         values: dict[str, float] = {"parameters": model.parameter_count()}
-        values |= measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
+        if model.likelihood == "none":
+            values |= measure("autoencoder", autoencoder, model, test, batch_size)
+        else:
+            values |= measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
         if self.entropy is not None:
             values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)
         if not isinstance(model, FittedModel):

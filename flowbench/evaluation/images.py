@@ -19,11 +19,11 @@ _WAYS, _STEPS = 12, 12
 
 @torch.no_grad()
 def sample(model: FlowModel, n: int, batch_size: int) -> Tensor:
-    """``(n, *event)`` from the model, as `FlowModel.sample` draws them, decoded ``batch_size`` at a time.
+    """``(n, *event)`` from the model, as `FlowModel.sample` draws them, generated ``batch_size`` at a time.
 
     The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
     """
-    return torch.cat([model.decode(z)[0] for z in model.prior().sample((n,)).split(batch_size)])
+    return torch.cat([model.generate(z) for z in model.prior().sample((n,)).split(batch_size)])
 
 
 @torch.no_grad()
@@ -37,20 +37,13 @@ def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor,
     # A baseline has no map to speak of.
     if not isinstance(model, FittedModel):
         panels[f"samples at temperature {_COOL}"] = model.sample(pictures.IMAGES, temperature=_COOL)
-        images, again = round_trip(model, test[:_ROUND_TRIPS])
+        images, again = model.reconstruct(test[:_ROUND_TRIPS])
         pictures.reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
         pairs = min(_WAYS, len(test) // 2)
         ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
         pictures.interpolations(folder / "interpolation.png", _array(ways), white, title)
     arrays = {name: _array(images[: pictures.IMAGES]) for name, images in panels.items()}
     pictures.image_samples(folder / "samples.png", arrays, white, title)
-
-
-@torch.no_grad()
-def round_trip(model: FlowModel, images: Tensor) -> tuple[Tensor, Tensor]:
-    """Dequantised images ``(n, *event)`` and what decode makes of their latents, before rounding to grey levels."""
-    x, _ = model.continuous(images)
-    return x, model.transform.decode(model.transform.encode(x)[0])[0]
 
 
 @torch.no_grad()
@@ -62,7 +55,7 @@ def interpolate(model: FlowModel, first: Tensor, last: Tensor, steps: int) -> Te
     """
     ends = model.encode(first)[0], model.encode(last)[0]
     z = torch.stack([slerp(*ends, t) for t in torch.linspace(0, 1, steps).tolist()], 1)
-    return model.decode(z.flatten(0, 1))[0].unflatten(0, z.shape[:2])
+    return model.generate(z.flatten(0, 1)).unflatten(0, z.shape[:2])
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:

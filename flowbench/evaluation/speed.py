@@ -16,7 +16,7 @@ LARGEST_BATCH = 1000
 
 @torch.no_grad()
 def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> dict[str, float]:
-    """Densities evaluated and samples drawn per second, on the device that the model is on.
+    """Densities evaluated, if there is one, and samples drawn per second, on the device that the model is on.
 
     Args:
         test: ``(n, *event)``; evaluated in batches of up to 1,000.
@@ -24,10 +24,13 @@ def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> di
         batch_size: most examples per call.
     """
     batch = test[: min(LARGEST_BATCH, batch_size)]
-    return {
-        "log_prob_samples_per_second": throughput(lambda: model.log_prob(batch), len(batch), seconds, test.device),
-        "sample_samples_per_second": throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device),
-    }
+    values = {}
+    if model.likelihood != "none":
+        values["log_prob_samples_per_second"] = throughput(
+            lambda: model.log_prob(batch), len(batch), seconds, test.device
+        )
+    values["sample_samples_per_second"] = throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device)
+    return values
 
 
 def throughput(function: Callable[[], object], size: int, seconds: float, device: torch.device) -> float:
