@@ -1,4 +1,4 @@
-"""What a model without a density of data is measured by: its reconstructions, and the density of its latents."""
+"""What a model without a density of data is measured by: its reconstructions, and the density its flow has."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def autoencoder(model: FlowModel, test: Tensor, batch_size: int) -> dict[str, fl
     """Mean squared error per value of reconstructions in the unit interval, its PSNR, and bits per latent dimension.
 
     The peak signal-to-noise ratio is -10 log₁₀ of the mean squared error over all of ``test``, in dB. The bits are
-    -log p / (d ln 2) of what the flow takes for its data, d numbers, under the flow.
+    -log p(c) / (d ln 2) of what the flow takes for its data: of an autoencoder, codes c of d dimensions.
 
     Args:
         test: ``(n, *event)``.
