@@ -46,8 +46,8 @@ METRICS: dict[str, Metric] = {
     "invertibility_error_max": Metric(
         "data units",
         "lower",
-        "Largest |x - decode(encode(x))| over test points, in float32; images are dequantised to between 0 and 1; of an "
-        "autoencoder x is what its encoder makes of them.",
+        "Largest |x - decode(encode(x))| over test points, in float32; images are dequantised to between 0 and 1; of "
+        "an autoencoder x is what its encoder makes of them.",
     ),
     "invertibility_error_mean": Metric(
         "data units", "lower", "Mean of |x - decode(encode(x))| over test points, float32."
@@ -86,8 +86,8 @@ METRICS: dict[str, Metric] = {
     "latent_bits_per_dim": Metric(
         "bits/dim",
         None,
-        "-log p / (d ln 2) under an autoencoder's flow of the d numbers that its encoder makes of a test image; between "
-        "encoders that do not standardise them it cannot be compared.",
+        "-log p / (d ln 2) under an autoencoder's flow of the d numbers that its encoder makes of a test image; "
+        "between encoders that do not standardise them it cannot be compared.",
     ),
     "sliced_wasserstein": Metric(
         "data units",

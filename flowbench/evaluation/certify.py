@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from flowbench import data, flows, layers
 from flowbench.config import Params
-from flowbench.core import Check, Event, FittedModel, FlowModule, seeded
+from flowbench.core import Check, Event, FittedModel, FlowModel, FlowModule, seeded
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
 LARGEST_ROUND_TRIP_ERROR = 1e-8
@@ -61,11 +61,18 @@ def in_miniature(event: Event, options: dict[str, Any]) -> tuple[Event, dict[str
     """An event and hyperparameters of the same kind, of a size whose Jacobian autograd can be asked for."""
     if event.dims <= _LARGEST_DIMS:
         return event, options
-    most = {"steps": 2, "layers": 3}
+    most = {"steps": 2, "layers": 3, "latent": 16}
     options = {name: min(value, most[name]) if name in most else value for name, value in options.items()}
     if "hidden" in options:
         options["hidden"] = [min(size, 16) for size in options["hidden"][:2]]
     return replace(event, shape=(event.shape[0], 8, 8)), options
+
+
+def transform_shape(model: FlowModel, event: Event) -> tuple[int, ...]:
+    """The shape of what the transform of ``model`` takes, of which an autoencoder has another than of its data."""
+    with torch.no_grad():
+        x, _ = model.continuous(torch.zeros(2, *event.shape))  # one would be too few for batch normalisation
+    return tuple(x.shape[1:])
 
 
 def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
@@ -90,4 +97,4 @@ def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, Flo
             with seeded(0):
                 model = flows.build(cell.flow, event, options)
             if not isinstance(model, FittedModel):
-                yield f"{cell.flow}/{cell.config} on {cell.data}", model.transform, event.shape
+                yield f"{cell.flow}/{cell.config} on {cell.data}", model.transform, transform_shape(model, event)
