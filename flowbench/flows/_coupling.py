@@ -33,9 +33,9 @@ def optimal_transport(x0: Tensor, x1: Tensor, batch: int) -> Tensor:
 def plan(x0: Tensor, x1: Tensor) -> Tensor:
     """The permutation π, ``(batch,)`` on the CPU, for which Σᵢ |x₀ᵢ - x₁π(i)|² is smallest; O(batch³).
 
-    Costs are computed where the points are, in float32, and SciPy assigns on the host. Of the two exact solvers in wide use it is
-    the faster one, or as fast, for the batches that flow matching couples. Milliseconds on one core from Gaussian
-    noise to 2-D data, and to clusters like images; in brackets those of POT's network simplex:
+    Costs are computed where the points are, in float32, and SciPy assigns on the host: of the two exact solvers in wide
+    use the faster one, or about as fast, for the batches that flow matching couples. Milliseconds on one core between
+    Gaussian noise and 2-D data, or clusters in the place of images; in brackets those of POT's network simplex:
 
     | batch | D = 2 (mean of the 3 transports) | D = 64     | D = 784    | D = 3072   |
     | ----- | -------------------------------- | ---------- | ---------- | ---------- |

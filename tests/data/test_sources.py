@@ -38,8 +38,10 @@ def sample(name: str) -> np.ndarray:
 
 
 NAMES = [name for name in data.names() if not isinstance(load(name), ImageSource)]
-KNOWN_DENSITY = [name for name in NAMES if load(name).grid]
+PLANE = [name for name in NAMES if load(name).grid]
+KNOWN_DENSITY = [name for name in PLANE if load(name).log_density(torch.zeros(1, 2)) is not None]
 parametrize_all = pytest.mark.parametrize("name", NAMES)
+parametrize_plane = pytest.mark.parametrize("name", PLANE)
 parametrize_known = pytest.mark.parametrize("name", KNOWN_DENSITY)
 
 
@@ -91,7 +93,7 @@ def test_density_integrates_to_one_on_the_grid(name):
     assert log_integral(density, source.grid) == pytest.approx(0, abs=1e-6)
 
 
-@parametrize_known
+@parametrize_plane
 def test_grid_holds_the_sample(name):
     grid = load(name).grid
     assert sample(name).min() > grid.low
@@ -135,7 +137,7 @@ def test_log_density_takes_both_precisions(name):
 
 def test_only_two_modes_is_an_energy():
     x = torch.zeros(3, 2)
-    assert [name for name in KNOWN_DENSITY if load(name).log_energy(x) is not None] == ["two_modes"]
+    assert [name for name in PLANE if load(name).log_energy(x) is not None] == ["two_modes"]
 
 
 def test_gaussian_has_the_moments_it_states():
@@ -164,6 +166,48 @@ def test_checkerboard_lies_on_its_dark_squares():
     x = sample("checkerboard")
     assert set(np.unique(np.floor(x / 2).sum(1) % 2)) == {0}
     assert load("checkerboard").log_density(torch.tensor([[1.0, -1.0], [5.0, 5.0]])).tolist() == [-math.inf] * 2
+
+
+def test_every_density_in_the_plane_is_known_but_that_of_the_pushed_moons():
+    assert set(PLANE) - set(KNOWN_DENSITY) == {"normal_to_moons", "eight_gaussians_to_moons"}
+    assert load("normal_to_moons").entropy() is None
+
+
+@pytest.mark.parametrize("name", ["normal_to_moons", "eight_gaussians_to_moons"])
+def test_pushed_moons_are_half_circles_pushed_along_the_diagonal(name):
+    x = (sample(name).astype(np.float64) + 1) / 3
+    found = np.zeros((2, len(x)), bool)
+    for half, (centre, side) in enumerate([((0, 0), 1), ((1, 0.5), -1)]):
+        # |x - s (1, 1) - centre| = 1 at two pushes s.
+        d = x - centre
+        root = np.sqrt((d.sum(1) ** 2 - 2 * ((d**2).sum(1) - 1)).clip(0))
+        for push in ((d.sum(1) - root) / 2, (d.sum(1) + root) / 2):
+            found[half] |= (push > -1e-3) & (push < 0.2 + 1e-3) & (side * (d[:, 1] - push) > -1e-3)
+    assert found.any(0).all()
+    assert found.mean(1) == pytest.approx([0.5, 0.5], abs=0.01)
+    # E cos t = 0 and E sin t = 2/π on both, and the push adds 0.1.
+    assert x.mean(0) == pytest.approx([0.6, 0.35], abs=4 / math.sqrt(len(x)))
+
+
+def test_eight_gaussians_of_the_transports_have_a_radius_of_5_and_the_fourth_root_of_0_1_as_deviation():
+    x = sample("normal_to_eight_gaussians")
+    start = load("eight_gaussians_to_moons").event.start
+    centres = np.array(start.centres)
+    nearest = np.linalg.norm(x[:, None] - centres, axis=2).argmin(1)
+    for k in range(8):
+        angle = k * math.pi / 4
+        assert centres[k] == pytest.approx([5 * math.cos(angle), 5 * math.sin(angle)])
+        points = x[nearest == k]
+        assert len(points) == pytest.approx(len(x) / 8, rel=0.05)
+        assert points.mean(0) == pytest.approx(centres[k], abs=0.03)
+        assert points.std(0) == pytest.approx(math.sqrt(math.sqrt(0.1)), rel=0.03)
+    assert start.std == pytest.approx(0.56234, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["normal_to_moons", "normal_to_eight_gaussians", "eight_gaussians_to_moons"])
+def test_transports_keep_the_scale_of_the_data(name):
+    assert not load(name).event.standardise
+    assert (load(name).event.start is None) == name.startswith("normal")
 
 
 def test_two_modes_energy_is_the_stated_formula():
