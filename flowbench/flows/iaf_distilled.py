@@ -80,10 +80,10 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
                 "other seeds, or a budget under which it learns"
             )
         weights = load_file(folder / "trained" / f"seed-{seed}.safetensors")
-    except (OSError, KeyError) as error:
+    except (OSError, KeyError):
         raise ConfigError(
-            f"{PARAMS}: {where} = {folder.name!r}: has not been trained with seed {seed}, {error} is missing; "
-            f"run `dvc repro train@{folder.name}` or choose another teacher"
+            f"{PARAMS}: {where} = {folder.name!r}: has not been trained with seed {seed}; "
+            f"run `dvc repro train@{folder.name}`, or choose another teacher"
         ) from None
     teacher = maf.build(event, **training["provenance"]["params"]["flow"])
     teacher.load_state_dict(weights)

@@ -1,0 +1,110 @@
+"""The student of a MAF: it shares its teacher's preprocessing, and knows where it is to be found."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from flowbench import flows
+from flowbench.config import ConfigError
+from flowbench.core import Event, FlowModel, ShapeError, seeded
+from flowbench.evaluation.certify import randomised
+from flowbench.flows.iaf_distilled import Student, load_teacher
+
+IMAGES = Event((1, 2, 3), levels=17)
+PLANE = Event((2,))
+MAF = {"layers": 2, "hidden": [8]}
+
+
+def examples(event: Event) -> torch.Tensor:
+    with seeded(0):
+        return torch.randint(event.levels, (100, *event.shape)) if event.levels else 3 + 2 * torch.randn(100, 2)
+
+
+def pair(event: Event, logit: float | None) -> tuple[Student, FlowModel]:
+    """A student and a teacher at random parameters."""
+    teacher = randomised(flows.build("maf", event, {**MAF, "logit": logit}), seed=1)
+    teacher.initialise(examples(event))
+    student = randomised(flows.build("iaf_distilled", event, {"layers": 3, "hidden": [8], "logit": logit}), seed=2)
+    student.share_preprocessing(teacher)
+    return student, teacher
+
+
+def test_it_is_an_iaf():
+    options = {"layers": 3, "hidden": [8], "logit": 0.05}
+    states = []
+    for flow in ("iaf", "iaf_distilled"):
+        with seeded(0):
+            states.append(flows.build(flow, IMAGES, options).state_dict())
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("event", "logit"), [(IMAGES, 0.05), (IMAGES, None), (PLANE, None)], ids=str)
+def test_the_divergence_is_the_same_without_the_preprocessing(event, logit):
+    student, teacher = (model.double() for model in pair(event, logit))
+    for model in (student, teacher):
+        model.dequantise = None  # rounding to levels would hide the value that the density is of
+    with torch.no_grad():
+        x, log_prob = student.sample_with_log_prob(50, torch.Generator().manual_seed(0))
+        expected = log_prob - teacher.log_prob(x)
+        core = student.without_preprocessing(student)
+        x, log_prob = core.sample_with_log_prob(50, torch.Generator().manual_seed(0))
+        found = log_prob - student.without_preprocessing(teacher).log_prob(x)
+    assert x.shape == (50, event.dims)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+def test_parameters_are_shared_with_what_is_without_preprocessing():
+    student, _ = pair(IMAGES, 0.05)
+    own = {id(parameter) for parameter in student.parameters()}
+    assert {id(parameter) for parameter in student.without_preprocessing(student).parameters()} == own
+
+
+def test_another_logit_cannot_be_shared():
+    teacher = flows.build("maf", IMAGES, {**MAF, "logit": 0.05})
+    for logit in (0.01, None):
+        student = flows.build("iaf_distilled", IMAGES, {"hidden": [8], "logit": logit})
+        with pytest.raises(ShapeError, match="the logit must be the teacher's"):
+            student.share_preprocessing(teacher)
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """The folder of a teacher of which seed 0 has finished and seed 1 has diverged."""
+    teacher = flows.build("maf", PLANE, MAF)
+    (tmp_path / "moons-maf/trained").mkdir(parents=True)
+    save_file(teacher.state_dict(), tmp_path / "moons-maf/trained/seed-0.safetensors")
+    record = {
+        "seeds": {"0": {"status": "finished"}, "1": {"status": "diverged"}},
+        "provenance": {"params": {"flow": MAF}},
+    }
+    (tmp_path / "moons-maf/training.json").write_text(json.dumps(record))
+    return teacher, tmp_path / "moons-maf"
+
+
+def test_a_teacher_comes_from_its_files(trained):
+    teacher, folder = trained
+    loaded = load_teacher(folder, PLANE, 0, "suites.tiny.students.moons-iaf_distilled.teacher")
+    assert not loaded.training
+    torch.testing.assert_close(loaded.state_dict(), teacher.state_dict(), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "lost", "message"),
+    [
+        (1, None, "seed 1 of it has diverged; choose another teacher, "),
+        (2, None, "has not been trained with seed 2; run `dvc repro train@moons-maf`"),
+        (0, "trained/seed-0.safetensors", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),
+        (0, "training.json", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_one_line(trained, seed, lost, message):
+    _, folder = trained
+    if lost:
+        (folder / lost).unlink()
+    with pytest.raises(ConfigError) as error:
+        load_teacher(folder, PLANE, seed, "suites.tiny.students.moons-iaf_distilled.teacher")
+    text = str(error.value)
+    assert text.startswith(f"params.yaml: suites.tiny.students.moons-iaf_distilled.teacher = 'moons-maf': {message}")
+    assert "\n" not in text
