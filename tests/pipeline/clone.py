@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import source_from_cache
 from pathlib import Path
@@ -123,13 +124,19 @@ class Clone:
 
     @property
     def cells(self) -> dict[str, dict[str, str]]:
-        """The active cells by key."""
-        return self.params["active"]["cells"]
+        """The active cells by key, students among them."""
+        active = self.params["active"]
+        return active["cells"] | active["students"]
 
-    def cells_of(self, *flows: str) -> set[str]:
+    def stages_of(self, cells: Iterable[str], *steps: str) -> set[str]:
+        """The stages that train and evaluate some active cells, or one step of these alone."""
+        students = self.params["active"]["students"]
+        steps = steps or ("train", "evaluate")
+        return {f"{step}{'_student' if key in students else ''}@{key}" for step in steps for key in cells}
+
+    def stages_of_flows(self, *flows: str) -> set[str]:
         """The stages that train and evaluate the active cells of some flows."""
-        keys = [key for key, cell in self.cells.items() if cell["flow"] in flows]
-        return {f"{stage}@{key}" for stage in ("train", "evaluate") for key in keys}
+        return self.stages_of([key for key, cell in self.cells.items() if cell["flow"] in flows])
 
     @property
     def stages(self) -> dict[str, dict[str, Any]]:
@@ -138,7 +145,7 @@ class Clone:
         The lock keeps stages of other suites too.
         """
         active = self.params["active"]
-        items = {active["name"], *active["data"], *active["cells"]}
+        items = {active["name"], *active["data"], *self.cells}
         lock = read_yaml(self.root / "dvc.lock")["stages"]
         return {name: stage for name, stage in lock.items() if name == "code" or name.partition("@")[2] in items}
 

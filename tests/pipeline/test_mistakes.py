@@ -29,6 +29,12 @@ MISTAKES = {
         "plane: {steps: ten, hidden: [64, 64]}",
         "flows.glow.plane.steps = 'ten': input should be a valid integer",
     ),
+    "unknown teacher": (
+        "teacher: smoke-moons-maf}",
+        "teacher: smoke-moons-mfa}",
+        "suites.smoke.students.smoke-moons-iaf_distilled.teacher = 'smoke-moons-mfa': no such cell in "
+        "suites.smoke.cells; did you mean 'smoke-moons-maf'?",
+    ),
     # No stage can run then: DVC itself reads this line.
     "unknown suite": ("active: *smoke", "active: *smok", "found undefined alias 'smok'"),
 }

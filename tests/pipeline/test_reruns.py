@@ -13,7 +13,7 @@ def test_an_option_of_a_flow_concerns_the_cells_with_that_configuration(copy):
 
 def test_precision_of_measurement_does_not_train_again(copy):
     copy.edit("params.yaml", "{noise_draws: 2, samples: 500", "{noise_draws: 3, samples: 500")
-    assert copy.changed() == {"code"} | {f"evaluate@{key}" for key in copy.cells}
+    assert copy.changed() == {"code"} | copy.stages_of(copy.cells, "evaluate")
 
 
 def test_comments_docstrings_and_other_suites_concern_nothing(copy):
@@ -27,8 +27,8 @@ def test_comments_docstrings_and_other_suites_concern_nothing(copy):
 
 
 CODE = {
-    "a flow": ("flowbench/flows/maf.py", ["maf"]),
-    "a layer": ("flowbench/layers/autoregressive.py", ["maf", "iaf"]),
+    "a flow": ("flowbench/flows/maf.py", ["maf", "iaf_distilled"]),
+    "a layer": ("flowbench/layers/autoregressive.py", ["maf", "iaf", "iaf_distilled"]),
     "a layer of one flow": ("flowbench/layers/rescaling.py", ["nice"]),
     "a network": ("flowbench/networks/mlp.py", ["glow", "nice", "realnvp"]),
 }
@@ -37,19 +37,24 @@ CODE = {
 @pytest.mark.parametrize(("path", "concerned"), CODE.values(), ids=CODE)
 def test_code_concerns_the_flows_that_import_it(copy, path, concerned):
     add_code(copy, path)
-    assert copy.changed() == {"code"} | copy.cells_of(*concerned)
+    assert copy.changed() == {"code"} | copy.stages_of_flows(*concerned)
 
 
 def test_code_of_data_concerns_its_cells(copy):
     add_code(copy, "flowbench/data/two_modes.py")
-    cells = {f"{stage}@{key}" for key, cell in copy.cells.items() for stage in ("train", "evaluate")
-             if cell["data"] == "two_modes"}  # fmt: skip
+    cells = copy.stages_of([key for key, cell in copy.cells.items() if cell["data"] == "two_modes"])
     assert copy.changed() == {"code", "download@two_modes"} | cells
 
 
 def test_code_of_a_stage_concerns_that_stage(copy):
     add_code(copy, "flowbench/training/loop.py")
-    assert copy.changed() == {"code"} | {f"train@{key}" for key in copy.cells}
+    assert copy.changed() == {"code"} | copy.stages_of(copy.cells, "train")
+
+
+def test_code_of_distillation_concerns_students(copy):
+    for room in ("training", "evaluation"):
+        add_code(copy, f"flowbench/{room}/distillation.py")
+    assert copy.changed() == {"code"} | copy.stages_of(copy.params["active"]["students"])
 
 
 def test_a_new_flow_concerns_no_other_cell(copy):

@@ -34,7 +34,8 @@ FLOWS_ONLY = {
 BASELINES = {"gaussian", "gaussian_mixture"}
 KNOWN_DENSITY = {"gaussian", "moons", "two_modes"}
 ENERGIES = {"two_modes"}
-NAMED = EVERYWHERE | FLOWS_ONLY | {"entropy_floor_bits_per_dim", "kl_to_target"}
+STUDENTS_ONLY = {"teacher_bits_per_dim", "kl_to_teacher", "distillation_speedup", "distillation_speedup_naive"}
+NAMED = EVERYWHERE | FLOWS_ONLY | STUDENTS_ONLY | {"entropy_floor_bits_per_dim", "kl_to_target"}
 
 
 def applicable(cell):
@@ -44,6 +45,7 @@ def applicable(cell):
         | (FLOWS_ONLY if cell["flow"] not in BASELINES else set())
         | ({"entropy_floor_bits_per_dim"} if cell["data"] in KNOWN_DENSITY else set())
         | ({"kl_to_target"} if cell["data"] in ENERGIES else set())
+        | (STUDENTS_ONLY if "teacher" in cell else set())
     )
 
 
