@@ -1,0 +1,64 @@
+"""What the continuous flows share: one differential equation behind their preprocessing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+from pydantic import Field
+from torch import Tensor, nn
+from torch.distributions import Distribution
+
+from flowbench.core import FlowModel, FlowModule, FlowSequential
+from flowbench.layers.continuous import ContinuousFlow
+
+Tolerance = Annotated[float, Field(gt=0, le=0.1)]
+
+
+class ContinuousModel(FlowModel):
+    """A density whose map holds one `ContinuousFlow`.
+
+    Its log-likelihood is exact, up to the solver's tolerance, if the divergence is; else an estimate.
+
+    Args:
+        before: maps from data to what the flow takes.
+        flow: the continuous flow.
+        after: maps from what the flow leads to to the latent.
+        prior: over the latent.
+        dequantise: for integer data, the map that adds noise first.
+    """
+
+    def __init__(
+        self,
+        before: Sequence[FlowModule],
+        flow: ContinuousFlow,
+        after: Sequence[FlowModule],
+        prior: Distribution | nn.Module,
+        *,
+        dequantise: FlowModule | None,
+    ):
+        likelihood = "exact" if flow.probes is None else "estimate"
+        transform = FlowSequential(*before, flow, *after)
+        super().__init__(transform, prior, dequantise=dequantise, likelihood=likelihood)
+        self._place = len(before)
+
+    @property
+    def flow(self) -> ContinuousFlow:
+        """The continuous flow within the transform."""
+        return self.transform.chain[self._place]
+
+    def start(self, z: Tensor) -> Tensor:
+        """Where the path of a latent ``(batch, *latent)`` begins, at t = 0."""
+        return self.transform[self._place + 1 :].decode(z)[0]
+
+    def end(self, x: Tensor) -> Tensor:
+        """Where the path of data ``(batch, *event)`` ends, at t = 1; dequantised, if need be, with fresh noise."""
+        return self.transform[: self._place].encode(self.continuous(x)[0])[0]
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Data from the end of a path, rounded to grey levels if it has those."""
+        x, _ = self.transform[: self._place].decode(x)
+        return self.dequantise.decode(x)[0] if self.dequantise else x
+
+    def generate(self, z: Tensor) -> Tensor:
+        return self.finish(self.flow.transport(self.start(z))[0])

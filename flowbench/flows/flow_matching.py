@@ -1,0 +1,104 @@
+"""Flow matching (Lipman et al. 2023, 2210.02747; Tong et al. 2024, 2302.00482)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import NonNegativeFloat, PositiveInt
+from torch import Tensor
+
+from flowbench.core import Event, FlowModel, FlowModule
+from flowbench.flows._assembly import Alpha, continuous, latent, preprocessing
+from flowbench.flows._continuous import ContinuousModel, Tolerance
+from flowbench.flows._coupling import independent, optimal_transport
+from flowbench.flows._paths import PATHS, PathName
+from flowbench.layers.centre import Centre
+from flowbench.layers.continuous import ContinuousFlow
+from flowbench.layers.flatten import Flatten
+from flowbench.networks.field import PerceptronField, VectorField
+from flowbench.networks.unet import UNetField
+
+
+class FlowMatching(ContinuousModel):
+    """A continuous flow whose field learns the velocities of paths between latents and data, by regression."""
+
+    def __init__(self, *parts, path: PathName, sigma: float, couple: Callable[[Tensor, Tensor], Tensor], **options):
+        super().__init__(*parts, **options)
+        self._path, self._sigma, self._couple = PATHS[path], sigma, couple
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Mean of (v(t, x_t) - u_t)² over t, the pairs of the coupling and all dimensions.
+
+        Times are spread evenly, with one common random shift, which varies less than independent ones (Kingma et al.
+        2021, 2107.00630, appendix I.1).
+        """
+        x1 = self.end(batch)
+        x0 = self.start(self._draw(len(batch), None))
+        x1 = self._couple(x0, x1)
+        spread = torch.arange(len(batch), device=x1.device) / len(batch)
+        t = (spread + torch.rand((), device=x1.device)) % 1
+        x, velocity = self._path(x0, x1, t.view(-1, *[1] * (x1.dim() - 1)), self._sigma)
+        return (self.flow.field(t, x).to(x.dtype) - velocity).square().mean()
+
+
+def build(
+    event: Event,
+    *,
+    path: PathName = "linear",
+    coupling: Literal["independent", "optimal-transport"] = "independent",
+    sigma: NonNegativeFloat = 0.0,
+    coupled_at_once: PositiveInt = 256,
+    architecture: Literal["vector", "unet"] = "vector",
+    hidden: list[PositiveInt] | None = None,
+    frequencies: PositiveInt = 2,
+    channels: PositiveInt = 32,
+    multipliers: list[PositiveInt] | None = None,
+    blocks: PositiveInt = 1,
+    attention: list[PositiveInt] | None = None,
+    tolerance: Tolerance = 1e-5,
+    max_evaluations: PositiveInt = 2000,
+    probes: PositiveInt | None = None,
+    logit: Alpha = None,
+) -> FlowModel:
+    """One differential equation whose field is learnt without solving it.
+
+    Args:
+        path: between a latent and data. ``conditional``: Lipman's, straight towards a Gaussian of width ``sigma``
+            about the data. ``linear``: Tong's, a straight tube of width ``sigma``; with the independent coupling it is
+            I-CFM, with optimal transport OT-CFM. ``diffusion``: the variance-preserving diffusion's.
+        coupling: which latent goes with which data: any, or those of the exact minibatch optimal transport.
+        sigma: width of the path, in the units of standardised data.
+        coupled_at_once: pairs in one optimal transport plan; a training batch may hold several plans.
+        architecture: of the field. ``vector``: a perceptron. ``unet``: a U-Net on images, which pass no logit and lie
+            between -1 and 1.
+        hidden, frequencies: of the perceptron: sizes of its hidden layers, and of the sines and cosines of time.
+        channels, multipliers, blocks, attention: of the U-Net: channels at the full resolution, how many times as many
+            each has, residual blocks of each, and the heights in pixels at which there is attention.
+        tolerance: of the solver, in evaluation.
+        max_evaluations: of the field in one solution; one that needs more fails.
+        probes: of Hutchinson's estimate of the divergence; null for the exact one.
+        logit: α of the logit that integer data passes first; null for none.
+    """
+    unet = architecture == "unet"
+    if (hidden is None) != unet or (multipliers is None) == unet:
+        raise ValueError("hidden is for architecture vector, and multipliers for architecture unet; each needs its own")
+    after: list[FlowModule] = []
+    field: VectorField
+    if hidden is not None:
+        dequantise, before = preprocessing(event, logit)
+        field = PerceptronField(event.dims, hidden, frequencies)
+    else:
+        dequantise, before = continuous(event, logit)
+        before.append(Centre())
+        options = {"multipliers": multipliers or (), "blocks": blocks, "attention": attention or ()}
+        field = UNetField(event.shape, channels=channels, **options)
+        after = [Flatten(event.shape)]
+
+    def couple(x0: Tensor, x1: Tensor) -> Tensor:
+        return independent(x0, x1) if coupling == "independent" else optimal_transport(x0, x1, coupled_at_once)
+
+    flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
+    matched = {"path": path, "sigma": sigma, "couple": couple}
+    return FlowMatching(before, flow, after, latent(event), dequantise=dequantise, **matched)
