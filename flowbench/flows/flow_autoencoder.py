@@ -1,0 +1,135 @@
+"""A convolutional autoencoder of images with a flow in its latent space."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import Tensor, nn
+
+from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError, sum_event
+from flowbench.flows._priors import standard_normal
+from flowbench.layers._parts import coupling_parts
+from flowbench.layers.affine_coupling import AffineCoupling
+from flowbench.layers.permutation import Permutation
+from flowbench.networks import autoencoder
+from flowbench.networks.mlp import mlp
+
+Training = Literal["likelihood", "reconstruction"]
+
+# Standard deviation of the Gaussian about a reconstruction that squared errors are the nats of.
+_PIXEL_STD = 0.1
+# Standard deviation of the noise on codes, whose own is one.
+_CODE_NOISE = 0.1
+
+
+def build(
+    event: Event,
+    *,
+    flow_learns_by: Training,
+    channels: Annotated[list[PositiveInt], Field(min_length=1)],
+    latent: PositiveInt,
+    layers: PositiveInt,
+    hidden: list[PositiveInt],
+) -> FlowModel:
+    """Affine couplings, and a reversal after each, of what an `encoder` makes of an image.
+
+    Args:
+        flow_learns_by: ``likelihood``, so that the model can generate; ``reconstruction``, so that the flow is but a
+            layer of the autoencoder and learns nothing of a density.
+        channels: of each strided convolution of the encoder; the decoder mirrors it.
+        latent: dimensions of the latent space.
+        layers: number of couplings.
+        hidden: sizes of the hidden layers of each coupling's network.
+    """
+    if event.levels is None:
+        raise ShapeError("an autoencoder takes images with grey levels")
+    kept, changed = coupling_parts(latent, swap=False)
+    maps: list[FlowModule] = []
+    for _ in range(layers):
+        maps += [AffineCoupling(mlp(kept, hidden, 2 * changed)), Permutation.reverse(latent)]
+    encoder = autoencoder.encoder(event.shape, channels, latent)
+    decoder = autoencoder.decoder(event.shape, channels, latent)
+    return FlowAutoencoder(encoder, FlowSequential(*maps), decoder, latent, event.levels, flow_learns_by)
+
+
+class FlowAutoencoder(FlowModel):
+    """An encoder, a flow and a decoder. It has no density of images: the decoder reaches a thin set of them.
+
+    The encoder makes codes of images, and the flow takes codes for its data: `continuous`, `encode` and the errors of
+    its inverse are of codes. It is trained in one of two ways:
+
+    ``likelihood`` (Xiao et al. 2019, 1905.10485): decoder(encoder(x)) learns to reconstruct, and the flow the density
+    of the codes. No gradient goes from there to the encoder, which would have its codes shrink to raise their density.
+    Nor may scale or thinness do so: codes are standardised by batch normalisation without learnt parameters, and
+    Gaussian noise of a tenth of their standard deviation is added to them. So their density is bounded, in a unit that
+    all trainings share, and the decoder bears what the flow gets slightly wrong. `generate` inverts the flow.
+
+    ``reconstruction``: decoder(flow(encoder(x))) learns to reconstruct, and that is all. Codes end with a ReLU, which
+    puts many at zero. `generate` gives the decoder what it knows, the flow's output, drawn from a prior that nothing
+    was told of.
+
+    Args:
+        encoder: from ``(batch, *event)`` in the unit interval to ``(batch, latent)``.
+        transform: the flow, of ``(batch, latent)``.
+        decoder: from ``(batch, latent)`` to ``(batch, *event)`` in the unit interval.
+        latent: dimensions of the latent space.
+        levels: grey levels of the images.
+        flow_learns_by: which of the two.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        transform: FlowModule,
+        decoder: nn.Module,
+        latent: int,
+        levels: int,
+        flow_learns_by: Training,
+    ):
+        super().__init__(transform, standard_normal(latent), likelihood="none")
+        self.generative = flow_learns_by == "likelihood"
+        self.encoder = nn.Sequential(encoder, nn.BatchNorm1d(latent, affine=False) if self.generative else nn.ReLU())
+        self.decoder = decoder
+        self.white = levels - 1
+
+    def continuous(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The codes of images ``(batch, *event)``, ``(batch, latent)``, noise included, and zeros ``(batch,)``."""
+        codes = self._codes(self._shades(x))
+        if self.generative:
+            codes = codes + _CODE_NOISE * torch.randn_like(codes)
+        return codes, codes.new_zeros(len(codes))
+
+    def generate(self, z: Tensor) -> Tensor:
+        """Images ``(batch, *event)`` in grey levels from latents ``(batch, latent)``."""
+        codes = self.transform.decode(z)[0] if self.generative else z
+        return (self.white * self.decoder(codes)).round()
+
+    def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Images in the unit interval, and what encoder and decoder make of them without noise."""
+        x = self._shades(x)
+        return x, self._reconstruction(self._codes(x))
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Mean nats of an image: -log N(x; x', 0.1²) up to a constant, and -log p(code) where the flow learns by it."""
+        codes, _ = self.continuous(batch)
+        errors = self._shades(batch) - self._reconstruction(codes)
+        nats = sum_event(errors.square()).mean() / (2 * _PIXEL_STD**2)
+        if self.generative:
+            z, logdet = self.transform.encode(codes.detach())
+            nats = nats - (self.prior().log_prob(z) + logdet).mean()
+        return nats
+
+    def initialise(self, x: Tensor) -> None:
+        """Nothing here depends on data before training."""
+
+    def _shades(self, x: Tensor) -> Tensor:
+        """Grey levels as numbers in the unit interval."""
+        return x.to(next(self.parameters()).dtype) / self.white
+
+    def _codes(self, shades: Tensor) -> Tensor:
+        return self.encoder(shades).to(shades.dtype)  # the flow's numbers stay wide under autocast
+
+    def _reconstruction(self, codes: Tensor) -> Tensor:
+        return self.decoder(codes if self.generative else self.transform.encode(codes)[0]).to(codes.dtype)
