@@ -124,6 +124,23 @@ METRICS: dict[str, Metric] = {
         "How many times faster a student samples than its teacher would by a pass of the whole network per feature.",
         host_dependent=True,
     ),
+    "solver_tolerance": Metric("", None, "Tolerance of the solver of a continuous flow, absolute and relative."),
+    "log_prob_evaluations": Metric("", "lower", "Evaluations of the vector field that a density took."),
+    "sample_evaluations": Metric("", "lower", "Evaluations of the vector field that a sample took."),
+    "bits_per_dim_solver_error": Metric(
+        "bits/dim",
+        "lower",
+        "|Change| of the bits per dim of some test points in float64 and at a tenth of the solver's tolerance.",
+    ),
+    "invertibility_error_max_tightened": Metric(
+        "data units",
+        "lower",
+        "Largest |x - decode(encode(x))| over test points, in float64 and at a tenth of the solver's tolerance.",
+    ),
+    "probes": Metric("", None, "Random signs of Hutchinson's estimate of the divergence."),
+    "bits_per_dim_probe_std": Metric(
+        "bits/dim", "lower", "Standard deviation of an example's bits per dim between single probes."
+    ),
     "parameters": Metric("", "lower", "Learnt numbers in the model."),
     "train_seconds": Metric("s", "lower", "Time of one training, validation included.", host_dependent=True),
     "train_samples_per_second": Metric("1/s", "higher", "Training examples per second.", host_dependent=True),
@@ -133,6 +150,18 @@ METRICS: dict[str, Metric] = {
         "MB", "lower", "Largest memory of the training process (on a GPU: of its allocator).", host_dependent=True
     ),
 }
+
+# Evaluations of a continuous flow's field that samples of few steps take.
+FEW_EVALUATIONS = (2, 4, 8, 16, 32, 64)
+_METHODS = {
+    "adaptive": "by the adaptive solver at its tolerance",
+    **{f"euler_{n}": f"by {n} steps of Euler's method" for n in FEW_EVALUATIONS},
+    **{f"midpoint_{n}": f"by {n // 2} steps of the midpoint method" for n in FEW_EVALUATIONS},
+}
+for _method, _words in _METHODS.items():
+    METRICS[f"energy_distance_{_method}"] = Metric(
+        "data units", "lower", f"Energy distance between test data and samples {_words}, from the same latents."
+    )
 
 # 2-D data whose moments are known: the report sets the learnt beside the true.
 for _feature in (1, 2):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
@@ -14,12 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from tqdm import tqdm
 
 from flowbench import data, flows, pictures
 from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params, label
-from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.core import FittedModel, FlowModel, SolverError, seeded
 from flowbench.evaluation.autoencoder import autoencoder
+from flowbench.evaluation.continuous import few_steps, solver
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
@@ -29,6 +32,7 @@ from flowbench.evaluation.speed import speed
 from flowbench.evaluation.target import kl_to_target, minor_mode_share
 from flowbench.evaluation.two_sample import two_sample
 from flowbench.files import whole, write_json
+from flowbench.flows._continuous import ContinuousModel
 from flowbench.metrics import METRICS
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid, log_integral
@@ -74,8 +78,16 @@ class CellEvaluation:
         with whole(self.folder) as folder:
             (folder / "pictures").mkdir()
 
-            def evaluate(seed: int) -> dict[str, float]:
-                return self._evaluate_seed(seed, folder / "pictures" if seed == min(finished) else None)
+            def evaluate(seed: int) -> tuple[dict[str, float], str]:
+                """What could be measured, and why the rest could not."""
+                values: dict[str, float] = {}
+                try:
+                    self._evaluate_seed(seed, folder / "pictures" if seed == min(finished) else None, values)
+                except SolverError as error:
+                    reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {error}"
+                    tqdm.write(f"{self.key} seed {seed}: measured in part; {reason}", file=sys.stderr)
+                    return values, reason
+                return values, ""
 
             try:
                 seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
@@ -84,14 +96,14 @@ class CellEvaluation:
                 raise ConfigError(f"{where}: is too much for the memory of the GPU; choose less") from None
             self._write(folder, seeds)
 
-    def _write(self, folder: Path, seeds: dict[int, dict[str, float]]) -> None:
+    def _write(self, folder: Path, seeds: dict[int, tuple[dict[str, float], str]]) -> None:
         """Numbers that depend on the weights alone apart from those that depend on the host."""
         steady: dict[str, list[float]] = defaultdict(list)
         varying: dict[int, dict[str, float]] = {seed: {} for seed in seeds}
         with (folder / "seeds.csv").open("w", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["seed", "metric", "value", "unit"])
-            for seed, values in seeds.items():
+            for seed, (values, _) in seeds.items():
                 for name, value in values.items():
                     if METRICS[name].host_dependent:
                         varying[seed][name] = value
@@ -100,9 +112,11 @@ class CellEvaluation:
                         writer.writerow([seed, name, repr(float(value)), METRICS[name].unit])
         write_json(folder / "timings.json", {**devices.describe(self.device), "seeds": varying})
 
-        diverged = sum(record["status"] == "diverged" for record in self.training["seeds"].values())
-        counts = {"seeds": len(self.training["seeds"]), "diverged": diverged}
-        status = {"status": "diverged" if diverged else "finished"}
+        records = self.training["seeds"].values()
+        counts = {name: sum(record["status"] == name for record in records) for name in ("diverged", "failed")}
+        status = {"status": next((name for name, count in counts.items() if count), "finished"), "seeds": len(records)}
+        if reasons := {str(seed): reason for seed, (_, reason) in seeds.items() if reason}:
+            status |= {"status": "measured in part", "not_measured": reasons}
         # Over seeds the mean, but of errors the worst.
         summary = {name: float((np.max if "error_max" in name else np.mean)(v)) for name, v in steady.items()}
         # JSON has no infinity; "inf" is what `float` reads, and what DVC shows.
@@ -116,13 +130,13 @@ class CellEvaluation:
         return model.to(self.device).eval()
 
     @torch.no_grad()
-    def _evaluate_seed(self, seed: int, pictures_folder: Path | None) -> dict[str, float]:
-        """All metrics of one seed by name, each family with random numbers of its own."""
+    def _evaluate_seed(self, seed: int, pictures_folder: Path | None, values: dict[str, float]) -> None:
+        """Enter all metrics of one seed into ``values``, each family with random numbers of its own."""
         model = self.load(seed)
         test = torch.from_numpy(np.array(self.test)).to(self.device)
         measure = partial(self._measure, seed)
         budget, batch_size = self.budget, self.budget.batch_size
-        values: dict[str, float] = {"parameters": model.parameter_count()}
+        values["parameters"] = model.parameter_count()
         if model.likelihood == "none":
             values |= measure("autoencoder", autoencoder, model, test, batch_size)
         else:
@@ -134,6 +148,9 @@ class CellEvaluation:
             if budget.logdet_points:
                 with torch.enable_grad():
                     values |= measure("logdet", logdet, model, test, budget.logdet_points)
+        if isinstance(model, ContinuousModel):
+            values |= measure("solver", solver, model, test, budget.invertibility_points)
+            values |= measure("few steps", few_steps, model, test, budget.invertibility_points)
         samples = measure("samples", sample, model, min(budget.samples, len(test)), batch_size)
         values |= measure("distances", two_sample, samples, test)
         if self.source.is_energy:
@@ -146,7 +163,7 @@ class CellEvaluation:
         elif pictures_folder and self.source.event.levels:
             white = self.source.event.levels - 1
             measure("pictures", draw_pictures, pictures_folder, model, test, samples, white, self.title)
-        return values | measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
+        values |= measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
 
     def _measure(self, seed: int, purpose: str, family: Callable[..., Any], *arguments: Any) -> Any:
         """What a family of metrics finds, with random numbers of its own."""

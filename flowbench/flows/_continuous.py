@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from flowbench.core import FlowModel, FlowModule, FlowSequential
+from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
 from flowbench.layers.continuous import ContinuousFlow
 
 Tolerance = Annotated[float, Field(gt=0, le=0.1)]
@@ -34,11 +34,10 @@ class ContinuousModel(FlowModel):
         flow: ContinuousFlow,
         after: Sequence[FlowModule],
         prior: Distribution | nn.Module,
-        *,
         dequantise: FlowModule | None,
     ):
-        likelihood = "exact" if flow.probes is None else "estimate"
         transform = FlowSequential(*before, flow, *after)
+        likelihood: Likelihood = "exact" if flow.probes is None else "estimate"
         super().__init__(transform, prior, dequantise=dequantise, likelihood=likelihood)
         self._place = len(before)
 
@@ -53,7 +52,11 @@ class ContinuousModel(FlowModel):
 
     def end(self, x: Tensor) -> Tensor:
         """Where the path of data ``(batch, *event)`` ends, at t = 1; dequantised, if need be, with fresh noise."""
-        return self.transform[: self._place].encode(self.continuous(x)[0])[0]
+        return self.approach(self.continuous(x)[0])
+
+    def approach(self, x: Tensor) -> Tensor:
+        """Where the path of dequantised data ``(batch, *event)`` ends."""
+        return self.transform[: self._place].encode(x)[0]
 
     def finish(self, x: Tensor) -> Tensor:
         """Data from the end of a path, rounded to grey levels if it has those."""

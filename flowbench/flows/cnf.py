@@ -35,4 +35,4 @@ def build(
     dequantise, before = preprocessing(event, logit)
     field = PerceptronField(event.dims, hidden, frequencies)
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
-    return ContinuousModel(before, flow, [], latent(event), dequantise=dequantise)
+    return ContinuousModel(before, flow, [], latent(event), dequantise)

@@ -92,13 +92,13 @@ def build(
     else:
         dequantise, before = continuous(event, logit)
         before.append(Centre())
-        options = {"multipliers": multipliers or (), "blocks": blocks, "attention": attention or ()}
-        field = UNetField(event.shape, channels=channels, **options)
+        field = UNetField(
+            event.shape, channels=channels, multipliers=multipliers or (), blocks=blocks, attention=attention or ()
+        )
         after = [Flatten(event.shape)]
 
     def couple(x0: Tensor, x1: Tensor) -> Tensor:
         return independent(x0, x1) if coupling == "independent" else optimal_transport(x0, x1, coupled_at_once)
 
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
-    matched = {"path": path, "sigma": sigma, "couple": couple}
-    return FlowMatching(before, flow, after, latent(event), dequantise=dequantise, **matched)
+    return FlowMatching(before, flow, after, latent(event), dequantise, path=path, sigma=sigma, couple=couple)

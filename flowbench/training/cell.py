@@ -116,8 +116,11 @@ class CellTraining:
         if outcome.status == "finished":
             weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
             save_file(weights, folder / "trained" / f"seed-{seed}.safetensors")
-        else:
+        elif outcome.status == "diverged":
             tqdm.write(f"{self.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
+        else:
+            outcome.reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {outcome.reason}"
+            tqdm.write(f"{self.key} seed {seed}: failed; {outcome.reason}", file=sys.stderr)
         steps = outcome.history[-1][0] if outcome.history else 0
         examples = steps * self._batch_size
         return {
@@ -127,6 +130,7 @@ class CellTraining:
             "best_step": outcome.best_step,
             "best_validation_loss": outcome.best_validation_loss,
             "diverged_at": outcome.diverged_at,
+            **({"reason": outcome.reason} if outcome.reason else {}),
             "parameters": model.parameter_count(),
             "history": outcome.history,
             "timings": {

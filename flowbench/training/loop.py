@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flowbench.config import TrainBudget
-from flowbench.core import FlowModel
+from flowbench.core import FlowModel, SolverError
 from flowbench.training.average import MovingAverage
 from flowbench.training.objectives import Objective
 
@@ -26,11 +27,12 @@ class Outcome:
     """What one training came to.
 
     Attributes:
-        status: ``diverged`` if a loss was not finite.
+        status: ``finished``; ``diverged`` if a loss was not finite; ``failed`` if an equation could not be solved.
         weights: state of the model, or of its moving average, where the validation loss was lowest.
         history: rows of step, loss (mean since the row before), validation loss or ``None``, learning rate.
         best_step, best_validation_loss: where the weights come from.
         diverged_at: step of the first row whose loss was not finite.
+        reason: why it failed.
         seconds: of training and validation.
     """
 
@@ -40,6 +42,7 @@ class Outcome:
     best_step: int = 0
     best_validation_loss: float = math.inf
     diverged_at: int | None = None
+    reason: str = ""
     seconds: float = 0.0
 
 
@@ -71,7 +74,7 @@ def train(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, budget))
     model.train()
     begin = time.perf_counter()
-    with _progress(budget.steps, title) as bar:
+    with _progress(budget.steps, title) as bar, _failures(outcome):
         losses = []
         for step in range(1, budget.steps + 1):
             optimiser.zero_grad(set_to_none=True)
@@ -107,6 +110,15 @@ def train(
                 begin += time.perf_counter() - paused
     outcome.seconds = time.perf_counter() - begin
     return outcome
+
+
+@contextmanager
+def _failures(outcome: Outcome) -> Iterator[None]:
+    """A block that an equation without a solution ends, on record."""
+    try:
+        yield
+    except SolverError as error:
+        outcome.status, outcome.reason = "failed", str(error)
 
 
 def learning_rate_factor(step: int, budget: TrainBudget) -> float:

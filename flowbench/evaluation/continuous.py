@@ -1,0 +1,77 @@
+"""What the solver of a continuous flow costs, how much it errs, and how good samples of few steps are."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from flowbench.core import FlowModel, seeded
+from flowbench.evaluation.likelihood import bits_per_dim
+from flowbench.evaluation.two_sample import energy_distance
+from flowbench.flows._continuous import ContinuousModel
+from flowbench.layers.continuous import FixedStep, scaled_tolerance
+from flowbench.metrics import FEW_EVALUATIONS
+
+# Evaluations of the field in one step.
+_EVALUATIONS: dict[FixedStep, int] = {"euler": 1, "midpoint": 2}
+
+
+@torch.no_grad()
+def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float]:
+    """Evaluations of the field, what a tighter tolerance changes, and the spread of Hutchinson's probes.
+
+    Args:
+        test: ``(n, *event)``; the first ``points`` are used.
+        points: number of test examples, and of prior samples.
+    """
+    x, _ = model.continuous(test[:points])
+    solution = model.flow.solve(model.approach(x), 1.0, 0.0)
+    _, sample_evaluations = model.flow.transport(model.start(model.prior().sample((points,))))
+    precise = copy.deepcopy(model).double()
+    with scaled_tolerance(precise, 0.1):
+        # With the same probes, or their noise would hide the solver's error.
+        change = _log_prob(model, x, seed=0) - _log_prob(precise, x.double(), seed=0)
+        again, _ = precise.transform.decode(precise.transform.encode(x.double())[0])
+    values = {
+        "solver_tolerance": model.flow.tolerance,
+        "log_prob_evaluations": solution.evaluations,
+        "sample_evaluations": sample_evaluations,
+        "bits_per_dim_solver_error": bits_per_dim(abs(float(change.mean())), x[0].numel()),
+        "invertibility_error_max_tightened": float((x - again).abs().max()),
+    }
+    if model.flow.probes is not None:
+        values["probes"] = model.flow.probes
+    if solution.logdets.shape[1] > 1:
+        variance = float(solution.logdets.double().var(1).mean())
+        values["bits_per_dim_probe_std"] = bits_per_dim(variance**0.5, x[0].numel())
+    return values
+
+
+def _log_prob(model: FlowModel, x: Tensor, seed: int) -> Tensor:
+    """Of dequantised data, ``(n,)`` float64."""
+    with seeded(seed):
+        z, logdet = model.transform.encode(x)
+    return (model.prior().log_prob(z) + logdet).double()
+
+
+@torch.no_grad()
+def few_steps(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float]:
+    """Energy distance between test data and samples that took so many evaluations of the field, from the same latents.
+
+    Args:
+        test: ``(n, *event)``; the first ``points`` are used.
+        points: number of samples.
+    """
+    test = test[:points].flatten(1)
+    z = model.prior().sample((len(test),))
+    start = model.start(z)
+    samples = {"adaptive": model.generate(z)}
+    for method, evaluations in _EVALUATIONS.items():
+        for count in FEW_EVALUATIONS:
+            *_, (_, end) = model.flow.steps(start, method, count // evaluations)
+            samples[f"{method}_{count}"] = model.finish(end)
+    return {
+        f"energy_distance_{name}": energy_distance(x.flatten(1), test.to(x.dtype)) for name, x in samples.items()
+    }
