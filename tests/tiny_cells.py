@@ -14,6 +14,8 @@ data:
   digits: {validation: 250, test: 297}
 flows:
   affine: {plane: {}}
+  flow_autoencoder:
+    small: {flow_learns_by: likelihood, channels: [4], latent: 4, layers: 2, hidden: [8]}
   gaussian: {default: {}}
   iaf_distilled: {small: {layers: 1, hidden: [8]}}
   maf: {small: {layers: 1, hidden: [8]}}
@@ -37,6 +39,7 @@ suites:
       gaussian-gaussian: {data: gaussian, flow: gaussian, config: default, budget: tiny}
       two_modes-realnvp: {data: two_modes, flow: realnvp, config: small, budget: tiny}
       digits-maf: {data: digits, flow: maf, config: small, budget: tiny}
+      digits-flow_autoencoder: {data: digits, flow: flow_autoencoder, config: small, budget: tiny}
     students:
       digits-iaf_distilled: {data: digits, flow: iaf_distilled, config: small, budget: tiny, teacher: digits-maf}
 active: *tiny

@@ -23,26 +23,19 @@ from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import MaximumLikelihood
 from tests import tiny_cells
 
-KEYS = ["gaussian-affine", "gaussian-gaussian", "two_modes-realnvp", "digits-maf"]
-ALWAYS = {
-    "parameters",
-    "nll_nats",
-    "bits_per_dim",
-    "bits_per_dim_standard_error",
-    "sliced_wasserstein",
-    "energy_distance",
-    "log_prob_samples_per_second",
-    "sample_samples_per_second",
-}
+KEYS = ["gaussian-affine", "gaussian-gaussian", "two_modes-realnvp", "digits-maf", "digits-flow_autoencoder"]
+ALWAYS = {"parameters", "sliced_wasserstein", "energy_distance", "sample_samples_per_second"}
+DENSITY = {"nll_nats", "bits_per_dim", "bits_per_dim_standard_error", "log_prob_samples_per_second"}
 FLOW = {name for name in METRICS if "invertibility" in name or "non_finite" in name} | {"logdet_error_max"}
 LEVELS = {"noise_draws", "bits_per_dim_noise_std"}
-PLANE = {"density_mass", "entropy_floor_bits_per_dim"}
+PLANE = {"density_mass", "entropy_floor_bits_per_dim", "wasserstein_2"}
 MOMENTS = {name for name in METRICS if name.startswith(("learnt_", "true_"))}
 APPLICABLE = {
-    "gaussian-affine": ALWAYS | FLOW | PLANE | MOMENTS,
-    "gaussian-gaussian": ALWAYS | PLANE | MOMENTS,
-    "two_modes-realnvp": ALWAYS | FLOW | PLANE | {"kl_to_target", "minor_mode_share"},
-    "digits-maf": ALWAYS | FLOW | LEVELS,
+    "gaussian-affine": ALWAYS | DENSITY | FLOW | PLANE | MOMENTS,
+    "gaussian-gaussian": ALWAYS | DENSITY | PLANE | MOMENTS,
+    "two_modes-realnvp": ALWAYS | DENSITY | FLOW | PLANE | {"kl_to_target", "minor_mode_share"},
+    "digits-maf": ALWAYS | DENSITY | FLOW | LEVELS,
+    "digits-flow_autoencoder": ALWAYS | FLOW | {"reconstruction_error", "psnr", "latent_bits_per_dim"},
 }
 
 
@@ -73,8 +66,10 @@ def declared(stage: str, key: str) -> set[str]:
 def test_the_cells_folder_holds_what_dvc_is_told_of(measured, key):
     folder = measured[0] / "results" / key
     assert {path.name for path in folder.iterdir()} == declared("train", key) | declared("evaluate", key)
+    of_images = {"samples.png", "reconstructions.png", "interpolation.png"}
     pictures = {
-        "digits-maf": {"samples.png", "reconstructions.png", "interpolation.png"},
+        "digits-maf": of_images,
+        "digits-flow_autoencoder": of_images,
         "two_modes-realnvp": {"density.png", "training.png"},
     }
     assert {path.name for path in (folder / "pictures").iterdir()} == pictures.get(key, {"density.png"})
