@@ -97,6 +97,21 @@ METRICS: dict[str, Metric] = {
     "energy_distance": Metric(
         "data units", "lower", "Energy distance between samples and the test split; of images in grey levels."
     ),
+    "wasserstein_2": Metric(
+        "data units",
+        "lower",
+        "Exact 2-Wasserstein distance between up to 2,000 samples and as many test points; from the true distribution "
+        "it is not 0 either, but for instance 0.2 on transports to moons, 0.5 to eight Gaussians.",
+    ),
+    "path_energy": Metric(
+        "flow units²", "lower", "Mean integral of the squared speed along the paths of samples from start to data."
+    ),
+    "normalised_path_energy": Metric(
+        "",
+        "lower",
+        "|E - W₂²| / W₂² of the path energy E and the squared 2-Wasserstein distance from start to data, which is the "
+        "energy of the straightest transport; of 2,000 points each it is uncertain by 0.02.",
+    ),
     "kl_to_target": Metric(
         "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."
     ),

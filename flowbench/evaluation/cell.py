@@ -30,6 +30,7 @@ from flowbench.evaluation.logdet import logdet
 from flowbench.evaluation.moments import moments
 from flowbench.evaluation.speed import speed
 from flowbench.evaluation.target import kl_to_target, minor_mode_share
+from flowbench.evaluation.transport import sample_distance, straightness
 from flowbench.evaluation.two_sample import two_sample
 from flowbench.files import whole, write_json
 from flowbench.flows._continuous import ContinuousModel
@@ -159,6 +160,9 @@ class CellEvaluation:
             drawn = measure("moments", sample, model, _MOMENT_SAMPLES, batch_size).cpu()
             values |= moments(drawn, *map(torch.tensor, true_moments))
         if self.source.grid is not None:
+            values |= sample_distance(samples, test)
+            if isinstance(model, ContinuousModel):
+                values |= measure("straightness", straightness, model, test[: budget.samples])
             values |= self._on_grid(model, samples, pictures_folder)
         elif pictures_folder and self.source.event.levels:
             white = self.source.event.levels - 1
@@ -180,7 +184,9 @@ class CellEvaluation:
             values["kl_to_target"] = kl_to_target(log_prob, grid.evaluate(self.source.log_energy), grid)
         if pictures_folder:
             square = (grid.size, grid.size)
-            true_log_density = grid.evaluate(self.source.log_density).view(square).numpy()
+            true_log_density = None
+            if self.source.log_density(grid.points()[:1]) is not None:
+                true_log_density = grid.evaluate(self.source.log_density).view(square).numpy()
             pictures.density(
                 pictures_folder / "density.png",
                 self.test,
@@ -191,7 +197,7 @@ class CellEvaluation:
                 self.title,
             )
             snapshots = self.folder / "trained" / "snapshots.npz"
-            if snapshots.exists():
+            if snapshots.exists() and true_log_density is not None:
                 arrays = np.load(snapshots, allow_pickle=False)
                 pictures.film_strip(
                     pictures_folder / "training.png",
