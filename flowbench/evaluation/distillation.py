@@ -86,8 +86,8 @@ class StudentEvaluation(CellEvaluation):
         self.teacher_folder = root / "results" / self.cell.teacher
 
     @torch.no_grad()
-    def _evaluate_seed(self, seed: int, pictures_folder: Path | None) -> dict[str, float]:
-        values = super()._evaluate_seed(seed, pictures_folder)
+    def _evaluate_seed(self, seed: int, pictures_folder: Path | None, values: dict[str, float]) -> None:
+        super()._evaluate_seed(seed, pictures_folder, values)
         student = self.load(seed)
         assert isinstance(student, iaf_distilled.Student)
         teacher = iaf_distilled.load_teacher(self.teacher_folder, self.source.event, seed, self.where).to(self.device)
@@ -98,4 +98,4 @@ class StudentEvaluation(CellEvaluation):
         values["teacher_bits_per_dim"] = of_teacher["bits_per_dim"]
         values |= self._measure(seed, "divergence", divergence, student, teacher, budget.samples, batch_size)
         at_once = min(LARGEST_BATCH, batch_size, len(test))
-        return values | self._measure(seed, "speed", speedup, student, teacher, at_once, budget.throughput_seconds)
+        values |= self._measure(seed, "speed", speedup, student, teacher, at_once, budget.throughput_seconds)

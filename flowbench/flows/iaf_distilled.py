@@ -15,6 +15,10 @@ from flowbench.flows import iaf, maf
 from flowbench.flows._assembly import Alpha
 
 
+class TeacherError(ConfigError):
+    """A seed of the teacher has not been trained to the end, so that this seed of the student cannot be."""
+
+
 class Student(FlowModel):
     """A density that samples fast and learns from one that is learnt fast: its teacher, a MAF.
 
@@ -70,14 +74,14 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
         where: the key in ``params.yaml`` that names the teacher, for messages.
 
     Raises:
-        ConfigError: the cell has not been trained, or this seed of it has not been trained to the end.
+        ConfigError: the cell has not been trained.
+        TeacherError: this seed of it has diverged or failed.
     """
     try:
         training: dict[str, Any] = json.loads((folder / "training.json").read_text())
         if (status := training["seeds"][str(seed)]["status"]) != "finished":
-            raise ConfigError(
-                f"{PARAMS}: {where} = {folder.name!r}: seed {seed} of it has {status}; choose another teacher, "
-                "other seeds, or a budget under which it learns"
+            raise TeacherError(
+                f"{PARAMS}: {where} = {folder.name!r}: seed {seed} of it has {status}; choose another teacher"
             )
         weights = load_file(folder / "trained" / f"seed-{seed}.safetensors")
     except (OSError, KeyError):

@@ -119,7 +119,6 @@ class CellTraining:
         elif outcome.status == "diverged":
             tqdm.write(f"{self.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
         else:
-            outcome.reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {outcome.reason}"
             tqdm.write(f"{self.key} seed {seed}: failed; {outcome.reason}", file=sys.stderr)
         steps = outcome.history[-1][0] if outcome.history else 0
         examples = steps * self._batch_size
@@ -165,6 +164,8 @@ class CellTraining:
             title=f"{self.key} seed {seed}",
             snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
         )
+        if outcome.status == "failed":
+            outcome.reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {outcome.reason}"
         if snapshots:
             steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
             np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)

@@ -11,6 +11,7 @@ from flowbench.config import PARAMS, ConfigError, Params, Student
 from flowbench.core import FlowModel, ShapeError
 from flowbench.flows import iaf_distilled
 from flowbench.training.cell import CellTraining
+from flowbench.training.loop import Outcome
 from flowbench.training.objectives import ReverseKL
 
 
@@ -58,6 +59,12 @@ class StudentTraining(CellTraining):
     def __init__(self, params: Params, key: str, root: Path = Path()):
         super().__init__(params, key, root)
         self.where = f"suites.{params.active.name}.students.{key}.teacher"
+
+    def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
+        try:
+            return super()._descend(model, seed, folder)
+        except iaf_distilled.TeacherError as error:
+            return Outcome(status="failed", reason=str(error))
 
     def _objective(self, model: FlowModel, seed: int) -> Distillation:
         assert isinstance(model, iaf_distilled.Student)

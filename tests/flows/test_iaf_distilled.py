@@ -93,7 +93,7 @@ def test_a_teacher_comes_from_its_files(trained):
 @pytest.mark.parametrize(
     ("seed", "lost", "message"),
     [
-        (1, None, "seed 1 of it has diverged; choose another teacher, "),
+        (1, None, "seed 1 of it has diverged; choose another teacher"),
         (2, None, "has not been trained with seed 2; run `dvc repro train@moons-maf`"),
         (0, "trained/seed-0.safetensors", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),
         (0, "training.json", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),

@@ -13,7 +13,7 @@ from torch.distributions import Independent, Normal, kl_divergence
 from flowbench import flows
 from flowbench.config import ConfigError, Params
 from flowbench.core import Event, FlowModel, seeded
-from flowbench.evaluation.distillation import divergence
+from flowbench.evaluation.distillation import StudentEvaluation, divergence
 from flowbench.flows.iaf_distilled import Student, load_teacher
 from flowbench.training.cell import CellTraining
 from flowbench.training.distillation import Distillation, StudentTraining
@@ -138,6 +138,26 @@ def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(
     assert str(error.value).startswith(f"params.yaml: {WHERE} = '{TEACHER}': has not been trained")
     assert "\n" not in str(error.value)
     assert tiny_cells.contents(root / "results") == before
+
+
+def test_a_diverged_seed_of_the_teacher_fails_that_seed_and_no_other(prepared, tmp_path, capfd):
+    root = shutil.copytree(prepared[0], tmp_path / "copy")
+    path = root / "results" / TEACHER / "training.json"
+    record = json.loads(path.read_text())
+    record["seeds"]["1"]["status"] = "diverged"
+    path.write_text(json.dumps(record))
+    StudentTraining(prepared[1], STUDENT, root).run()
+    folder = root / "results" / STUDENT
+    seeds = json.loads((folder / "training.json").read_text())["seeds"]
+    assert [seeds[seed]["status"] for seed in "012"] == ["finished", "failed", "finished"]
+    assert seeds["1"]["reason"] == (
+        f"params.yaml: {WHERE} = '{TEACHER}': seed 1 of it has diverged; choose another teacher"
+    )
+    assert seeds["1"]["reason"] in capfd.readouterr().err
+    assert {path.name for path in (folder / "trained").iterdir()} == {"seed-0.safetensors", "seed-2.safetensors"}
+    StudentEvaluation(prepared[1], STUDENT, root).run()
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert (metrics["status"], metrics["seeds"], metrics["failed"]) == ("failed", 3, 1)
 
 
 def test_a_teacher_with_another_logit_names_the_configuration(prepared):
