@@ -88,7 +88,7 @@ def digest(folder: Path) -> str:
     """SHA-256 of the names and contents of all that a cell left, without its weights."""
     for name in FILES:
         if not (folder / name).is_file():
-            raise ConfigError(f"{folder / name}: is missing; run `dvc repro evaluate@{folder.name}`")
+            raise ConfigError(f"{folder / name}: is missing; {folder.name} has not been evaluated")
     total = hashlib.sha256()
     for path in _result_files(folder):
         total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
