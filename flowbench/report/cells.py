@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class CellResult:
         values: metric to seed to value; the host-dependent metrics among them.
         history: seed to rows of step, loss and validation loss (``None`` where it was not measured).
         pictures: by name, such as ``density``.
+        not_measured: why a seed was measured in part, by seed.
     """
 
     key: str
@@ -35,6 +37,7 @@ class CellResult:
     values: dict[str, dict[int, float]]
     history: dict[int, list[tuple[int, float, float | None]]]
     pictures: dict[str, Path]
+    not_measured: dict[int, str] = field(default_factory=dict)
 
     @property
     def data(self) -> str:
@@ -53,6 +56,16 @@ class CellResult:
     @property
     def baseline(self) -> bool:
         return self.training["kind"] == "baseline"
+
+    @property
+    def likelihood(self) -> str:
+        """What its log p(x) is: ``exact``, ``estimate``, ``bound`` or ``none``."""
+        return self.training["likelihood"]
+
+    @property
+    def continuous(self) -> bool:
+        """Whether a solver of differential equations is part of it."""
+        return "solver_tolerance" in self.values
 
     @property
     def images(self) -> bool:
@@ -97,17 +110,33 @@ class CellResult:
         return {int(seed): outcome["diverged_at"] for seed, outcome in seeds if outcome["status"] == "diverged"}
 
     @property
+    def failed(self) -> dict[int, str]:
+        """Why each failed seed could not be trained."""
+        seeds = self.training["seeds"].items()
+        return {int(seed): outcome["reason"] for seed, outcome in seeds if outcome["status"] == "failed"}
+
+    @property
     def finished_seeds(self) -> list[int]:
         return [int(seed) for seed, outcome in self.training["seeds"].items() if outcome["status"] == "finished"]
 
     def finished(self, metric: str) -> list[float]:
         """A metric's values over the seeds that finished."""
-        return [value for seed, value in self.values.get(metric, {}).items() if seed not in self.diverged]
+        lost = self.diverged.keys() | self.failed.keys()
+        return [value for seed, value in self.values.get(metric, {}).items() if seed not in lost]
 
     def estimate(self, metric: str) -> Estimate | None:
         """A metric over the seeds that finished; ``None`` if no seed has it."""
         values = self.finished(metric)
         return estimate(values) if values else None
+
+    def mean(self, metric: str) -> float | None:
+        """The mean of a metric over the seeds that finished."""
+        e = self.estimate(metric)
+        return e.mean if e else None
+
+    def worst(self, metric: str) -> float | None:
+        """The largest value of a metric over the seeds that finished; nothing is worse than what is no number."""
+        return max((math.inf if math.isnan(value) else value for value in self.finished(metric)), default=None)
 
 
 def load(folder: Path, suite: str) -> CellResult:
@@ -121,8 +150,9 @@ def load(folder: Path, suite: str) -> CellResult:
                 values[metric][int(seed)] = row[metric]
     for row in _rows(folder / "seeds.csv"):
         values[row["metric"]][int(row["seed"])] = float(row["value"] or "nan")
-    # A diverged seed has parameters as well, though nothing was measured of it.
+    # A lost seed has parameters as well, though nothing was measured of it.
     values["parameters"] = {int(seed): training["parameters"] for seed in training["seeds"]} | values["parameters"]
+    not_measured = json.loads((folder / "metrics.json").read_text()).get("not_measured", {})
     history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / "history.csv"):
         validation = float(row["validation_loss"]) if row["validation_loss"] else None
@@ -135,6 +165,7 @@ def load(folder: Path, suite: str) -> CellResult:
         values=dict(values),
         history=dict(history),
         pictures={path.stem: path for path in sorted((folder / "pictures").glob("*.png"))},
+        not_measured={int(seed): reason for seed, reason in not_measured.items()},
     )
 
 

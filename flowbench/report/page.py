@@ -20,9 +20,11 @@ from flowbench.pictures import DPI
 from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
 from flowbench.report.datasets import ABOUT
+from flowbench.report.families import families
+from flowbench.report.layout import Table
 from flowbench.report.settings import settings
 from flowbench.report.summary import summary
-from flowbench.report.tables import Table
+from flowbench.report.verdicts import certification
 
 # The kinds of pictures in the order of the page; another kind comes after them under its own name.
 PICTURES = {
@@ -116,7 +118,7 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
 
 def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
-    shown = [tables.quality(cells), *tables.published(cells), *tables.moments(cells)]
+    shown = [tables.quality(cells), *families(cells), *tables.published(cells), *tables.moments(cells)]
     drawn = _curves(data, cells, folder)
     short = summary(cells)
     if len({cell.budget for cell in cells if not cell.baseline}) > 1:
@@ -179,7 +181,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
         "budgets": _budgets(cells),
         "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
         "sections": sections,
-        "certification": tables.CERTIFICATION,
+        "certification": certification(cells),
         "certificates": certificates,
         "costs": costs,
         "hosts": {

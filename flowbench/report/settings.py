@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbench.config import TrainBudget
 from flowbench.report.cells import CellResult
-from flowbench.report.tables import Row, Table, Value
+from flowbench.report.layout import Row, Table, Value
 from flowbench.report.words import words
 
 # They mean something only where an energy is learnt.

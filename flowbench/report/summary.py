@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from flowbench.report.cells import CellResult
 from flowbench.report.numbers import Estimate, marks, overlap, spread
-from flowbench.report.tables import floor, note, quality_metric
+from flowbench.report.tables import floor, quality_metric
+from flowbench.report.verdicts import note
 
 Ranked = list[tuple[CellResult, Estimate]]
 
@@ -27,7 +28,7 @@ def summary(cells: Sequence[CellResult]) -> str:
     sentences = []
     if flows:
         sentences.append(_lead(flows, unit, lowest))
-    elif any(not cell.baseline for cell in cells):
+    elif any(not cell.baseline and cell.likelihood != "none" for cell in cells):
         sentences.append(f"No flow has finite {unit}.")
     if baselines:
         sentences.append(_baseline(baselines, flows, unit))
@@ -40,7 +41,9 @@ def _lead(flows: Ranked, unit: str, lowest: float | None) -> str:
     value = f"{spread(e)} {unit}"
     if lowest is not None:
         value += f", above the entropy floor by {spread(Estimate(e.mean - lowest, e.half, e.n), count=False)}"
-    name = f"{cell.label} ({note(cell)})" if note(cell) else cell.label
+    inexact = "" if cell.likelihood == "exact" else {"bound": "a bound", "estimate": "an estimate"}[cell.likelihood]
+    known = ", ".join(filter(None, [inexact, note(cell)]))
+    name = f"{cell.label} ({known})" if known else cell.label
     marked = marks([e for _, e in flows], "lower")
     if not others:
         return f"{name} reaches {value}."

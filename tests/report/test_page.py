@@ -11,7 +11,7 @@ import pytest
 from flowbench import data
 from flowbench.evaluation import certify
 from flowbench.metrics import METRICS
-from flowbench.report import page, tables
+from flowbench.report import page, verdicts
 from flowbench.report.datasets import ABOUT
 from flowbench.report.figures import _limits
 from flowbench.report.numbers import power
@@ -304,7 +304,7 @@ def test_a_flow_that_fails_certification_is_flagged_in_its_rows(report, metric, 
 
 
 def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
-    assert certify.LARGEST_ROUND_TRIP_ERROR == certify.LARGEST_LOGDET_ERROR == tables.LARGEST_FLOAT64_ERROR
+    assert certify.LARGEST_ROUND_TRIP_ERROR == certify.LARGEST_LOGDET_ERROR == verdicts.LARGEST_FLOAT64_ERROR
 
 
 def test_a_log_determinant_that_was_not_measured_is_not_passed(report):

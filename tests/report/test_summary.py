@@ -6,14 +6,14 @@ from flowbench.report.cells import CellResult
 from flowbench.report.summary import summary
 
 
-def cell(label, *values, metric="bits_per_dim", floor=None, diverged=0, baseline=False):
+def cell(label, *values, metric="bits_per_dim", floor=None, diverged=0, baseline=False, likelihood="exact"):
     """A cell with a value for each seed that finished."""
     seeds = {str(i): {"status": "finished"} for i in range(len(values))}
     seeds |= {str(len(values) + i): {"status": "diverged", "diverged_at": 9} for i in range(diverged)}
     found = {metric: dict(enumerate(values))} if values else {}
     if floor is not None:
         found["entropy_floor_bits_per_dim"] = dict.fromkeys(range(len(values)), floor)
-    training = {"kind": "baseline" if baseline else "flow", "seeds": seeds}
+    training = {"kind": "baseline" if baseline else "flow", "likelihood": likelihood, "seeds": seeds}
     return CellResult(label, label, training, {}, found, {}, {})
 
 
@@ -37,6 +37,11 @@ def around(x):
         ),
         ([cell("nice", diverged=3)], "No flow has finite bits per dim."),
         ([cell("nice", math.nan, 1), cell("glow", math.inf)], "No flow has finite bits per dim."),
+        ([cell("flow_autoencoder", likelihood="none")], ""),
+        (
+            [cell("cnf", *near(1), likelihood="estimate", diverged=1)],
+            "cnf (an estimate, 1 of 4 diverged) reaches 1.000 ± 0.025 bits per dim.",
+        ),
         ([cell("nice", *near(2)), cell("glow", *near(1))], "glow is the best flow: 1.000 ± 0.025 bits per dim."),
         (
             [cell("nice", *near(1), diverged=1), cell("glow", *near(2))],
