@@ -35,16 +35,24 @@ class Published:
     when: Mapping[str, Any] = field(default_factory=dict)
     derived: str = ""
     differs: str = ""
+    metric: str = "bits_per_dim"
+    uncertainty: float | None = None
     likelihood: str = "exact"
     dequantisation: str = "uniform"
     split: str = "test"
     levels: int = 256
 
+    @property
+    def text(self) -> str:
+        """The value as it is shown."""
+        return f"{self.value:.2f}" if self.uncertainty is None else f"{self.value:.3f} ± {self.uncertainty:.3f}"
+
     def differences(self, cell: CellResult) -> list[str]:
         """What sets this value apart from a cell on the same data, in words; nothing where the settings agree."""
-        different = [f"{name}: {value}" for name, ours in PROTOCOL.items() if (value := getattr(self, name)) != ours]
-        if self.likelihood != cell.training["likelihood"]:
-            different.append(f"likelihood: {self.likelihood}")
+        different = []
+        if self.metric == "bits_per_dim":
+            ours = PROTOCOL | {"likelihood": cell.training["likelihood"]}
+            different = [f"{name}: {theirs}" for name in ours if (theirs := getattr(self, name)) != ours[name]]
         if self.differs:
             different.append(self.differs)
         if self.flow != cell.params["cell"]["flow"]:
@@ -64,17 +72,25 @@ def load() -> tuple[Published, ...]:
     return tuple(Published(**row) for row in yaml.safe_load(Path(__file__).with_name("published.yaml").read_text()))
 
 
-def beside(cell: CellResult) -> list[Published]:
+def metrics(data: str) -> list[str]:
+    """What papers report of a data set, by our names."""
+    return list(dict.fromkeys(value.metric for value in load() if value.data == data))
+
+
+def beside(cell: CellResult, metric: str = "bits_per_dim") -> list[Published]:
     """The published values whose settings agree with the cell's, the first the one to compare with."""
-    return [value for value in load() if value.data == cell.data and not value.differences(cell)]
+    return [value for value in _values(cell, metric) if not value.differences(cell)]
 
 
-def context(cells: Sequence[CellResult]) -> list[tuple[Published, list[str]]]:
+def context(cells: Sequence[CellResult], metric: str = "bits_per_dim") -> list[tuple[Published, list[str]]]:
     """The other values on the data set of ``cells``, each with what sets it apart from the nearest cell."""
     others = []
-    for value in load():
-        if value.data == cells[0].data:
-            apart = [value.differences(cell) for cell in cells]
-            nearest = min(apart, key=lambda words: (ANOTHER_MODEL in words, len(words)))
-            others += [(value, nearest)] if nearest else []
+    for value in _values(cells[0], metric):
+        apart = [value.differences(cell) for cell in cells]
+        nearest = min(apart, key=lambda words: (ANOTHER_MODEL in words, len(words)))
+        others += [(value, nearest)] if nearest else []
     return others
+
+
+def _values(cell: CellResult, metric: str) -> list[Published]:
+    return [value for value in load() if (value.data, value.metric) == (cell.data, metric)]

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from flowbench.metrics import METRICS
 from flowbench.report import published
 from flowbench.report.cells import load
 from tests import fake_results
@@ -111,10 +112,33 @@ def test_each_value_is_either_beside_or_context(cell):
     assert sorted(value.value for value in shown) == sorted(v.value for v in published.load() if v.data == "mnist")
 
 
+@pytest.mark.parametrize("metric", ["wasserstein_2", "normalised_path_energy"])
+def test_transports_are_compared_by_their_own_metrics_whatever_the_likelihood(cell, metric):
+    independent = cell("normal_to_moons", "flow_matching", {"path": "linear", "coupling": "independent"})
+    assert published.metrics("normal_to_moons") == ["wasserstein_2", "normalised_path_energy"]
+    assert published.metrics("mnist") == ["bits_per_dim"]
+    assert published.context([independent]) == []
+    unknown = "scale of the data and number of points not known"
+    couplings = {value.model: differences for value, differences in published.context([independent], metric)}
+    assert couplings == {
+        "I-CFM": [unknown],
+        "OT-CFM": [unknown, "coupling optimal-transport, here independent"],
+    }
+    value = next(v for v in published.load() if (v.data, v.metric, v.model) == ("normal_to_moons", metric, "I-CFM"))
+    assert replace(value, differs="", likelihood="estimate").differences(independent) == []
+
+
+def test_values_are_shown_with_their_uncertainty_where_papers_have_one():
+    shown = {(value.model, value.data, value.metric): value.text for value in published.load()}
+    assert shown["Glow", "cifar10", "bits_per_dim"] == "3.35"
+    assert shown["OT-CFM", "normal_to_moons", "wasserstein_2"] == "0.427 ± 0.038"
+
+
 def test_every_value_can_be_traced_to_its_source():
     values = published.load()
     assert len({(v.model, v.paper, v.data, v.value) for v in values}) == len(values)
     for value in values:
+        assert METRICS[value.metric].better == "lower"
         assert value.paper
         assert value.arxiv[4] == "."
         assert 2014 <= value.year <= 2026
