@@ -5,17 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from flowbench.report.cells import CellResult
-from flowbench.report.layout import Column, Table, mean, meanings, measured, of_cells, ranked, single, texts, worst
+from flowbench.report.layout import (
+    Column,
+    Table,
+    count,
+    mean,
+    meanings,
+    measured,
+    of_cells,
+    ranked,
+    single,
+    texts,
+    worst,
+)
 
 # By metric the head of its column, and how the column is written.
 Columns = dict[str, tuple[str, Callable[[str, Sequence[CellResult], str], Column]]]
 CONTINUOUS: Columns = {
     "solver_tolerance": ("tolerance", worst),
-    "log_prob_evaluations": ("evaluations, density", mean),
-    "sample_evaluations": ("evaluations, sample", mean),
+    "log_prob_evaluations": ("evaluations, density", count),
+    "sample_evaluations": ("evaluations, sample", count),
     "bits_per_dim_solver_error": ("solver error, bits per dim", worst),
     "bits_per_dim_probe_std": ("probe spread, bits per dim", mean),
-    "path_energy": ("path energy", ranked),
+    "path_energy": ("path energy", mean),
     "normalised_path_energy": ("normalised path energy", ranked),
 }
 AUTOENCODERS: Columns = {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from flowbench.metrics import FEW_EVALUATIONS
 from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
 from flowbench.report.cells import CellResult
 from flowbench.report.numbers import Estimate
@@ -28,9 +29,24 @@ LOOKS = {
     "maf": ("#d55e00", "<"),
     "iaf": ("#cc79a7", ">"),
     "planar": ("#882255", "P"),
+    "cnf": ("#332288", "d"),
+    "flow_matching": ("#aa3377", "H"),
+    "flow_matching-conditional": ("#b89b00", "v"),
+    "flow_matching-independent": ("#aa3377", "H"),
+    "flow_matching-ot": ("#228833", "8"),
+    "flow_matching-diffusion": ("#4477aa", "^"),
+    "flow_autoencoder": ("#ee6677", "*"),
+    "flow_autoencoder-reconstruction": ("#661100", "*"),
+    "iaf_distilled": ("#6699cc", ">"),
     "gaussian": ("#333333", "X"),
     "gaussian-diagonal": ("#aaaaaa", "X"),
     "gaussian_mixture": ("#999933", "h"),
+}
+# What is minimised where it is not -log p of the data, by flow: such losses share no axis with others.
+OBJECTIVES = {
+    "flow_matching": "squared error of velocities",
+    "flow_autoencoder": "nats of images and codes",
+    "iaf_distilled": "nats of KL to the teacher",
 }
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
 
@@ -44,7 +60,7 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
 def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
     """Draw the validation loss of each seed over the steps; the training loss where none was measured.
 
-    In nats, but of images in bits per dim, as their table has it.
+    Of cells with one objective. In nats, but of images in bits per dim, as their table has it.
     """
     unit, size = _unit(cells)
     curves = [
@@ -59,7 +75,7 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
             colour, _ = styles[cell.label]
             steps, losses = zip(*points, strict=True)
             axes.plot(steps, losses, color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
-            if seed in cell.diverged:
+            if seed in cell.diverged or seed in cell.failed:
                 axes.plot(steps[-1], losses[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
         if curves:
             axes.set_ylim(*_limits([points for _, _, points in curves]))
@@ -114,6 +130,40 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
         _legend(figure, sorted(quality, key=lambda label: quality[label].mean), styles)
 
 
+def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
+    """Draw how far samples of continuous flows are from test data over the evaluations of the field that they took.
+
+    Lines are means over the seeds, within a band from the best to the worst; what is not finite is left out.
+    """
+    final = {cell.label: e for cell in cells if (e := cell.estimate("energy_distance_adaptive"))}
+    shown = [e.mean for e in final.values()]
+    with canvas(path, 8.6, 3.3) as figure:
+        panels = figure.subplots(1, 2, sharey=True)
+        for axes, method, title in zip(
+            panels, ("euler", "midpoint"), ("Euler's method", "midpoint method"), strict=True
+        ):
+            for cell in cells:
+                colour, marker = styles[cell.label]
+                look = {"color": colour, "marker": marker, "markeredgecolor": "white", "markeredgewidth": 0.6}
+                few = [(n, cell.finished(f"energy_distance_{method}_{n}")) for n in FEW_EVALUATIONS]
+                few = [(n, values) for n, values in few if values and all(map(math.isfinite, values))]
+                counts, means = [n for n, _ in few], [sum(values) / len(values) for _, values in few]
+                axes.plot(counts, means, markersize=5, linewidth=1.3, clip_on=False, **look)
+                low, high = ([end(values) for _, values in few] for end in (min, max))
+                axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
+                if evaluations := cell.mean("sample_evaluations"):
+                    axes.plot(evaluations, final[cell.label].mean, markersize=10, linestyle="none", zorder=3, **look)
+                shown += means
+            axes.set_title(title, loc="left")
+            axes.set_xscale("log", base=2)
+            axes.set_xlabel("evaluations of the field per sample")
+            axes.xaxis.set_major_formatter("{x:g}")
+            _clean(axes)
+        _logarithmic(panels[0], "y", shown)
+        panels[0].set_ylabel("energy distance to test data")
+        _legend(figure, sorted(final, key=lambda label: final[label].mean), styles)
+
+
 def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float]]:
     validated = [(step, validation) for step, _, validation in rows if validation is not None]
     points = validated or [(step, loss) for step, loss, _ in rows]
@@ -122,6 +172,8 @@ def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float
 
 def _unit(cells: Sequence[CellResult]) -> tuple[str, float]:
     """The unit of losses and its size in nats, which for bits per dim is D ln 2."""
+    if objective := OBJECTIVES.get(cells[0].params["cell"]["flow"]):
+        return objective, 1.0
     for cell in cells:
         nats, bits = cell.estimate("nll_nats"), cell.estimate("bits_per_dim")
         if cell.images and nats and bits and math.isfinite(nats.mean) and bits.mean:

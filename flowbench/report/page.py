@@ -21,7 +21,7 @@ from flowbench.report import figures, tables
 from flowbench.report.cells import CellResult, load
 from flowbench.report.datasets import ABOUT
 from flowbench.report.families import families
-from flowbench.report.layout import Table
+from flowbench.report.layout import Table, single
 from flowbench.report.settings import settings
 from flowbench.report.summary import summary
 from flowbench.report.verdicts import certification
@@ -101,7 +101,7 @@ def write(results: Path, suite: Suite, folder: Path) -> None:
 
 
 def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
-    """Every measured value, one a row; for a diverged seed the step at which it was lost."""
+    """Every measured value, one a row; for a lost seed the step at which it was lost."""
     rows = []
     for cell in cells:
         about = (suite, cell.key, cell.data, cell.label)
@@ -110,6 +110,8 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
                 (*about, seed, metric, repr(value), METRICS[metric].unit, cell.device) for seed, value in values.items()
             ]
         rows += [(*about, seed, "diverged_at", repr(step), "step", cell.device) for seed, step in cell.diverged.items()]
+        failed_at = {seed: cell.training["seeds"][str(seed)]["steps"] for seed in cell.failed}
+        rows += [(*about, seed, "failed_at", repr(step), "step", cell.device) for seed, step in failed_at.items()]
     with path.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
@@ -130,18 +132,33 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
     """How the cells learnt, and what their quality costs, which takes more than one to compare."""
     styles = figures.looks(cell.label for cell in cells)
     drawn = []
-    if any(cell.history for cell in cells):
-        crosses = "; × where a seed diverged" if any(cell.diverged for cell in cells) else ""
-        caption = f"{data}: training, one line per seed{crosses}; losses far above the others are cut off"
-        drawn.append(Picture(folder / f"training-{data}.png", caption))
-        figures.training_curves(drawn[0].path, cells, styles)
+    for flow in ("", *figures.OBJECTIVES):
+        alike = [cell for cell in cells if cell.history and _objective(cell) == flow]
+        if not alike:
+            continue
+        crosses = "; × where a seed was lost" if any(cell.diverged or cell.failed for cell in alike) else ""
+        caption = f"{data}: training{flow and f' of {flow}'}, one line per seed{crosses}; "
+        name = f"training-{data}{flow and f'-{flow}'}.png"
+        drawn.append(Picture(folder / name, f"{caption}losses far above the others are cut off"))
+        figures.training_curves(drawn[-1].path, alike, styles)
+    if continuous := [cell for cell in cells if "energy_distance_adaptive" in cell.values]:
+        band = "; bands reach from the best seed to the worst" if not single(continuous) else ""
+        caption = f"{data}: quality against evaluations of the field; large markers: the adaptive solver{band}"
+        drawn.append(Picture(folder / f"evaluations-{data}.png", caption))
+        figures.quality_against_evaluations(drawn[-1].path, continuous, styles)
     if len(cells) == 1:
         return drawn
-    bars = "; bars are 95 % intervals" if any(len(cell.training["seeds"]) > 1 for cell in cells) else ""
+    bars = "; bars are 95 % intervals" if not single(cells) else ""
     frontier = "; a grey line joins those that no other beats in both"
     drawn.append(Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}{frontier}"))
     figures.quality_against_cost(drawn[-1].path, cells, styles)
     return drawn
+
+
+def _objective(cell: CellResult) -> str:
+    """The flow, if what it minimises is not -log p of the data."""
+    flow = cell.params["cell"]["flow"]
+    return flow if flow in figures.OBJECTIVES else ""
 
 
 def _galleries(cells: list[CellResult], folder: Path) -> list[Gallery]:
@@ -178,6 +195,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
     return {
         "suite": suite,
         "missing": [key for key in suite.all_cells if key not in {cell.key for cell in cells}],
+        "failures": _failures(cells),
         "budgets": _budgets(cells),
         "seeds": sorted({len(cell.training["seeds"]) for cell in cells}),
         "sections": sections,
@@ -193,6 +211,18 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
         "fingerprints": _fingerprints(cells),
         "settings": settings(cells),
     }
+
+
+def _failures(cells: list[CellResult]) -> list[tuple[str, str]]:
+    """Which seeds of which cells failed or were measured in part, and why."""
+    failures = []
+    for cell in cells:
+        for what, reasons in (("failed", cell.failed), ("measured in part", cell.not_measured)):
+            seeds: dict[str, list[str]] = defaultdict(list)
+            for seed, reason in sorted(reasons.items()):
+                seeds[reason].append(str(seed))
+            failures += [(f"{cell.key}, seed {', '.join(same)} {what}", reason) for reason, same in seeds.items()]
+    return failures
 
 
 def _budgets(cells: list[CellResult]) -> list[str]:

@@ -13,6 +13,12 @@ from flowbench.report.words import words
 
 # They mean something only where an energy is learnt.
 _OF_ENERGIES = ("anneal_steps", "snapshot_every")
+# And these in one architecture of flow matching or with one coupling.
+_OF_FLOW_MATCHING = {
+    ("architecture", "vector"): ("hidden", "frequencies"),
+    ("architecture", "unet"): ("channels", "multipliers", "blocks", "attention"),
+    ("coupling", "optimal-transport"): ("coupled_at_once",),
+}
 
 
 def settings(cells: Sequence[CellResult]) -> list[Table]:
@@ -22,7 +28,7 @@ def settings(cells: Sequence[CellResult]) -> list[Table]:
         data.rows.append(Row(name, [Value(_list(options))]))
     models = Table("Models", ["data", "options"], first="flow", words=True)
     for cell in cells:
-        models.rows.append(Row(cell.label, [Value(cell.data), Value(_list(cell.params["flow"]))]))
+        models.rows.append(Row(cell.label, [Value(cell.data), Value(_list(_model(cell)))]))
     trainings = Table("Training, by Adam", ["flows", "options"], first="data", words=True)
     for name in dict.fromkeys(cell.data for cell in cells):
         trained = [cell for cell in cells if cell.data == name and not cell.baseline]
@@ -39,12 +45,21 @@ def _list(options: dict[str, Any]) -> str:
     return ", ".join(words(name, value) for name, value in options.items()) or "none"
 
 
+def _model(cell: CellResult) -> dict[str, Any]:
+    """The options of a flow that mean something beside its others."""
+    options = cell.params["flow"]
+    if cell.params["cell"]["flow"] != "flow_matching":
+        return options
+    unused = [name for (key, value), names in _OF_FLOW_MATCHING.items() if options.get(key) != value for name in names]
+    return {name: value for name, value in options.items() if name not in unused}
+
+
 def _training(cell: CellResult) -> str:
     """The options of a budget in the order of `TrainBudget`; what zero or false switches off comes last."""
     budget = cell.params["budget"] | {"seeds": str(cell.params["budget"]["seeds"])}
     if budget.get("validation_examples", "") is None:
         budget["validation_examples"] = "all"
-    learns_energy = cell.epochs is None
+    learns_energy = cell.epochs is None and "teacher" not in cell.params["cell"]
     names = [name for name in dict.fromkeys([*TrainBudget.model_fields, *budget]) if name in budget]
     shown = {name: budget[name] for name in names if learns_energy or name not in _OF_ENERGIES}
     text = _list({name: value for name, value in shown.items() if value})
