@@ -72,7 +72,7 @@ class TrainBudget(Section):
         horizontal_flips: whether each training image is mirrored with probability one half.
         validate_every: steps between two looks at the validation split; the best weights seen are kept.
         validation_examples: so many of the validation split, its first, are looked at; null for all.
-        anneal_steps: for energies, β = min(1, 0.01 + step / anneal_steps).
+        anneal_steps: for energies and students, β = min(1, 0.01 + step / anneal_steps).
         snapshot_every: for energies, steps between two pictures of the learnt density.
         device: ``auto`` takes a GPU where there is one; a named kind is refused where it is missing.
         threads: CPU threads of one training, fixed because results can depend on it.

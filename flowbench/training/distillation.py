@@ -19,12 +19,13 @@ class Distillation(ReverseKL):
     """KL(student ‖ teacher) = E_q[log q(x) - log p(x)] over the student's own samples, in nats.
 
     Probability density distillation (van den Oord et al. 2018, 1711.10433, equation 6): the reverse KL of an energy,
-    with the teacher's density for one. Validation is with fixed noise.
+    with the teacher's density for one. Annealed likewise, or a student of moons finds one of the two and stays there.
 
     Args:
         student: what is trained; shares the teacher's preprocessing.
         teacher: whose density is learnt; stays as it is.
         batch_size: samples a step.
+        anneal_steps: of β, the share of the teacher's log-density.
         validation_seed: for the noise of the validation samples.
         compile: whether torch compiles the sampling.
     """
@@ -34,13 +35,19 @@ class Distillation(ReverseKL):
         student: iaf_distilled.Student,
         teacher: FlowModel,
         batch_size: int,
+        anneal_steps: int,
         validation_seed: int,
         *,
         compile: bool = False,
     ):
         density = student.without_preprocessing(teacher.requires_grad_(False))
         super().__init__(
-            student.without_preprocessing(student), density.log_prob, batch_size, None, validation_seed, compile=compile
+            student.without_preprocessing(student),
+            density.log_prob,
+            batch_size,
+            anneal_steps,
+            validation_seed,
+            compile=compile,
         )
 
     @torch.no_grad()
@@ -74,6 +81,7 @@ class StudentTraining(CellTraining):
             model.share_preprocessing(teacher)
         except ShapeError as error:
             raise ConfigError(f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {error}") from None
+        budget, validation_seed = self.budget, self._seed(seed, "validation")
         return Distillation(
-            model, teacher, self.budget.batch_size, self._seed(seed, "validation"), compile=self.budget.compile
+            model, teacher, budget.batch_size, budget.anneal_steps, validation_seed, compile=budget.compile
         )

@@ -83,7 +83,7 @@ class ReverseKL:
         model: what is trained.
         log_energy: log p up to a constant, ``(batch, *event)`` to ``(batch,)``.
         batch_size: samples a step.
-        anneal_steps: of β; ``None`` for β = 1.
+        anneal_steps: of β.
         validation_seed: for the noise of the validation samples.
         compile: whether torch compiles the sampling.
 
@@ -98,7 +98,7 @@ class ReverseKL:
         model: FlowModel,
         log_energy: Callable[[Tensor], Tensor],
         batch_size: int,
-        anneal_steps: int | None,
+        anneal_steps: int,
         validation_seed: int,
         *,
         compile: bool = False,
@@ -112,7 +112,7 @@ class ReverseKL:
         self._draw = compiled(model.sample_with_log_prob) if compile else model.sample_with_log_prob
 
     def loss(self, step: int) -> Tensor:
-        beta = min(1.0, 0.01 + step / self.anneal_steps) if self.anneal_steps else 1.0
+        beta = min(1.0, 0.01 + step / self.anneal_steps)
         return self._divergence(beta, *self._draw(self.batch_size))
 
     @torch.no_grad()
