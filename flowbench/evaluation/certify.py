@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from flowbench import data, flows, layers
 from flowbench.config import Params
 from flowbench.core import Check, Event, FittedModel, FlowModel, FlowModule, seeded
+from flowbench.layers.continuous import solve_exactly
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
 LARGEST_ROUND_TRIP_ERROR = 1e-8
@@ -65,6 +66,9 @@ def in_miniature(event: Event, options: dict[str, Any]) -> tuple[Event, dict[str
     options = {name: min(value, most[name]) if name in most else value for name, value in options.items()}
     if "hidden" in options:
         options["hidden"] = [min(size, 16) for size in options["hidden"][:2]]
+    if "multipliers" in options:
+        options |= {"channels": 8, "multipliers": options["multipliers"][:2], "attention": None}
+        return replace(event, shape=(event.shape[0], 4, 4)), options
     return replace(event, shape=(event.shape[0], 8, 8)), options
 
 
@@ -76,7 +80,7 @@ def transform_shape(model: FlowModel, event: Event) -> tuple[int, ...]:
 
 
 def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
-    """What there is to certify, as (name, module, event shape).
+    """What there is to certify, as (name, module, event shape); what a solver solves is solved to many digits.
 
     Args:
         flow: only this flow's configurations; else every example of every layer, and every flow.
@@ -95,6 +99,6 @@ def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, Flo
             seen.add((cell.flow, cell.config, event))
             event, options = in_miniature(event, params.options(cell))
             with seeded(0):
-                model = flows.build(cell.flow, event, options)
+                model = solve_exactly(flows.build(cell.flow, event, options))
             if not isinstance(model, FittedModel):
                 yield f"{cell.flow}/{cell.config} on {cell.data}", model.transform, transform_shape(model, event)

@@ -27,6 +27,8 @@ class VectorField(nn.Module):
         with forward_ad.dual_level():
             dual = forward_ad.make_dual(x.repeat(count, *[1] * (x.dim() - 1)), tangents.flatten(0, 1))
             values, products = forward_ad.unpack_dual(self(t, dual))
+        if products is None:  # of a field that does not depend on x
+            products = torch.zeros_like(values)
         return values[:batch], products.unflatten(0, (count, batch))
 
 
