@@ -25,10 +25,11 @@ class UNetField(VectorField):
 
     As in diffusion models (Ho et al. 2020, 2006.11239, appendix B), residual blocks work at one resolution after
     another, each half the last, and then back up, where each block also sees what its counterpart on the way down
-    found. Sines and cosines of the time, embedded by a perceptron, scale and shift the normalised features of every
-    block (Dhariwal & Nichol 2021, 2105.05233, section 3). For flow matching on CIFAR-10, Lipman et al. (2023,
-    2210.02747, table 3) take 256 channels and Tong et al. (2024, 2302.00482, appendix E) 128, both with two blocks,
-    multipliers 1, 2, 2, 2 and attention at 16 × 16 pixels.
+    found. Averaging halves the images and repetition doubles them. Sines and cosines of the time, embedded by a
+    perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021, 2105.05233, section 3).
+
+    For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747, table 3) take 256 channels and Tong et al. (2024,
+    2302.00482) 128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
 
     The last layer starts at zero, and so does the field.
 
@@ -107,17 +108,17 @@ class _Level(nn.Module):
             self.up = nn.ModuleList(block(width) for _ in range(blocks))
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
-        found = []
+        skips = []
         for block in self.down:
             x = block(x, time)
-            found.append(x)
+            skips.append(x)
         if self.below is None:
             for block in self.up:
                 x = block(x, time)
             return x
         x = interpolate(self.below(avg_pool2d(x, 2), time), scale_factor=2.0)
         for block in self.up:
-            x = block(torch.cat((x, found.pop()), 1), time)
+            x = block(torch.cat((x, skips.pop()), 1), time)
         return x
 
 
@@ -144,7 +145,7 @@ class _Attention(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.heads = max(1, channels // _HEAD_CHANNELS)
+        self.heads = math.gcd(channels, max(1, channels // _HEAD_CHANNELS))
         self.norm = _norm(channels)
         self.project = nn.Conv2d(channels, 3 * channels, 1)
         self.last = _zeros(nn.Conv2d(channels, channels, 1))

@@ -90,12 +90,11 @@ def test_gradients_pass_through_the_products_with_the_jacobian():
         torch.testing.assert_close(one, other)
 
 
-@pytest.mark.parametrize("channels", [8, 128])
-def test_attention_is_that_of_pytorch(channels):
+@pytest.mark.parametrize(("channels", "heads"), [(8, 1), (128, 2), (196, 1)])
+def test_attention_is_that_of_pytorch(channels, heads):
     with seeded(0):
         attention = randomised(_Attention(channels))
         x = torch.randn(2, channels, 3, 4)
-    heads = max(1, channels // 64)
     query, key, value = attention.project(attention.norm(x)).reshape(2, 3, heads, -1, 12).mT.unbind(1)
     wanted = scaled_dot_product_attention(query, key, value).mT.reshape(x.shape)
     torch.testing.assert_close(attention(x), x + attention.last(wanted))
