@@ -263,7 +263,7 @@ class CellTraining:
             "code": code,
             "versions": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "numpy", "scikit-learn", "safetensors")},
+                **{name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torchdiffeq")},
             },
         }
 
