@@ -16,6 +16,7 @@ from flowbench.report.layout import (
     ranked,
     single,
     texts,
+    times,
     worst,
 )
 
@@ -40,8 +41,8 @@ DISTILLATION: Columns = {
     "teacher_bits_per_dim": ("teacher's bits per dim", ranked),
     "kl_to_teacher": ("KL to teacher, nats", ranked),
     "kl_to_teacher_standard_error": ("standard error, nats", mean),
-    "distillation_speedup": ("faster than one pass", mean),
-    "distillation_speedup_naive": ("faster than D passes", mean),
+    "distillation_speedup": ("faster than one pass", times),
+    "distillation_speedup_naive": ("faster than D passes", times),
 }
 HEADS = {metric: head for metric, (head, _) in (CONTINUOUS | AUTOENCODERS | DISTILLATION).items()}
 # Columns that are no metric, or several.

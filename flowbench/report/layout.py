@@ -86,6 +86,11 @@ def mean(head: str, cells: Iterable[CellResult], metric: str) -> Column:
     return texts(head, cells, lambda cell: numbers.significant(cell.mean(metric)))
 
 
+def times(head: str, cells: Iterable[CellResult], metric: str) -> Column:
+    """A column of mean factors."""
+    return texts(head, cells, lambda cell: f"{numbers.significant(cell.mean(metric))} ×")
+
+
 def count(head: str, cells: Iterable[CellResult], metric: str) -> Column:
     """A column of means of whole numbers."""
     return texts(head, cells, lambda cell: "–" if (value := cell.mean(metric)) is None else f"{value:,.0f}")

@@ -1,0 +1,64 @@
+from html import unescape
+
+from tests.report.pages import Page, read
+
+CELLS = {
+    "digits-maf": ("digits", "maf"),
+    "digits-cnf": ("digits", "cnf"),
+    "digits-flow_matching": ("digits", "flow_matching"),
+    "digits-flow_autoencoder": ("digits", "flow_autoencoder"),
+    "digits-iaf_distilled": ("digits", "iaf_distilled"),
+}
+
+
+def test_a_cell_without_a_likelihood_says_so_and_has_no_rank(report):
+    folder = report(CELLS, flow={"digits-flow_matching": {"probes": 10}})
+    html = Page((folder / "index.html").read_text())
+    rows = {row[0]: row[1:3] for row in html.rows[1:6]}
+    assert {name: word for name, (word, _) in rows.items()} == {
+        "maf": "exact",
+        "cnf": "exact",
+        "flow_matching": "estimate",
+        "flow_autoencoder": "none",
+        "iaf_distilled": "exact",
+    }
+    assert [name for name, (_, bits) in rows.items() if bits == "–"] == ["flow_autoencoder"]
+    _, _, summary = "".join(html.text).partition("In short.")
+    assert "flow_autoencoder" not in summary.partition("\n")[0]
+
+
+def test_losses_of_one_kind_share_a_figure_and_evaluations_have_their_own(report):
+    names = {path.stem for path in (report(CELLS) / "figures").iterdir() if not path.stem.startswith("digits")}
+    of_flows = {f"training-digits-{flow}" for flow in ("flow_matching", "flow_autoencoder", "iaf_distilled")}
+    assert names == {"training-digits", *of_flows, "evaluations-digits", "cost-digits"}
+
+
+def test_samples_of_few_evaluations_are_one_entry_of_the_glossary(report):
+    glossary = (report(CELLS) / "README.md").read_text().partition("## What the numbers mean")[2]
+    assert glossary.count("`energy_distance_") == 1
+    assert "`energy_distance_METHOD_N`" in glossary
+
+
+def test_failures_are_listed_with_their_reasons(report):
+    reason = "params.yaml: flows.cnf.plane: needs more than <b>max_evaluations</b> = 9"
+    failed = {"digits-cnf": {0: reason, 2: reason}, "digits-flow_matching": dict.fromkeys(range(3), reason)}
+    folder = report(CELLS, failed=failed, not_measured={"digits-cnf": {1: "another"}})
+    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    for text in ("".join(html.text), markdown):
+        assert text.count("Not all was measured") == 1
+        assert f"digits-cnf, seed 0, 2 failed: {reason}." in text
+        assert f"digits-flow_matching, seed 0, 1, 2 failed: {reason}." in text
+        assert "digits-cnf, seed 1 measured in part: another." in text
+    assert html.row("cnf")[0] == "cnf 2 of 3 failed, measured in part"
+    assert html.row("flow_matching")[0] == "flow_matching 3 of 3 failed"
+    lost = {(row["cell"], row["seed"]) for row in read(folder / "results.csv") if row["metric"] == "failed_at"}
+    assert lost == {(key, str(seed)) for key, reasons in failed.items() for seed in reasons}
+    assert "Not all was measured" not in (report(CELLS) / "README.md").read_text()
+
+
+def test_options_that_mean_nothing_beside_the_others_are_not_shown(report):
+    options = {"architecture": "vector", "coupling": "independent", "hidden": [64, 64], "channels": 32, "probes": None}
+    options |= {"coupled_at_once": 256, "attention": None}
+    html = Page((report(CELLS, flow={"digits-flow_matching": options}) / "index.html").read_text())
+    words = "architecture vector, coupling independent, hidden 2 × 64, no probes"
+    assert ["flow_matching", "digits", words] in html.rows

@@ -1,0 +1,61 @@
+import math
+
+import pytest
+
+from flowbench.evaluation import certify
+from flowbench.report import verdicts
+from flowbench.report.cells import CellResult
+from flowbench.report.verdicts import TO_TOLERANCE, certification, note, verdict
+
+
+def cell(likelihood="exact", seeds=(), not_measured=None, **values):
+    """A cell whose metrics have the given values, seed by seed."""
+    records = {str(i): record for i, record in enumerate(seeds or 3 * [{"status": "finished"}])}
+    training = {"kind": "flow", "likelihood": likelihood, "seeds": records}
+    found = {metric: dict(enumerate(of_seeds)) for metric, of_seeds in values.items()}
+    return CellResult("key", "label", training, {}, found, {}, {}, not_measured or {})
+
+
+def continuous(errors, tightened, logdets=(1e-5, 1e-5), likelihood="exact"):
+    return cell(
+        likelihood,
+        solver_tolerance=[1e-5, 1e-5],
+        invertibility_error_max=errors,
+        invertibility_error_max_float64=errors,
+        invertibility_error_max_tightened=tightened,
+        logdet_error_max=logdets,
+    )
+
+
+def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
+    assert certify.LARGEST_ROUND_TRIP_ERROR == certify.LARGEST_LOGDET_ERROR == verdicts.LARGEST_FLOAT64_ERROR
+
+
+@pytest.mark.parametrize(
+    ("of", "float32", "float64"),
+    [
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6]), "passes", TO_TOLERANCE),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-5]), "passes", "fails"),
+        (continuous([2e-3, 1e-5], [1e-4, 1e-6]), "fails", "fails"),
+        (continuous([1e-4, math.nan], [1e-5, 1e-6]), "fails", "fails"),
+        (continuous([1e-4, 1e-5], [1e-5, math.nan]), "passes", "fails"),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], logdets=[1e-5, 2e-3]), "passes", "fails"),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], logdets=[9, 9], likelihood="estimate"), "passes", TO_TOLERANCE),
+        (continuous([1e-4, 1e-5], [1e-5]), "passes", "–"),
+        (continuous([], []), "–", "–"),
+    ],
+)
+def test_a_continuous_flow_is_held_to_its_solver(of, float32, float64):
+    assert (verdict(of, "float32"), verdict(of, "float64")) == (float32, float64)
+    assert ("fails certification" in note(of)) == ("fails" in (float32, float64))
+
+
+def test_certification_speaks_of_solvers_where_there_are_some():
+    assert TO_TOLERANCE in certification([cell(), continuous([1e-4], [1e-5])])
+    assert TO_TOLERANCE not in certification([cell()])
+
+
+def test_what_was_lost_is_noted():
+    lost = [{"status": "diverged", "diverged_at": 9}, {"status": "failed", "reason": "why"}, {"status": "finished"}]
+    assert note(cell(seeds=lost)) == "1 of 3 diverged, 1 of 3 failed"
+    assert note(cell(not_measured={1: "why"})) == "measured in part"
