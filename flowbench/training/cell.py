@@ -31,7 +31,7 @@ from flowbench.quadrature import Grid
 from flowbench.seeding import seed_for
 from flowbench.training.batches import batches
 from flowbench.training.loop import Outcome, train
-from flowbench.training.objectives import MaximumLikelihood, Objective, ReverseKL
+from flowbench.training.objectives import DataLoss, Objective, ReverseKL
 
 # Enough training data for data-dependent initialisation.
 _INITIALISATION_EXAMPLES = 50_000
@@ -185,7 +185,7 @@ class CellTraining:
             )
         train_split = self._split("train")
         model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
-        return MaximumLikelihood(
+        return DataLoss(
             model,
             batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
             self._split("validation")[: budget.validation_examples].to(self.device),
@@ -263,7 +263,10 @@ class CellTraining:
             "code": code,
             "versions": {
                 "python": platform.python_version(),
-                **{name: version(name) for name in ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torchdiffeq")},
+                **{
+                    name: version(name)
+                    for name in ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torchdiffeq")
+                },
             },
         }
 

@@ -1,4 +1,4 @@
-"""What a model is trained for: the likelihood of data, or closeness to an energy."""
+"""What a model is trained for: the loss that it defines on data, or closeness to an energy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _VALIDATION_NUMBERS = 2**20
 
 
 class Objective(Protocol):
-    """A loss to descend, and one to choose the best weights by, both in nats."""
+    """A loss to descend, and one to choose the best weights by, both in the same unit."""
 
     def loss(self, step: int) -> Tensor:
         """Loss of training step ``step`` = 0, 1, …; draws its own batch."""
@@ -35,14 +35,14 @@ def compiled(function: Callable) -> Callable:
     return torch.compile(function, dynamic=False)
 
 
-class MaximumLikelihood:
-    """`FlowModel.loss` on batches of data.
+class DataLoss:
+    """`FlowModel.loss` on batches of data: the negative log-likelihood, or what a model puts in its place.
 
     Args:
         model: what is trained.
         batches: ``(batch, *event)`` each, on the model's device, without end.
         validation: ``(n, *event)``, likewise.
-        validation_seed: for the dequantisation noise of the validation split.
+        validation_seed: for the dequantisation noise of the validation split, and whatever else a loss draws.
         compile: whether torch compiles the loss of a batch.
     """
 

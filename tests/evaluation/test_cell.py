@@ -20,7 +20,7 @@ from flowbench.metrics import METRICS
 from flowbench.seeding import seed_for
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
-from flowbench.training.objectives import MaximumLikelihood
+from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
 
 KEYS = ["gaussian-affine", "gaussian-gaussian", "two_modes-realnvp", "digits-maf", "digits-flow_autoencoder"]
@@ -134,11 +134,11 @@ def test_diverged_seeds_are_counted(measured, tmp_path, monkeypatch, lost):
     root = shutil.copytree(measured[0], tmp_path / "copy")
     failing = {seed_for("gaussian", "affine", "plane", seed, "validation") for seed in lost}
 
-    class Failing(MaximumLikelihood):
+    class Failing(DataLoss):
         def loss(self, step):
             return super().loss(step) * (math.nan if self.validation_seed in failing else 1)
 
-    monkeypatch.setattr(training_cell, "MaximumLikelihood", Failing)
+    monkeypatch.setattr(training_cell, "DataLoss", Failing)
     CellTraining(params, "gaussian-affine", root).run()
     CellEvaluation(params, "gaussian-affine", root).run()
     folder = root / "results" / "gaussian-affine"

@@ -22,7 +22,7 @@ from flowbench.core import FlowModel
 from flowbench.seeding import seed_for
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
-from flowbench.training.objectives import MaximumLikelihood
+from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
 
 TIMINGS = "train_timings.json"
@@ -124,12 +124,12 @@ def test_weights_are_those_of_the_cells_model(prepared):
 def test_a_diverged_seed_is_recorded_and_the_others_go_on(prepared, monkeypatch):
     lost = seed_for("gaussian", "affine", "plane", 1, "validation")
 
-    class Failing(MaximumLikelihood):
+    class Failing(DataLoss):
         def loss(self, step):
             return super().loss(step) * (math.nan if self.validation_seed == lost and step >= 12 else 1)
 
     expected = trained(prepared, "gaussian-affine")
-    monkeypatch.setattr(training_cell, "MaximumLikelihood", Failing)
+    monkeypatch.setattr(training_cell, "DataLoss", Failing)
     files = trained(prepared, "gaussian-affine")
     seeds = json.loads(files["training.json"])["seeds"]
     assert {seed: entry["status"] for seed, entry in seeds.items()} == {
@@ -159,11 +159,11 @@ def test_too_little_memory_is_one_line_that_names_the_key(prepared, monkeypatch)
     root, params = prepared
     expected = trained(prepared, "gaussian-affine")
 
-    class Greedy(MaximumLikelihood):
+    class Greedy(DataLoss):
         def loss(self, step):
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.\nGPU 0 has …")
 
-    monkeypatch.setattr(training_cell, "MaximumLikelihood", Greedy)
+    monkeypatch.setattr(training_cell, "DataLoss", Greedy)
     with pytest.raises(ConfigError) as caught:
         CellTraining(params, "gaussian-affine", root).run()
     assert str(caught.value) == (
@@ -189,12 +189,12 @@ def test_initialisation_and_validation_see_no_more_than_they_may(prepared, monke
     monkeypatch.setattr(training_cell, "_INITIALISATION_EXAMPLES", 10)
     seen = []
 
-    class Recording(MaximumLikelihood):
+    class Recording(DataLoss):
         def __init__(self, model, batches, validation, *arguments, **options):
             seen.append(validation)
             super().__init__(model, batches, validation, *arguments, **options)
 
-    monkeypatch.setattr(training_cell, "MaximumLikelihood", Recording)
+    monkeypatch.setattr(training_cell, "DataLoss", Recording)
     monkeypatch.setattr(FlowModel, "initialise", lambda model, x: seen.append(x))
     training = CellTraining(with_budget(params, validation_examples=7), "digits-maf", root)
     (root / "alone/trained").mkdir(parents=True)

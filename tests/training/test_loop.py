@@ -12,7 +12,7 @@ from flowbench.networks.mlp import mlp
 from flowbench.training.average import MovingAverage
 from flowbench.training.batches import batches
 from flowbench.training.loop import LOG_EVERY, learning_rate_factor, train
-from flowbench.training.objectives import MaximumLikelihood
+from flowbench.training.objectives import DataLoss
 
 
 def budget(steps: int = 40, **options) -> TrainBudget:
@@ -192,7 +192,7 @@ class Watched(FlowModel):
     ("precision", "network"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)], ids=["float32", "bfloat16"]
 )
 def test_networks_train_in_the_precision_asked_for_and_all_else_in_float32(precision, network):
-    class Typed(MaximumLikelihood):
+    class Typed(DataLoss):
         def loss(self, step):
             loss = super().loss(step)
             assert loss.dtype == torch.float32
@@ -211,7 +211,7 @@ def test_networks_train_in_the_precision_asked_for_and_all_else_in_float32(preci
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_waits_for_the_host_at_rows_of_the_history_alone():
-    class Strict(MaximumLikelihood):
+    class Strict(DataLoss):
         def loss(self, step):
             # From within one step to within a later one, before the row that reads the loss.
             torch.cuda.set_sync_debug_mode("error" if 1 <= step < LOG_EVERY - 1 else "default")
@@ -232,7 +232,7 @@ def test_affine_learns_the_moments_of_a_gaussian():
     trained = model()
     with seeded(0):
         x = mean + std * torch.randn(2000, 2)
-        objective = MaximumLikelihood(trained, batches(x, 500, torch.device("cpu")), x, validation_seed=0)
+        objective = DataLoss(trained, batches(x, 500, torch.device("cpu")), x, validation_seed=0)
         outcome = train(trained, objective, budget(400, learning_rate=0.05, validate_every=50))
     trained.load_state_dict(outcome.weights)
     torch.testing.assert_close(trained.transform.shift.detach(), x.mean(0), atol=0.01, rtol=0)

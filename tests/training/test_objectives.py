@@ -10,7 +10,7 @@ from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.dequantise import Dequantise
 from flowbench.training import objectives
-from flowbench.training.objectives import MaximumLikelihood, ReverseKL
+from flowbench.training.objectives import DataLoss, ReverseKL
 
 
 class Recorder(FlowModel):
@@ -27,11 +27,11 @@ class Recorder(FlowModel):
 
 
 def validating(model: FlowModel, validation: torch.Tensor, seed: int = 0) -> float:
-    return float(MaximumLikelihood(model, iter([]), validation, seed).validation_loss(model))
+    return float(DataLoss(model, iter([]), validation, seed).validation_loss(model))
 
 
 def test_each_step_takes_the_next_batch():
-    objective = MaximumLikelihood(Recorder(), iter(torch.arange(6.0).view(3, 2, 1)), torch.zeros(1, 1), 0)
+    objective = DataLoss(Recorder(), iter(torch.arange(6.0).view(3, 2, 1)), torch.zeros(1, 1), 0)
     assert [float(objective.loss(step)) for step in range(3)] == [0.5, 2.5, 4.5]
 
 
@@ -68,7 +68,7 @@ def test_validation_in_parts_gives_the_same_as_whole(monkeypatch):
 def test_validation_noise_is_the_same_each_time():
     model = FlowModel(FlowSequential(), standard_normal(3), dequantise=Dequantise(17))
     levels = torch.randint(17, (40, 3))
-    objective = MaximumLikelihood(model, iter([]), levels, validation_seed=5)
+    objective = DataLoss(model, iter([]), levels, validation_seed=5)
     first = objective.validation_loss(model)
     assert torch.equal(objective.validation_loss(model), first)
     assert not first.requires_grad
@@ -80,7 +80,7 @@ def test_validation_is_of_the_model_that_is_given():
     torch.nn.init.constant_(other.transform.shift, 3)
     x = torch.zeros(10, 2)
     for objective in (
-        MaximumLikelihood(trained, iter([]), x, 0),
+        DataLoss(trained, iter([]), x, 0),
         ReverseKL(trained, lambda x: TARGET.log_prob(x), 10, 1, 0),
     ):
         assert not torch.equal(objective.validation_loss(trained), objective.validation_loss(other))
@@ -109,7 +109,7 @@ def test_a_compiled_likelihood_is_the_same_and_compiled_once(traced):
         losses = [
             [float(objective.loss(step).detach()) for step in range(4)]
             for compile in (False, True)
-            for objective in [MaximumLikelihood(model, iter(batches), torch.zeros(3, 2), 0, compile=compile)]
+            for objective in [DataLoss(model, iter(batches), torch.zeros(3, 2), 0, compile=compile)]
         ]
         assert losses[1] == pytest.approx(losses[0], rel=1e-6)
         assert len(traced) == 1
