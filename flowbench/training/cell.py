@@ -37,6 +37,8 @@ from flowbench.training.objectives import DataLoss, Objective, ReverseKL
 _INITIALISATION_EXAMPLES = 50_000
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
+# The libraries that results depend on.
+_COMPUTING = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
 class CellTraining:
