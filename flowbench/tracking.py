@@ -193,7 +193,7 @@ def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, 
 def _values(folder: Path, metrics: dict[str, Any], timings: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of what was measured: means under their plain names, then seed by seed."""
     for name, value in metrics.items():
-        if name != "status":
+        if name not in ("status", "not_measured"):
             yield name, float(value), 0  # JSON has words for what is not finite
     for row in _rows(folder / "seeds.csv"):
         yield f"seed_{row['seed']}/{row['metric']}", float(row["value"] or "nan"), 0

@@ -44,6 +44,14 @@ def publish(results):
     return tracking.publish("tiny", SUITE.cells, results)
 
 
+def test_a_cell_measured_in_part_is_published(results):
+    fake_results.write(results, SUITE, not_measured={"moons-nice": {1: "the solver needs more evaluations"}})
+    publish(results)
+    (run,) = runs()["moons-nice"]
+    assert run.data.tags["flowbench.status"] == "measured in part"
+    assert "not_measured" not in run.data.metrics
+
+
 def runs():
     """All runs of the suite's experiment that are not deleted, by cell."""
     from mlflow import MlflowClient

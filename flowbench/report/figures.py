@@ -30,13 +30,13 @@ LOOKS = {
     "iaf": ("#cc79a7", ">"),
     "planar": ("#882255", "P"),
     "cnf": ("#332288", "d"),
-    "flow_matching": ("#aa3377", "H"),
-    "flow_matching-conditional": ("#b89b00", "v"),
-    "flow_matching-independent": ("#aa3377", "H"),
-    "flow_matching-ot": ("#228833", "8"),
-    "flow_matching-diffusion": ("#4477aa", "^"),
+    "flow_matching": ("#dd3497", "H"),
+    "flow_matching-conditional": ("#8c510a", "s"),
+    "flow_matching-independent": ("#dd3497", "H"),
+    "flow_matching-ot": ("#7fbc41", "*"),
+    "flow_matching-diffusion": ("#8e6bd8", "p"),
     "flow_autoencoder": ("#ee6677", "*"),
-    "flow_autoencoder-reconstruction": ("#661100", "*"),
+    "flow_autoencoder-reconstruction": ("#661100", "h"),
     "iaf_distilled": ("#6699cc", ">"),
     "gaussian": ("#333333", "X"),
     "gaussian-diagonal": ("#aaaaaa", "X"),
@@ -135,13 +135,13 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
 
     Lines are means over the seeds, within a band from the best to the worst; what is not finite is left out.
     """
-    final = {cell.label: e for cell in cells if (e := cell.estimate("energy_distance_adaptive"))}
+    estimates = {cell.label: cell.estimate("energy_distance_adaptive") for cell in cells}
+    final = {label: e for label, e in estimates.items() if e and math.isfinite(e.mean)}
     shown = [e.mean for e in final.values()]
     with canvas(path, 8.6, 3.3) as figure:
         panels = figure.subplots(1, 2, sharey=True)
-        for axes, method, title in zip(
-            panels, ("euler", "midpoint"), ("Euler's method", "midpoint method"), strict=True
-        ):
+        titles = {"euler": "Euler's method", "midpoint": "midpoint method"}
+        for axes, (method, title) in zip(panels, titles.items(), strict=True):
             for cell in cells:
                 colour, marker = styles[cell.label]
                 look = {"color": colour, "marker": marker, "markeredgecolor": "white", "markeredgewidth": 0.6}
@@ -151,15 +151,16 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
                 axes.plot(counts, means, markersize=5, linewidth=1.3, clip_on=False, **look)
                 low, high = ([end(values) for _, values in few] for end in (min, max))
                 axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
-                if evaluations := cell.mean("sample_evaluations"):
-                    axes.plot(evaluations, final[cell.label].mean, markersize=10, linestyle="none", zorder=3, **look)
+                if (e := final.get(cell.label)) and (evaluations := cell.mean("sample_evaluations")):
+                    axes.plot(evaluations, e.mean, markersize=10, linestyle="none", zorder=3, **look)
                 shown += means
             axes.set_title(title, loc="left")
             axes.set_xscale("log", base=2)
             axes.set_xlabel("evaluations of the field per sample")
             axes.xaxis.set_major_formatter("{x:g}")
             _clean(axes)
-        _logarithmic(panels[0], "y", shown)
+        if shown:
+            _logarithmic(panels[0], "y", shown)
         panels[0].set_ylabel("energy distance to test data")
         _legend(figure, sorted(final, key=lambda label: final[label].mean), styles)
 
