@@ -103,6 +103,7 @@ class EvaluateBudget(Section):
 
     Attributes:
         batch_size: examples per pass.
+        test_examples: so many of the test split, its first, are measured; null for all.
         noise_draws: dequantisation draws per test example that the log-likelihood is averaged over.
         samples: size of the sample that is compared with the test split and drawn in pictures.
         invertibility_points: test examples, prior samples and noise points for the round trips.
@@ -112,6 +113,7 @@ class EvaluateBudget(Section):
     """
 
     batch_size: PositiveInt = 4096
+    test_examples: PositiveInt | None = None
     noise_draws: PositiveInt = 10
     samples: PositiveInt = 5000
     invertibility_points: PositiveInt = 5000

@@ -38,6 +38,7 @@ METRICS: dict[str, Metric] = {
         None,
         "Standard deviation of the test split's bits per dim between draws of the dequantisation noise.",
     ),
+    "test_examples": Metric("", None, "Test examples that were measured, the first of the split."),
     "noise_draws": Metric("", None, "Draws of the dequantisation noise that the bits per dim are averaged over."),
     "nll_nats": Metric("nats", "lower", "Mean negative log-likelihood of a test example, in data space."),
     "entropy_floor_bits_per_dim": Metric(

@@ -63,7 +63,7 @@ class CellEvaluation:
         self.title = f"{label(params.active.name, key, self.cell.data)} on {self.cell.data}"
         self.source = data.load(self.cell.data, **params.data[self.cell.data])
         data_folder = root / "data" / self.cell.data
-        self.test = data.read(data_folder)["test"]
+        self.test = data.read(data_folder)["test"][: self.budget.test_examples]
         self.entropy = data.saved_entropy(data_folder)
         self.folder = root / "results" / key
         self.training = json.loads((self.folder / "training.json").read_text())
@@ -138,6 +138,8 @@ class CellEvaluation:
         measure = partial(self._measure, seed)
         budget, batch_size = self.budget, self.budget.batch_size
         values["parameters"] = model.parameter_count()
+        if budget.test_examples:
+            values["test_examples"] = len(test)
         if model.likelihood == "none":
             values |= measure("autoencoder", autoencoder, model, test, batch_size)
         else:
@@ -151,7 +153,7 @@ class CellEvaluation:
                     values |= measure("logdet", logdet, model, test, budget.logdet_points)
         if isinstance(model, ContinuousModel):
             values |= measure("solver", solver, model, test, budget.invertibility_points)
-            values |= measure("few steps", few_steps, model, test, budget.invertibility_points)
+            values |= measure("few steps", few_steps, model, test, budget.samples)
         samples = measure("samples", sample, model, min(budget.samples, len(test)), batch_size)
         values |= measure("distances", two_sample, samples, test)
         if self.source.is_energy:

@@ -14,6 +14,8 @@ from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import FixedStep, scaled_tolerance
 from flowbench.metrics import FEW_EVALUATIONS
 
+# The distance is quadratic in their number.
+_MOST_SAMPLES = 2000
 # Evaluations of the field in one step.
 _EVALUATIONS: dict[FixedStep, int] = {"euler": 1, "midpoint": 2}
 
@@ -57,21 +59,19 @@ def _log_prob(model: FlowModel, x: Tensor, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def few_steps(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float]:
+def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, float]:
     """Energy distance between test data and samples that took so many evaluations of the field, from the same latents.
 
     Args:
-        test: ``(n, *event)``; the first ``points`` are used.
-        points: number of samples.
+        test: ``(n, *event)``; as many as there are samples are used, the first.
+        samples: how many, 2,000 at most.
     """
-    test = test[:points].flatten(1)
+    test = test[: min(samples, _MOST_SAMPLES)].flatten(1)
     z = model.prior().sample((len(test),))
     start = model.start(z)
-    samples = {"adaptive": model.generate(z)}
+    drawn = {"adaptive": model.generate(z)}
     for method, evaluations in _EVALUATIONS.items():
         for count in FEW_EVALUATIONS:
             *_, (_, end) = model.flow.steps(start, method, count // evaluations)
-            samples[f"{method}_{count}"] = model.finish(end)
-    return {
-        f"energy_distance_{name}": energy_distance(x.flatten(1), test.to(x.dtype)) for name, x in samples.items()
-    }
+            drawn[f"{method}_{count}"] = model.finish(end)
+    return {f"energy_distance_{name}": energy_distance(x.flatten(1), test.to(x.dtype)) for name, x in drawn.items()}

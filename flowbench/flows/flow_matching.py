@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
-from pydantic import NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from flowbench.core import Event, FlowModel, FlowModule
@@ -54,7 +54,7 @@ def build(
     hidden: list[PositiveInt] | None = None,
     frequencies: PositiveInt = 2,
     channels: PositiveInt = 32,
-    multipliers: list[PositiveInt] | None = None,
+    multipliers: Annotated[list[PositiveInt], Field(min_length=1)] | None = None,
     blocks: PositiveInt = 1,
     attention: list[PositiveInt] | None = None,
     tolerance: Tolerance = 1e-5,

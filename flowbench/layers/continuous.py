@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from flowbench.core import FlowModule, SolverError
 from flowbench.networks.field import PerceptronField, VectorField
 
-# Numbers in the tangents of an exact divergence that go through the field at once.
-_TANGENT_NUMBERS = 2**24
+# Numbers in the directions of an exact divergence that go through the field at once.
+_DIRECTION_NUMBERS = 2**24
 # Nothing here depends on data, and of what may follow no solution is worth more.
 _INITIALISATION_EXAMPLES = 32
 FixedStep = Literal["euler", "midpoint", "rk4"]
@@ -86,11 +86,9 @@ class ContinuousFlow(FlowModule):
 
         def derivative(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
             if probes is None:
-                velocity, divergence = self._exact_divergence(t, state[0])
-            else:
-                velocity, products = self.field.jvp(t, state[0], probes)
-                divergence = (probes * products).flatten(2).sum(2).T
-            return velocity, divergence
+                return self._exact_divergence(t, state[0])
+            velocity, terms = self.field.quadratic_forms(t, state[0], probes)
+            return velocity, terms.T
 
         zeros = x.new_zeros(len(x), 1 if probes is None else len(probes))
         (x, logdets), evaluations = self._integrate(derivative, (x, zeros), start, end)
@@ -151,13 +149,13 @@ class ContinuousFlow(FlowModule):
     def _exact_divergence(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity and the trace of its Jacobian, ``(batch, 1)``."""
         dims = math.prod(x.shape[1:])
-        at_once = max(1, _TANGENT_NUMBERS // x.numel())
+        at_once = max(1, _DIRECTION_NUMBERS // x.numel())
         total = x.new_zeros(len(x), 1)
         velocity = x
         for units in torch.eye(dims, dtype=x.dtype, device=x.device).split(at_once):
-            tangents = units.view(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
-            velocity, products = self.field.jvp(t, x, tangents)
-            total = total + (tangents * products).flatten(2).sum((0, 2))[:, None]
+            directions = units.view(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
+            velocity, terms = self.field.quadratic_forms(t, x, directions)
+            total = total + terms.sum(0)[:, None]
         return velocity, total
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from flowbench import config, data, flows
 from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, seeded
 from flowbench.evaluation import certify
-from flowbench.layers.continuous import solve_exactly
+from flowbench.layers.continuous import scaled_tolerance, solve_exactly
 from flowbench.quadrature import Grid, log_integral
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
@@ -109,7 +109,8 @@ def test_density_integrates_to_one(name):
     with torch.no_grad():
         reach = 1.5 * float(model.sample(2000, torch.Generator().manual_seed(0)).abs().max())
     grid = Grid(-reach, reach, 250)
-    log_mass = log_integral(grid.evaluate(model.log_prob, dtype=torch.float64), grid)
+    with scaled_tolerance(model, 1e6):  # of solvers, whose ten digits would take minutes here
+        log_mass = log_integral(grid.evaluate(model.log_prob, dtype=torch.float64), grid)
     assert log_mass == pytest.approx(0, abs=1e-2)  # the grid is coarse for the creases of planar maps
 
 

@@ -31,7 +31,7 @@ class Constant(VectorField):
         self.value = value
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
-        return torch.full_like(x, self.value)
+        return 0 * x + self.value
 
 
 MATRIX = torch.tensor([[0.5, -1.2, 0.3], [0.9, -0.4, 0.0], [0.2, 0.1, 0.7]], dtype=torch.float64)
@@ -79,6 +79,21 @@ def test_products_with_the_jacobian_by_hand_are_those_of_forward_mode():
     by_hand, by_torch = field.jvp(t, x, tangents), VectorField.jvp(field, t, x, tangents)
     torch.testing.assert_close(by_hand, by_torch)
     torch.testing.assert_close(by_hand[0], field(t, x))
+
+
+def test_quadratic_forms_by_hand_are_those_of_reverse_mode():
+    field, x, t = perceptron(), points(5).requires_grad_(), torch.tensor(0.3, dtype=torch.float64)
+    directions = points(10, seed=1).view(2, 5, 3)
+    by_hand, by_torch = field.quadratic_forms(t, x, directions), VectorField.quadratic_forms(field, t, x, directions)
+    torch.testing.assert_close(by_hand, by_torch)
+    torch.testing.assert_close(by_hand[1], (directions * field.jvp(t, x, directions)[1]).sum(2))
+    # Through which training differentiates once more.
+    gradients = [
+        torch.autograd.grad(forms.sum(), [x, *field.layers[1].parameters()]) for _, forms in (by_hand, by_torch)
+    ]
+    torch.testing.assert_close(*gradients)
+    with torch.no_grad():
+        torch.testing.assert_close(VectorField.quadratic_forms(field, t, x, directions), by_hand)
 
 
 def test_times_may_differ_from_example_to_example():
