@@ -67,8 +67,8 @@ def in_miniature(event: Event, options: dict[str, Any]) -> tuple[Event, dict[str
     if "hidden" in options:
         options["hidden"] = [min(size, 16) for size in options["hidden"][:2]]
     if "multipliers" in options:
-        options |= {"channels": 8, "multipliers": options["multipliers"][:2], "attention": None}
-        return replace(event, shape=(event.shape[0], 4, 4)), options
+        options |= {"channels": 4, "multipliers": options["multipliers"][:2], "blocks": 1, "attention": None}
+        return replace(event, shape=(event.shape[0], 2, 2)), options
     return replace(event, shape=(event.shape[0], 8, 8)), options
 
 

@@ -28,8 +28,8 @@ class UNetField(VectorField):
     found. Averaging halves the images and repetition doubles them. Sines and cosines of the time, embedded by a
     perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021, 2105.05233, section 3).
 
-    For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747, table 3) take 256 channels and Tong et al. (2024,
-    2302.00482) 128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
+    For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747) take 256 channels and Tong et al. (2024, 2302.00482)
+    128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
 
     The last layer starts at zero, and so does the field.
 
