@@ -24,7 +24,7 @@ from tqdm import tqdm
 from flowbench import data, flows
 from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params
-from flowbench.core import FittedModel, FlowModel, seeded
+from flowbench.core import FittedModel, FlowModel, SolverError, seeded
 from flowbench.files import whole, write_json
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid
@@ -159,15 +159,20 @@ class CellTraining:
         def draw(step: int, model: FlowModel) -> None:
             snapshots[step] = self._snapshot(model)
 
+        where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}"
+        try:
+            objective = self._objective(model, seed)
+        except SolverError as error:
+            return Outcome(status="failed", reason=f"{where}: {error}")
         outcome = train(
             model,
-            self._objective(model, seed),
+            objective,
             self.budget,
             title=f"{self.key} seed {seed}",
             snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
         )
         if outcome.status == "failed":
-            outcome.reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {outcome.reason}"
+            outcome.reason = f"{where}: {outcome.reason}"
         if snapshots:
             steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
             np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)
