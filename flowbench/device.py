@@ -6,6 +6,7 @@ import gc
 import os
 import platform
 import resource
+import time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,14 @@ def pick(wanted: str, where: str) -> torch.device:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ConfigError(f"{PARAMS}: {where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
     return torch.device(wanted)
+
+
+def clock(device: torch.device) -> float:
+    """Seconds of computing so far, for differences.
+
+    On a CPU those of this thread, which what else runs there does not lengthen; on a GPU those of the wall clock.
+    """
+    return time.perf_counter() if device.type == "cuda" else time.thread_time()
 
 
 def forget(device: torch.device) -> None:

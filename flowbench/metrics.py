@@ -158,7 +158,12 @@ METRICS: dict[str, Metric] = {
         "bits/dim", "lower", "Standard deviation of an example's bits per dim between single probes."
     ),
     "parameters": Metric("", "lower", "Learnt numbers in the model."),
-    "train_seconds": Metric("s", "lower", "Time of one training, validation included.", host_dependent=True),
+    "train_seconds": Metric(
+        "s",
+        "lower",
+        "Time of one training, validation included; on a CPU of its thread alone, without what else ran there.",
+        host_dependent=True,
+    ),
     "train_samples_per_second": Metric("1/s", "higher", "Training examples per second.", host_dependent=True),
     "log_prob_samples_per_second": Metric("1/s", "higher", "Densities evaluated per second.", host_dependent=True),
     "sample_samples_per_second": Metric("1/s", "higher", "Samples drawn per second.", host_dependent=True),

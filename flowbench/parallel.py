@@ -37,7 +37,8 @@ def for_each_seed(
     if device.type != "cpu":
         _limit_threads(threads)
         return {seed: function(seed) for seed in seeds}
-    workers = max(1, min(len(seeds), len(os.sched_getaffinity(0)) // threads))
+    # Somewhat more than there are cores for: they share those, and none idles while the last seed runs alone.
+    workers = max(1, min(len(seeds), 2 * len(os.sched_getaffinity(0)) // threads))
     # Forked children need not import torch again. This process must not have computed with several threads
     # before: a thread pool does not survive a fork.
     context = multiprocessing.get_context("fork")

@@ -15,7 +15,7 @@ from flowbench.layers.continuous import FixedStep, scaled_tolerance
 from flowbench.metrics import FEW_EVALUATIONS
 
 # The distance is quadratic in their number.
-_MOST_SAMPLES = 2000
+_MOST_SAMPLES = 1000
 # Evaluations of the field in one step.
 _EVALUATIONS: dict[FixedStep, int] = {"euler": 1, "midpoint": 2}
 
@@ -64,7 +64,7 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
 
     Args:
         test: ``(n, *event)``; as many as there are samples are used, the first.
-        samples: how many, 2,000 at most.
+        samples: how many, 1,000 at most.
     """
     test = test[: min(samples, _MOST_SAMPLES)].flatten(1)
     z = model.prior().sample((len(test),))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel
+from flowbench.device import clock
 
 # Examples per call.
 LARGEST_BATCH = 1000
@@ -42,8 +42,8 @@ def throughput(function: Callable[[], object], size: int, seconds: float, device
             torch.cuda.synchronize(device)
 
     synchronised()
-    calls, begin = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - begin) < seconds or calls == 0:
+    calls, begin = 0, clock(device)
+    while (elapsed := clock(device) - begin) < seconds or calls == 0:
         synchronised()
         calls += 1
     return calls * size / elapsed

@@ -217,7 +217,7 @@ def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
     if not single(cells):
         caption = "Means over the seeds, and of the training time the shortest and the longest."
         if any(cell.device == "cpu" for cell in cells):
-            caption += " A CPU trains the seeds of a cell side by side on its cores, where they slow each other down."
+            caption += " On a CPU, times are of the computing thread: that it waits for others does not count."
     columns = [texts(head, cells, partial(_cost, metric)) for metric, head in COSTS.items() if measured(cells, metric)]
     if len(hosts) > 1:
         columns.append(texts("host", cells, lambda cell: hosts[cell.host]))

@@ -145,10 +145,10 @@ class CellTraining:
 
     def _fit(self, model: FittedModel, seed: int) -> Outcome:
         model.prepare()
-        begin = time.perf_counter()
+        begin = devices.clock(self.device)
         train_split, validation = (self._split(name).to(self.device) for name in ("train", "validation"))
         model.fit(train_split, validation)
-        outcome = Outcome(weights=model.state_dict(), seconds=time.perf_counter() - begin)
+        outcome = Outcome(weights=model.state_dict(), seconds=devices.clock(self.device) - begin)
         with torch.no_grad(), seeded(self._seed(seed, "validation")):
             outcome.best_validation_loss = float(model.loss(validation))
         return outcome

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from tqdm import tqdm
 
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, SolverError
+from flowbench.device import clock
 from flowbench.training.average import MovingAverage
 from flowbench.training.objectives import Objective
 
@@ -33,7 +33,7 @@ class Outcome:
         best_step, best_validation_loss: where the weights come from.
         diverged_at: step of the first row whose loss was not finite.
         reason: why it failed.
-        seconds: of training and validation.
+        seconds: of training and validation, as `flowbench.device.clock` has them.
     """
 
     status: str = "finished"
@@ -66,14 +66,15 @@ def train(
     """
     outcome = Outcome()
     parameters = list(model.parameters())
+    device = parameters[0].device
     average = MovingAverage(model, budget.ema_decay) if budget.ema_decay else None
     kept = average.model if average else model
     # For the steps alone: validation is in float32, as the evaluation will be.
-    precision = torch.autocast(parameters[0].device.type, torch.bfloat16, enabled=budget.precision == "bfloat16")
+    precision = torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bfloat16")
     optimiser = torch.optim.Adam(parameters, budget.learning_rate, weight_decay=budget.weight_decay, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, budget))
     model.train()
-    begin = time.perf_counter()
+    begin = clock(device)
     with _progress(budget.steps, title) as bar, _failures(outcome):
         losses = []
         for step in range(1, budget.steps + 1):
@@ -105,10 +106,10 @@ def train(
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             if snapshot and step % budget.snapshot_every == 0:
-                paused = time.perf_counter()
+                paused = clock(device)
                 snapshot(step, kept)
-                begin += time.perf_counter() - paused
-    outcome.seconds = time.perf_counter() - begin
+                begin += clock(device) - paused
+    outcome.seconds = clock(device) - begin
     return outcome
 
 
