@@ -269,6 +269,7 @@ def _caption(cells: Sequence[CellResult]) -> str:
         noise += f"; bits per dim: {' or '.join(map(str, draws))} draw{plural} of the dequantisation noise"
         if varied := [std for cell in cells if (std := cell.worst("bits_per_dim_noise_std")) is not None]:
             noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
+    noise += _parts_of_test(cells)
     if single(cells):
         known = any("bits_per_dim_standard_error" in cell.values for cell in cells)
         return f"One seed each (n = 1){'; ± is one standard error over the test examples' if known else ''}{noise}."
@@ -279,3 +280,16 @@ def _caption(cells: Sequence[CellResult]) -> str:
         return f"Mean ± 95 % interval over {next(iter(counts))} seeds{noise}."
     by_count = "; ".join(f"{n} for {', '.join(labels)}" for n, labels in sorted(counts.items()))
     return f"Mean ± 95 % interval; seeds: {by_count}{noise}."
+
+
+def _parts_of_test(cells: Sequence[CellResult]) -> str:
+    """Which cells were measured on the first of the test examples only."""
+    by_count = defaultdict(list)
+    for cell in cells:
+        if part := cell.mean("test_examples"):
+            by_count[int(part)].append(cell.label)
+    of_all = [
+        f"{'all' if len(labels) == len(cells) else ', '.join(labels)} on the first {part:,} test examples"
+        for part, labels in sorted(by_count.items())
+    ]
+    return "".join(f"; {words}" for words in of_all)

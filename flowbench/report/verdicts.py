@@ -67,7 +67,6 @@ def note(cell: CellResult) -> str:
         f"{len(cell.diverged)} of {seeds} diverged": cell.diverged,
         f"{len(cell.failed)} of {seeds} failed": cell.failed,
         "measured in part": cell.not_measured,
-        f"on the first {cell.mean('test_examples') or 0:.0f} test examples": cell.mean("test_examples"),
         f"fails certification in {' and '.join(uncertified)}": uncertified,
     }
     return ", ".join(word for word, holds in words.items() if holds)

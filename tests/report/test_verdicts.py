@@ -59,7 +59,3 @@ def test_what_was_lost_is_noted():
     lost = [{"status": "diverged", "diverged_at": 9}, {"status": "failed", "reason": "why"}, {"status": "finished"}]
     assert note(cell(seeds=lost)) == "1 of 3 diverged, 1 of 3 failed"
     assert note(cell(not_measured={1: "why"})) == "measured in part"
-
-
-def test_a_part_of_the_test_split_is_noted():
-    assert note(cell(test_examples=[200, 200, 200])) == "on the first 200 test examples"
