@@ -60,8 +60,10 @@ def test_inverses_and_log_determinants_are_right(name):
 def test_single_precision_is_enough_for_the_inverse(subject):
     again, _ = subject.module.decode(subject.z)
     latent_again, _ = subject.module.encode(again)
-    torch.testing.assert_close(again, subject.x, atol=3e-5, rtol=0)
-    torch.testing.assert_close(latent_again, subject.z, atol=3e-5, rtol=3e-5)
+    # A solver goes as far as single precision bears, and an error may grow on the way: the report asks for 1e-3.
+    limit = 1e-3 if solved(subject.module) else 3e-5
+    torch.testing.assert_close(again, subject.x, atol=limit, rtol=0)
+    torch.testing.assert_close(latent_again, subject.z, atol=limit, rtol=limit)
 
 
 @BOTH
@@ -114,7 +116,8 @@ def test_a_checkpoint_holds_all_that_is_learnt_or_drawn(name, tmp_path):
     module, shape = LAYERS[name]
     module = certify.randomised(module)
     x = 0.1 + 0.8 * torch.rand(7, *shape)
-    z = module.initialise(x)
+    module.initialise(x)
+    z, _ = module.encode(x)
     save_file(module.state_dict(), tmp_path / "weights.safetensors")
     with seeded(3):
         fresh = next(other for other_name, other, _ in layers.examples() if other_name == name)
