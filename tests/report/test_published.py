@@ -114,7 +114,7 @@ def test_each_value_is_either_beside_or_context(cell):
 
 @pytest.mark.parametrize("metric", ["wasserstein_2", "normalised_path_energy"])
 def test_transports_are_compared_by_their_own_metrics_whatever_the_likelihood(cell, metric):
-    independent = cell("normal_to_moons", "flow_matching", {"hidden": [64, 64, 64]})
+    independent = cell("normal_to_moons", "flow_matching", {"path": "linear", "coupling": "independent"})
     assert published.metrics("normal_to_moons") == ["wasserstein_2", "normalised_path_energy"]
     assert published.metrics("mnist") == ["bits_per_dim"]
     assert published.context([independent]) == []
@@ -122,7 +122,7 @@ def test_transports_are_compared_by_their_own_metrics_whatever_the_likelihood(ce
     couplings = {value.model: differences for value, differences in published.context([independent], metric)}
     assert couplings == {
         "I-CFM": [unknown],
-        "OT-CFM": [unknown, "coupling optimal-transport, here none"],
+        "OT-CFM": [unknown, "coupling optimal-transport, here independent"],
     }
     value = next(v for v in published.load() if (v.data, v.metric, v.model) == ("normal_to_moons", metric, "I-CFM"))
     assert replace(value, differs="", likelihood="estimate").differences(independent) == []
