@@ -19,7 +19,12 @@ def test_diverged_seeds_are_recorded_and_reported(copy):
     assert ran == ["code", "train@smoke-moons-nice", "evaluate@smoke-moons-nice", "publish@smoke", "report@smoke"]
 
     folder = copy.root / "results" / "smoke-moons-nice"
-    assert json.loads((folder / "metrics.json").read_text()) == {"status": "diverged", "seeds": 2, "diverged": 2}
+    assert json.loads((folder / "metrics.json").read_text()) == {
+        "status": "diverged",
+        "seeds": 2,
+        "diverged": 2,
+        "failed": 0,
+    }
     seeds = json.loads((folder / "training.json").read_text())["seeds"]
     assert {seed: record["status"] for seed, record in seeds.items()} == {"0": "diverged", "1": "diverged"}
     rows = copy.results()

@@ -30,7 +30,7 @@ CODE = {
     "a flow": ("flowbench/flows/maf.py", ["maf", "iaf_distilled"]),
     "a layer": ("flowbench/layers/autoregressive.py", ["maf", "iaf", "iaf_distilled"]),
     "a layer of one flow": ("flowbench/layers/rescaling.py", ["nice"]),
-    "a network": ("flowbench/networks/mlp.py", ["glow", "nice", "realnvp"]),
+    "a network": ("flowbench/networks/mlp.py", ["glow", "nice", "realnvp", "flow_autoencoder"]),
 }
 
 
