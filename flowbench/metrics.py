@@ -101,8 +101,8 @@ METRICS: dict[str, Metric] = {
     "wasserstein_2": Metric(
         "data units",
         "lower",
-        "Exact 2-Wasserstein distance between up to 2,000 samples and as many test points; from the true distribution "
-        "it is not 0 either, but for instance 0.2 on transports to moons, 0.5 to eight Gaussians.",
+        "Exact 2-Wasserstein distance between up to 1,000 samples and as many test points; from the true distribution "
+        "it is not 0 either, but for instance 0.3 on transports to moons, 0.6 to eight Gaussians.",
     ),
     "path_energy": Metric(
         "flow units²", "lower", "Mean integral of the squared speed along the paths of samples from start to data."
@@ -111,7 +111,7 @@ METRICS: dict[str, Metric] = {
         "",
         "lower",
         "|E - W₂²| / W₂² of the path energy E and the squared 2-Wasserstein distance from start to data, which is the "
-        "energy of the straightest transport; with 2,000 points each, E / W₂² is uncertain by a few percent.",
+        "energy of the straightest transport; with 1,000 points each, E / W₂² is uncertain by about 5 %.",
     ),
     "kl_to_target": Metric(
         "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."

@@ -7,11 +7,11 @@ import copy
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, seeded
+from flowbench.core import seeded
 from flowbench.evaluation.likelihood import bits_per_dim
 from flowbench.evaluation.two_sample import energy_distance
 from flowbench.flows._continuous import ContinuousModel
-from flowbench.layers.continuous import FixedStep, scaled_tolerance
+from flowbench.layers.continuous import FixedStep, Solution, solving
 from flowbench.metrics import FEW_EVALUATIONS
 
 # The distance is quadratic in their number.
@@ -29,13 +29,15 @@ def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float
         points: number of test examples, and of prior samples.
     """
     x, _ = model.continuous(test[:points])
-    solution = model.flow.solve(model.approach(x), 1.0, 0.0)
+    # With the same probes, or their noise would hide the solver's error.
+    probes_seed = int(torch.randint(2**31, ()))
+    log_prob, solution = _log_prob(model, x, probes_seed)
     _, sample_evaluations = model.flow.transport(model.start(model.prior().sample((points,))))
     precise = copy.deepcopy(model).double()
-    with scaled_tolerance(precise, 0.1):
-        # With the same probes, or their noise would hide the solver's error.
-        change = _log_prob(model, x, seed=0) - _log_prob(precise, x.double(), seed=0)
-        again, _ = precise.transform.decode(precise.transform.encode(x.double())[0])
+    with solving(precise, tolerance_factor=0.1):
+        change = log_prob - _log_prob(precise, x.double(), probes_seed)[0]
+        with solving(precise, logdets=False):
+            again, _ = precise.transform.decode(precise.transform.encode(x.double())[0])
     values = {
         "solver_tolerance": model.flow.tolerance,
         "log_prob_evaluations": solution.evaluations,
@@ -51,11 +53,11 @@ def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float
     return values
 
 
-def _log_prob(model: FlowModel, x: Tensor, seed: int) -> Tensor:
-    """Of dequantised data, ``(n,)`` float64."""
+def _log_prob(model: ContinuousModel, x: Tensor, seed: int) -> tuple[Tensor, Solution]:
+    """The log-density of where the flow takes dequantised data from, ``(n,)`` float64, and how it was found."""
     with seeded(seed):
-        z, logdet = model.transform.encode(x)
-    return (model.prior().log_prob(z) + logdet).double()
+        solution = model.flow.solve(model.approach(x), 1.0, 0.0)
+    return (model.prior().log_prob(model.latent(solution.x)) + solution.logdets.mean(1)).double(), solution
 
 
 @torch.no_grad()

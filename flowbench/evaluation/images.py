@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowbench import pictures
 from flowbench.core import FittedModel, FlowModel
+from flowbench.layers.continuous import solving
 
 # Below one, samples gather where the density is highest; images are usually shown like this.
 _COOL = 0.7
@@ -36,12 +37,13 @@ def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor,
     panels = {"test data": test, "samples": samples}
     # A baseline has no map to speak of.
     if not isinstance(model, FittedModel):
-        panels[f"samples at temperature {_COOL}"] = model.sample(pictures.IMAGES, temperature=_COOL)
-        images, again = model.reconstruct(test[:_ROUND_TRIPS])
-        pictures.reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
-        pairs = min(_WAYS, len(test) // 2)
-        ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
-        pictures.interpolations(folder / "interpolation.png", _array(ways), white, title)
+        with solving(model, logdets=False):
+            panels[f"samples at temperature {_COOL}"] = model.sample(pictures.IMAGES, temperature=_COOL)
+            images, again = model.reconstruct(test[:_ROUND_TRIPS])
+            pictures.reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
+            pairs = min(_WAYS, len(test) // 2)
+            ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
+            pictures.interpolations(folder / "interpolation.png", _array(ways), white, title)
     arrays = {name: _array(images[: pictures.IMAGES]) for name, images in panels.items()}
     pictures.image_samples(folder / "samples.png", arrays, white, title)
 

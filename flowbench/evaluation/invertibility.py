@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel, FlowModule
+from flowbench.layers.continuous import solving
 
 
 @torch.no_grad()
@@ -51,7 +52,8 @@ def _errors(transform: FlowModule, starts: Tensor, batch_size: int, latent: bool
     """``|start - round trip|``, of the shape of ``starts``."""
     first, second = (transform.decode, transform.encode) if latent else (transform.encode, transform.decode)
     parts = (part.to(dtype) for part in starts.split(batch_size))
-    return torch.cat([(part - second(first(part)[0])[0]).abs() for part in parts])
+    with solving(transform, logdets=False):
+        return torch.cat([(part - second(first(part)[0])[0]).abs() for part in parts])
 
 
 def _max(errors: Tensor) -> float:

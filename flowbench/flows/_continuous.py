@@ -50,6 +50,10 @@ class ContinuousModel(FlowModel):
         """Where the path of a latent ``(batch, *latent)`` begins, at t = 0."""
         return self.transform[self._place + 1 :].decode(z)[0]
 
+    def latent(self, x: Tensor) -> Tensor:
+        """The latent ``(batch, *latent)`` of where a path begins."""
+        return self.transform[self._place + 1 :].encode(x)[0]
+
     def end(self, x: Tensor) -> Tensor:
         """Where the path of data ``(batch, *event)`` ends, at t = 1; dequantised, if need be, with fresh noise."""
         return self.approach(self.continuous(x)[0])

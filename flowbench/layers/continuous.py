@@ -19,7 +19,7 @@ from flowbench.networks.field import PerceptronField, VectorField
 _DIRECTION_NUMBERS = 2**24
 # Nothing here depends on data, and of what may follow no solution is worth more.
 _INITIALISATION_EXAMPLES = 32
-FixedStep = Literal["euler", "midpoint", "rk4"]
+FixedStep = Literal["euler", "midpoint"]
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -63,14 +63,13 @@ class ContinuousFlow(FlowModule):
         self.tolerance = tolerance
         self.max_evaluations = max_evaluations
         self.probes = probes
+        self.finds_logdets = True
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        solution = self.solve(x, 1.0, 0.0)
-        return solution.x, solution.logdets.mean(1)
+        return self._map(x, 1.0, 0.0)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        solution = self.solve(z, 0.0, 1.0)
-        return solution.x, solution.logdets.mean(1)
+        return self._map(z, 0.0, 1.0)
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
@@ -107,6 +106,12 @@ class ContinuousFlow(FlowModule):
         for t, t_next in pairwise(times):
             z = odeint(self.field, z, torch.stack((t, t_next)), method=method)[-1]
             yield t_next, z
+
+    def _map(self, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
+        if not self.finds_logdets:
+            return self.transport(x, start, end)[0], x.new_full((len(x),), math.nan)
+        solution = self.solve(x, start, end)
+        return solution.x, solution.logdets.mean(1)
 
     def _integrate(
         self, derivative, state: tuple[Tensor, ...], start: float, end: float
@@ -165,17 +170,23 @@ def _largest(parts: tuple[Tensor, ...]) -> Tensor:
 
 
 @contextmanager
-def scaled_tolerance(module: nn.Module, factor: float) -> Iterator[None]:
-    """A block in which the continuous flows within ``module`` have ``factor`` times their tolerance."""
+def solving(module: nn.Module, *, tolerance_factor: float = 1.0, logdets: bool = True) -> Iterator[None]:
+    """A block in which the continuous flows within ``module`` are solved in another way.
+
+    Args:
+        tolerance_factor: times their tolerance.
+        logdets: if not, they spare the divergence, the dear part of a solution, and their log-determinants are NaN.
+    """
     continuous = [part for part in module.modules() if isinstance(part, ContinuousFlow)]
-    old = [flow.tolerance for flow in continuous]
+    before = [(flow.tolerance, flow.finds_logdets) for flow in continuous]
     for flow in continuous:
-        flow.tolerance *= factor
+        flow.tolerance *= tolerance_factor
+        flow.finds_logdets &= logdets
     try:
         yield
     finally:
-        for flow, value in zip(continuous, old, strict=True):
-            flow.tolerance = value
+        for flow, (tolerance, finds_logdets) in zip(continuous, before, strict=True):
+            flow.tolerance, flow.finds_logdets = tolerance, finds_logdets
 
 
 def solve_exactly(module: Module) -> Module:

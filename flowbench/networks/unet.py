@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import avg_pool2d, interpolate, silu
+from torch.nn.functional import avg_pool2d, interpolate, scaled_dot_product_attention, silu
 
 from flowbench.core import ShapeError
 from flowbench.networks.field import VectorField
@@ -154,12 +154,8 @@ class _Attention(nn.Module):
         # (batch, 3, heads, channels of a head, pixels)
         projected = self.project(self.norm(x)).unflatten(1, (3, self.heads, -1)).flatten(-2)
         query, key, value = projected.unbind(1)
-        # Written out, because PyTorch's attention has no forward-mode differentiation, and its softmax none that can
-        # be differentiated backwards again.
-        logits = query.mT @ key / math.sqrt(query.shape[2])
-        weights = (logits - logits.detach().amax(-1, keepdim=True)).exp()
-        weights = weights / weights.sum(-1, keepdim=True)
-        return x + self.last((value @ weights.mT).reshape(x.shape))
+        found = scaled_dot_product_attention(query.mT, key.mT, value.mT).mT
+        return x + self.last(found.reshape(x.shape))
 
 
 def _norm(channels: int) -> nn.GroupNorm:

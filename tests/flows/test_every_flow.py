@@ -14,7 +14,7 @@ from flowbench import config, data, flows
 from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, seeded
 from flowbench.evaluation import certify
 from flowbench.flows._continuous import ContinuousModel
-from flowbench.layers.continuous import scaled_tolerance, solve_exactly
+from flowbench.layers.continuous import solve_exactly, solving
 from flowbench.quadrature import Grid, log_integral
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
@@ -112,7 +112,7 @@ def test_density_integrates_to_one(name):
         reach = 1.5 * float(model.sample(2000, torch.Generator().manual_seed(0)).abs().max())
     # Where a point takes a hundred evaluations, fewer points and digits must do.
     grid = Grid(-reach, reach, 100 if isinstance(model, ContinuousModel) else 250)
-    with scaled_tolerance(model, 1e6):
+    with solving(model, tolerance_factor=1e6):
         log_mass = log_integral(grid.evaluate(model.log_prob, dtype=torch.float64), grid)
     assert log_mass == pytest.approx(0, abs=1e-2)  # the grid is coarse for the creases of planar maps
 
