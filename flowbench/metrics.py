@@ -87,16 +87,19 @@ METRICS: dict[str, Metric] = {
     "latent_bits_per_dim": Metric(
         "bits/dim",
         None,
-        "-log p / (d ln 2) under an autoencoder's flow of the d numbers that its encoder makes of a test image; "
-        "between encoders that do not standardise them it cannot be compared.",
+        "-log p / (d ln 2) under an autoencoder's flow of the d numbers that its encoder makes of a test image, with "
+        "the noise that it learnt from; between encoders that do not standardise them it cannot be compared.",
     ),
     "sliced_wasserstein": Metric(
         "data units",
         "lower",
-        "Sliced 1-Wasserstein distance between samples and the test split; of images in grey levels.",
+        "Sliced 1-Wasserstein distance between samples and the test split; of images in grey levels. True moons have "
+        "about 0.015.",
     ),
     "energy_distance": Metric(
-        "data units", "lower", "Energy distance between samples and the test split; of images in grey levels."
+        "data units",
+        "lower",
+        "Energy distance between samples and the test split; of images in grey levels. True moons have about 0.0005.",
     ),
     "wasserstein_2": Metric(
         "data units",
@@ -175,6 +178,7 @@ METRICS: dict[str, Metric] = {
 # Evaluations of a continuous flow's field that samples of few steps take.
 FEW_EVALUATIONS = (2, 4, 8, 16, 32, 64)
 _METHODS = {
+    "data": "that are other test data, as many",
     "adaptive": "by the adaptive solver at its tolerance",
     **{f"euler_{n}": f"by {n} steps of Euler's method" for n in FEW_EVALUATIONS},
     **{f"midpoint_{n}": f"by {n // 2} steps of the midpoint method" for n in FEW_EVALUATIONS},

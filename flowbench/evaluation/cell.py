@@ -7,10 +7,7 @@ import json
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,13 +17,14 @@ from tqdm import tqdm
 from flowbench import data, flows, pictures
 from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params, label
-from flowbench.core import FittedModel, FlowModel, SolverError, seeded
+from flowbench.core import FittedModel, FlowModel
 from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.continuous import few_steps, solver
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
 from flowbench.evaluation.logdet import logdet
+from flowbench.evaluation.measurement import Measurement
 from flowbench.evaluation.moments import moments
 from flowbench.evaluation.speed import speed
 from flowbench.evaluation.target import kl_to_target, minor_mode_share
@@ -37,7 +35,6 @@ from flowbench.flows._continuous import ContinuousModel
 from flowbench.metrics import METRICS
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid, log_integral
-from flowbench.seeding import seed_for
 
 # Moments need more samples than distances do, and only one pass over them.
 _MOMENT_SAMPLES = 200_000
@@ -63,7 +60,7 @@ class CellEvaluation:
         self.title = f"{label(params.active.name, key, self.cell.data)} on {self.cell.data}"
         self.source = data.load(self.cell.data, **params.data[self.cell.data])
         data_folder = root / "data" / self.cell.data
-        self.test = data.read(data_folder)["test"][: self.budget.test_examples]
+        self.test = data.read(data_folder)["test"]
         self.entropy = data.saved_entropy(data_folder)
         self.folder = root / "results" / key
         self.training = json.loads((self.folder / "training.json").read_text())
@@ -81,14 +78,13 @@ class CellEvaluation:
 
             def evaluate(seed: int) -> tuple[dict[str, float], str]:
                 """What could be measured, and why the rest could not."""
-                values: dict[str, float] = {}
-                try:
-                    self._evaluate_seed(seed, folder / "pictures" if seed == min(finished) else None, values)
-                except SolverError as error:
-                    reason = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {error}"
-                    tqdm.write(f"{self.key} seed {seed}: measured in part; {reason}", file=sys.stderr)
-                    return values, reason
-                return values, ""
+                measurement = Measurement(self.cell.data, seed)
+                self._evaluate_seed(seed, measurement, folder / "pictures" if seed == min(finished) else None)
+                if not measurement.missing:
+                    return measurement.values, ""
+                where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}, budgets.{self.cell.budget}.train"
+                tqdm.write(f"{self.key} seed {seed}: measured in part; {where}: {measurement.missing}", file=sys.stderr)
+                return measurement.values, f"{where}: {measurement.missing}"
 
             try:
                 seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
@@ -131,50 +127,48 @@ class CellEvaluation:
         return model.to(self.device).eval()
 
     @torch.no_grad()
-    def _evaluate_seed(self, seed: int, pictures_folder: Path | None, values: dict[str, float]) -> None:
-        """Enter all metrics of one seed into ``values``, each family with random numbers of its own."""
+    def _evaluate_seed(self, seed: int, measurement: Measurement, pictures_folder: Path | None) -> None:
+        """Measure one seed, and draw its pictures if there is a folder for them."""
         model = self.load(seed)
-        test = torch.from_numpy(np.array(self.test)).to(self.device)
-        measure = partial(self._measure, seed)
+        split = torch.from_numpy(np.array(self.test)).to(self.device)
+        test = split[: self.budget.test_examples]
         budget, batch_size = self.budget, self.budget.batch_size
+        values, measure = measurement.values, measurement.enter
         values["parameters"] = model.parameter_count()
         if budget.test_examples:
             values["test_examples"] = len(test)
         if model.likelihood == "none":
-            values |= measure("autoencoder", autoencoder, model, test, batch_size)
+            measure("autoencoder", autoencoder, model, test, batch_size)
         else:
-            values |= measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
+            measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
         if self.entropy is not None:
             values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)
         if not isinstance(model, FittedModel):
-            values |= measure("invertibility", invertibility, model, test, budget.invertibility_points, batch_size)
+            measure("invertibility", invertibility, model, test, budget.invertibility_points, batch_size)
             if budget.logdet_points:
                 with torch.enable_grad():
-                    values |= measure("logdet", logdet, model, test, budget.logdet_points)
+                    measure("logdet", logdet, model, test, budget.logdet_points)
         if isinstance(model, ContinuousModel):
-            values |= measure("solver", solver, model, test, budget.invertibility_points)
-            values |= measure("few steps", few_steps, model, test, budget.samples)
-        samples = measure("samples", sample, model, min(budget.samples, len(test)), batch_size)
-        values |= measure("distances", two_sample, samples, test)
-        if self.source.is_energy:
-            values["minor_mode_share"] = minor_mode_share(samples)
+            measure("solver", solver, model, test, budget.invertibility_points)
+            measure("few steps", few_steps, model, split, budget.samples)
+            if self.source.grid is not None:
+                measure("straightness", straightness, model, test[: budget.samples])
+        samples = measurement.attempt("samples", sample, model, min(budget.samples, len(test)), batch_size)
+        if samples is not None:
+            measure("distances", two_sample, samples, test)
+            if self.source.is_energy:
+                values["minor_mode_share"] = minor_mode_share(samples)
+            if self.source.grid is not None:
+                measure("transport", sample_distance, samples, test)
+                measure("grid", self._on_grid, model, samples, pictures_folder)
+            elif pictures_folder and self.source.event.levels:
+                white = self.source.event.levels - 1
+                measure("pictures", draw_pictures, pictures_folder, model, test, samples, white, self.title)
         if true_moments := self.source.moments():
-            drawn = measure("moments", sample, model, _MOMENT_SAMPLES, batch_size).cpu()
-            values |= moments(drawn, *map(torch.tensor, true_moments))
-        if self.source.grid is not None:
-            values |= sample_distance(samples, test)
-            if isinstance(model, ContinuousModel):
-                values |= measure("straightness", straightness, model, test[: budget.samples])
-            values |= self._on_grid(model, samples, pictures_folder)
-        elif pictures_folder and self.source.event.levels:
-            white = self.source.event.levels - 1
-            measure("pictures", draw_pictures, pictures_folder, model, test, samples, white, self.title)
-        values |= measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
-
-    def _measure(self, seed: int, purpose: str, family: Callable[..., Any], *arguments: Any) -> Any:
-        """What a family of metrics finds, with random numbers of its own."""
-        with seeded(seed_for(self.cell.data, "evaluation", purpose, seed)):
-            return family(*arguments)
+            drawn = measurement.attempt("moments", sample, model, _MOMENT_SAMPLES, batch_size)
+            if drawn is not None:
+                values |= moments(drawn.cpu(), *map(torch.tensor, true_moments))
+        measure("speed", speed, model, test, budget.throughput_seconds, batch_size)
 
     def _on_grid(self, model: FlowModel, samples: torch.Tensor, pictures_folder: Path | None) -> dict[str, float]:
         """Integrals of a 2-D density, and its picture."""

@@ -13,6 +13,7 @@ from flowbench.config import Params, Student
 from flowbench.core import FlowModel, soft_clamp
 from flowbench.evaluation.cell import CellEvaluation
 from flowbench.evaluation.likelihood import likelihood
+from flowbench.evaluation.measurement import Measurement
 from flowbench.evaluation.speed import LARGEST_BATCH, throughput
 from flowbench.flows import iaf_distilled
 from flowbench.layers.autoregressive import MaskedAutoregressive
@@ -86,16 +87,16 @@ class StudentEvaluation(CellEvaluation):
         self.teacher_folder = root / "results" / self.cell.teacher
 
     @torch.no_grad()
-    def _evaluate_seed(self, seed: int, pictures_folder: Path | None, values: dict[str, float]) -> None:
-        super()._evaluate_seed(seed, pictures_folder, values)
+    def _evaluate_seed(self, seed: int, measurement: Measurement, pictures_folder: Path | None) -> None:
+        super()._evaluate_seed(seed, measurement, pictures_folder)
         student = self.load(seed)
         assert isinstance(student, iaf_distilled.Student)
         teacher = iaf_distilled.load_teacher(self.teacher_folder, self.source.event, seed, self.where).to(self.device)
-        test = torch.from_numpy(np.array(self.test)).to(self.device)
+        test = torch.from_numpy(np.array(self.test)).to(self.device)[: self.budget.test_examples]
         budget, batch_size = self.budget, self.budget.batch_size
         # Of one purpose, so that the noise is the same for both.
-        of_teacher = self._measure(seed, "likelihood", likelihood, teacher, test, budget.noise_draws, batch_size)
-        values["teacher_bits_per_dim"] = of_teacher["bits_per_dim"]
-        values |= self._measure(seed, "divergence", divergence, student, teacher, budget.samples, batch_size)
+        of_teacher = measurement.attempt("likelihood", likelihood, teacher, test, budget.noise_draws, batch_size)
+        measurement.values["teacher_bits_per_dim"] = of_teacher["bits_per_dim"]
+        measurement.enter("divergence", divergence, student, teacher, budget.samples, batch_size)
         at_once = min(LARGEST_BATCH, batch_size, len(test))
-        values |= self._measure(seed, "speed", speedup, student, teacher, at_once, budget.throughput_seconds)
+        measurement.enter("speed", speedup, student, teacher, at_once, budget.throughput_seconds)

@@ -22,7 +22,10 @@ def wasserstein_2(x: Tensor, y: Tensor) -> float:
     """√ of the least mean squared distance at which ``(n, D)`` points can be assigned to as many others; O(n³).
 
     The distance between the distributions that the points are from is smaller: even of one and the same it finds some.
+    Infinite where a point is not finite, or so far off that float32 has no squares of it.
     """
+    if not torch.stack([points.float().square().sum() for points in (x, y)]).isfinite().all():
+        return math.inf
     return math.sqrt(float((x - y[plan(x, y).to(y.device)]).double().square().sum(1).mean()))
 
 

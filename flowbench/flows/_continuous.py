@@ -13,6 +13,8 @@ from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
 from flowbench.layers.continuous import ContinuousFlow
 
 Tolerance = Annotated[float, Field(gt=0, le=0.1)]
+# Of one alone nothing tells how far it is off.
+Probes = Annotated[int, Field(ge=2)]
 
 
 class ContinuousModel(FlowModel):

@@ -6,7 +6,7 @@ from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import Alpha, latent, preprocessing
-from flowbench.flows._continuous import ContinuousModel, Tolerance
+from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField
 
@@ -18,7 +18,7 @@ def build(
     frequencies: PositiveInt = 2,
     tolerance: Tolerance = 1e-5,
     max_evaluations: PositiveInt = 2000,
-    probes: PositiveInt | None = None,
+    probes: Probes | None = None,
     logit: Alpha = None,
 ) -> FlowModel:
     """One differential equation with a perceptron as its vector field, learnt by likelihood through the solver.
@@ -28,8 +28,8 @@ def build(
         frequencies: of the sines and cosines by which time enters the field.
         tolerance: of the solver, in training and in evaluation.
         max_evaluations: of the field in one solution; one that needs more fails.
-        probes: of Hutchinson's estimate of the divergence; null for the exact one, which D dimensions make D times as
-            dear.
+        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, which D dimensions
+            make D times as dear.
         logit: α of the logit that integer data passes first; null for none.
     """
     dequantise, before = preprocessing(event, logit)

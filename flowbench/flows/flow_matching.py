@@ -11,7 +11,7 @@ from torch import Tensor
 
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, continuous, latent, preprocessing
-from flowbench.flows._continuous import ContinuousModel, Tolerance
+from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
 from flowbench.flows._coupling import independent, optimal_transport
 from flowbench.flows._paths import PATHS, PathName
 from flowbench.layers.centre import Centre
@@ -49,7 +49,7 @@ def build(
     path: PathName = "linear",
     coupling: Literal["independent", "optimal-transport"] = "independent",
     sigma: NonNegativeFloat = 0.0,
-    coupled_at_once: PositiveInt = 256,
+    coupled_at_once: PositiveInt | None = None,
     architecture: Literal["vector", "unet"] = "vector",
     hidden: list[PositiveInt] | None = None,
     frequencies: PositiveInt = 2,
@@ -59,7 +59,7 @@ def build(
     attention: list[PositiveInt] | None = None,
     tolerance: Tolerance = 1e-5,
     max_evaluations: PositiveInt = 2000,
-    probes: PositiveInt | None = None,
+    probes: Probes | None = None,
     logit: Alpha = None,
 ) -> FlowModel:
     """One differential equation whose field is learnt without solving it.
@@ -69,8 +69,9 @@ def build(
             about the data. ``linear``: Tong's, a straight tube of width ``sigma``; with the independent coupling it is
             I-CFM, with optimal transport OT-CFM. ``diffusion``: the variance-preserving diffusion's.
         coupling: which latent goes with which data: any, or those of the exact minibatch optimal transport.
-        sigma: width of the path, in the units of standardised data.
-        coupled_at_once: pairs in one optimal transport plan; a training batch may hold several plans.
+        sigma: width of the path, in the units of standardised data; the diffusion's has none.
+        coupled_at_once: pairs in one optimal transport plan, of which a training batch may hold several; null for one
+            plan of the whole batch.
         architecture: of the field. ``vector``: a perceptron. ``unet``: a U-Net on images, which pass no logit and lie
             between -1 and 1.
         hidden, frequencies: of the perceptron: sizes of its hidden layers, and of the sines and cosines of time.
@@ -78,12 +79,16 @@ def build(
             each has, residual blocks of each, and the heights in pixels at which there is attention.
         tolerance: of the solver, in evaluation.
         max_evaluations: of the field in one solution; one that needs more fails.
-        probes: of Hutchinson's estimate of the divergence; null for the exact one.
+        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one.
         logit: α of the logit that integer data passes first; null for none.
     """
     unet = architecture == "unet"
     if (hidden is None) != unet or (multipliers is None) == unet:
         raise ValueError("hidden is for architecture vector, and multipliers for architecture unet; each needs its own")
+    if path == "diffusion" and sigma:
+        raise ValueError("sigma is the width of a conditional or linear path; the diffusion's has none to choose")
+    if coupled_at_once and coupling == "independent":
+        raise ValueError("coupled_at_once is for coupling optimal-transport")
     after: list[FlowModule] = []
     field: VectorField
     if hidden is not None:
@@ -98,7 +103,9 @@ def build(
         after = [Flatten(event.shape)]
 
     def couple(x0: Tensor, x1: Tensor) -> Tensor:
-        return independent(x0, x1) if coupling == "independent" else optimal_transport(x0, x1, coupled_at_once)
+        if coupling == "independent":
+            return independent(x0, x1)
+        return optimal_transport(x0, x1, coupled_at_once or len(x0))
 
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
     return FlowMatching(before, flow, after, latent(event), dequantise, path=path, sigma=sigma, couple=couple)

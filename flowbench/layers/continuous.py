@@ -141,7 +141,7 @@ class ContinuousFlow(FlowModule):
             if velocity.isfinite().all():
                 reason = f"tolerance = {self.tolerance:g} cannot be reached; raise it"
             else:
-                reason = "the vector field is not finite; lower learning_rate, or clip gradients by clip_norm"
+                reason = "the vector field is not finite; lower the budget's learning_rate or clip_norm"
             raise SolverError(reason) from None
         return tuple(values[-1] for values in solved), evaluations
 
@@ -174,19 +174,20 @@ def solving(module: nn.Module, *, tolerance_factor: float = 1.0, logdets: bool =
     """A block in which the continuous flows within ``module`` are solved in another way.
 
     Args:
-        tolerance_factor: times their tolerance.
+        tolerance_factor: times their tolerance; a lower one may take as many times more evaluations.
         logdets: if not, they spare the divergence, the dear part of a solution, and their log-determinants are NaN.
     """
     continuous = [part for part in module.modules() if isinstance(part, ContinuousFlow)]
-    before = [(flow.tolerance, flow.finds_logdets) for flow in continuous]
+    before = [(flow.tolerance, flow.max_evaluations, flow.finds_logdets) for flow in continuous]
     for flow in continuous:
         flow.tolerance *= tolerance_factor
+        flow.max_evaluations = math.ceil(flow.max_evaluations / min(1.0, tolerance_factor))
         flow.finds_logdets &= logdets
     try:
         yield
     finally:
-        for flow, (tolerance, finds_logdets) in zip(continuous, before, strict=True):
-            flow.tolerance, flow.finds_logdets = tolerance, finds_logdets
+        for flow, values in zip(continuous, before, strict=True):
+            flow.tolerance, flow.max_evaluations, flow.finds_logdets = values
 
 
 def solve_exactly(module: Module) -> Module:

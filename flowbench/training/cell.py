@@ -159,7 +159,7 @@ class CellTraining:
         def draw(step: int, model: FlowModel) -> None:
             snapshots[step] = self._snapshot(model)
 
-        where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}"
+        where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}, budgets.{self.cell.budget}.train"
         try:
             objective = self._objective(model, seed)
         except SolverError as error:
@@ -270,10 +270,7 @@ class CellTraining:
             "code": code,
             "versions": {
                 "python": platform.python_version(),
-                **{
-                    name: version(name)
-                    for name in ("torch", "numpy", "scipy", "scikit-learn", "safetensors", "torchdiffeq")
-                },
+                **{name: version(name) for name in _COMPUTING},
             },
         }
 

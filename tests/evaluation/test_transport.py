@@ -140,3 +140,12 @@ def test_energies_are_those_in_the_space_of_the_flow():
         expected = straightness(outside, data / 2)
     with seeded(1):
         assert straightness(inside, data) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("far", [math.nan, math.inf, 1e30])
+def test_points_beyond_all_bounds_are_infinitely_far(far):
+    y = torch.randn(20, 2)
+    x = y.clone()
+    x[3, 1] = far
+    assert wasserstein_2(x, y) == wasserstein_2(y, x) == math.inf
+    assert sample_distance(x, y) == {"wasserstein_2": math.inf}

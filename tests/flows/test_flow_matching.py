@@ -161,6 +161,25 @@ def test_each_architecture_has_its_own_options(options):
         flows.build("flow_matching", Event((1, 8, 8), levels=17), options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"path": "diffusion", "sigma": 0.5}, "sigma is the width of"),
+        ({"coupled_at_once": 64}, "coupled_at_once is for coupling optimal-transport"),
+    ],
+    ids=str,
+)
+def test_options_without_an_effect_are_refused(options, message):
+    with pytest.raises(ConfigError, match=message):
+        flows.build("flow_matching", Event((2,)), {"hidden": [8], **options})
+
+
+@pytest.mark.parametrize("flow", ["cnf", "flow_matching"])
+def test_a_single_probe_is_refused(flow):
+    with pytest.raises(ConfigError, match=r"probes = 1: .* greater than or equal to 2"):
+        flows.check(flow, {"hidden": [8], "probes": 1}, f"flows.{flow}.plane")
+
+
 @pytest.mark.parametrize("flow", ["cnf", "flow_matching"])
 def test_a_tolerance_of_zero_is_refused(flow):
     with pytest.raises(ConfigError, match=rf"flows\.{flow}\.plane\.tolerance = 0: .* greater than 0"):

@@ -204,7 +204,7 @@ def test_too_many_evaluations_name_the_option():
 @pytest.mark.parametrize("divergence", [True, False])
 def test_a_field_that_is_not_finite_is_named(value, divergence):
     flow = ContinuousFlow(Constant(value), probes=None)
-    with pytest.raises(SolverError, match="the vector field is not finite; lower learning_rate"):
+    with pytest.raises(SolverError, match="the vector field is not finite; lower the budget's learning_rate"):
         flow.solve(points(3), 1.0, 0.0) if divergence else flow.transport(points(3))
 
 

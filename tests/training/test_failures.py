@@ -57,9 +57,12 @@ def test_a_solver_without_enough_evaluations_fails_its_seeds_and_names_the_optio
     for record in records(tmp_path).values():
         assert record["status"] == "failed"
         assert record["reason"].startswith(
-            "params.yaml: flows.cnf.plane: the solver needs more than max_evaluations = 5"
+            "params.yaml: flows.cnf.plane, budgets.tiny.train: the solver needs more than max_evaluations = 5"
         )
-    assert "normal_to_moons-cnf seed 0: failed; params.yaml: flows.cnf.plane: " in capfd.readouterr().err
+    assert (
+        "normal_to_moons-cnf seed 0: failed; params.yaml: flows.cnf.plane, budgets.tiny.train: "
+        in capfd.readouterr().err
+    )
     CellEvaluation(params, KEY, tmp_path).run()
     assert metrics(tmp_path) == {"status": "failed", "seeds": 2, "diverged": 0, "failed": 2}
 
@@ -80,7 +83,10 @@ def test_a_field_that_stops_being_finite_fails_while_training(tmp_path, monkeypa
     params = prepare(tmp_path, most=2000)
     CellTraining(params, KEY, tmp_path).run()
     assert {record["status"] for record in records(tmp_path).values()} == {"failed"}
-    assert "the vector field is not finite; lower learning_rate" in records(tmp_path)["0"]["reason"]
+    assert (
+        "budgets.tiny.train: the vector field is not finite; lower the budget's learning_rate"
+        in records(tmp_path)["0"]["reason"]
+    )
 
 
 @pytest.fixture
@@ -104,7 +110,10 @@ def test_what_cannot_be_measured_is_named_and_the_rest_is_kept(trained, monkeypa
     found = metrics(root)
     assert found["status"] == "measured in part"
     assert found["not_measured"].keys() == {"0", "1"}
-    assert "flows.cnf.plane: the solver needs more than max_evaluations = 3" in found["not_measured"]["0"]
-    assert found["bits_per_dim"] > 0
-    assert "energy_distance" not in found
+    reason = found["not_measured"]["0"]
+    assert "flows.cnf.plane, budgets.tiny.train: the solver needs more than max_evaluations = 3" in reason
+    assert "raise one of them (logdet); " in reason
+    assert reason.endswith("tolerance = 0.0001; raise one of them (solver)")
+    assert not {"logdet_error_max", "bits_per_dim_solver_error"} & found.keys()
+    assert {"bits_per_dim", "invertibility_error_max_float64", "energy_distance", "density_mass"} <= found.keys()
     assert "measured in part" in capfd.readouterr().err
