@@ -228,6 +228,7 @@ def _of_family(cell: Cell, flow: dict, rng: random.Random) -> dict[str, float]:
             few
             | {
                 "energy_distance_adaptive": 1e-4,
+                "energy_distance_data": 2e-4,
                 "solver_tolerance": 1e-5,
                 "log_prob_evaluations": 62,
                 "sample_evaluations": 50,

@@ -191,7 +191,7 @@ def test_an_unknown_cell(read):
     ("suite", "key", "data", "expected"),
     [
         ("laptop", "moons-glow", "moons", "glow"),
-        ("smoke", "smoke-moons-glow", "moons", "glow"),
+        ("smoke", "smoke-moons-maf", "moons", "maf"),
         ("laptop", "moons-glow-mixture", "moons", "glow-mixture"),
     ],
 )

@@ -41,7 +41,7 @@ DISTILLATION: Columns = {
     "teacher_bits_per_dim": ("teacher's bits per dim", ranked),
     "kl_to_teacher": ("KL to teacher, nats", ranked),
     "kl_to_teacher_standard_error": ("standard error, nats", mean),
-    "distillation_speedup": ("faster than one pass", times),
+    "distillation_speedup": ("faster than teacher here", times),
     "distillation_speedup_naive": ("faster than D passes", times),
 }
 HEADS = {metric: head for metric, (head, _) in (CONTINUOUS | AUTOENCODERS | DISTILLATION).items()}
@@ -99,8 +99,9 @@ def _trained_by(cell: CellResult) -> str:
 def _distillation(cells: Sequence[CellResult]) -> Table:
     """How near students are to their teachers, and how much faster they sample."""
     caption = (
-        "Distillation: how many times faster a student samples than its teacher does here, in about one pass of its "
-        "network, and than it would as usual, by a pass for each of D features."
+        "Distillation: how many times faster a student samples than its teacher does here, where the features that "
+        "follow one another cost little more than one pass, and than it would by a pass for each of D features. "
+        "Students see no data, and need the training of their teachers besides their own."
     )
     columns = [texts("teacher", cells, lambda cell: cell.params["cell"]["teacher"]), *_columns(cells, DISTILLATION)]
     return of_cells(caption, cells, columns, _ABOUT)

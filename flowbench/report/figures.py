@@ -48,6 +48,8 @@ OBJECTIVES = {
     "flow_autoencoder": "nats of images and codes",
     "iaf_distilled": "nats of KL to the teacher",
 }
+# Where losses of different objectives differ by more than this factor at the end, a linear axis would show nothing.
+_DECADE = 10
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
 
 
@@ -73,16 +75,19 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
         axes = figure.subplots()
         for cell, seed, points in curves:
             colour, _ = styles[cell.label]
-            steps, losses = zip(*points, strict=True)
-            axes.plot(steps, losses, color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
+            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
             if seed in cell.diverged or seed in cell.failed:
-                axes.plot(steps[-1], losses[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
-        if curves:
+                axes.plot(*points[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+        losses = [loss for _, _, points in curves for _, loss in points]
+        final = [points[-1][1] for _, _, points in curves]
+        if unit in OBJECTIVES.values() and min(losses, default=0) > 0 and max(final) > _DECADE * min(final):
+            _logarithmic(axes, "y", losses)
+        elif curves:
             axes.set_ylim(*_limits([points for _, _, points in curves]))
+            axes.ticklabel_format(axis="y", useOffset=False)
         axes.margins(x=0.01)
         axes.set(xlabel="step", ylabel=f"validation loss ({unit})")
         axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.ticklabel_format(axis="y", useOffset=False)
         _clean(axes)
         order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
         _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
@@ -133,11 +138,13 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
 def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
     """Draw how far samples of continuous flows are from test data over the evaluations of the field that they took.
 
-    Lines are means over the seeds, within a band from the best to the worst; what is not finite is left out.
+    Lines are means over the seeds, within a band from the best to the worst; what is not finite is left out. A dashed
+    line shows how far other test data are from these, as many.
     """
     estimates = {cell.label: cell.estimate("energy_distance_adaptive") for cell in cells}
     final = {label: e for label, e in estimates.items() if e and math.isfinite(e.mean)}
-    shown = [e.mean for e in final.values()]
+    others = next((mean for cell in cells if (mean := cell.mean("energy_distance_data"))), None)
+    shown = [e.mean for e in final.values()] + ([others] if others else [])
     with canvas(path, 8.6, 3.3) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         titles = {"euler": "Euler's method", "midpoint": "midpoint method"}
@@ -154,6 +161,8 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
                 if (e := final.get(cell.label)) and (evaluations := cell.mean("sample_evaluations")):
                     axes.plot(evaluations, e.mean, markersize=10, linestyle="none", zorder=3, **look)
                 shown += means
+            if others:
+                axes.axhline(others, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_title(title, loc="left")
             axes.set_xscale("log", base=2)
             axes.set_xlabel("evaluations of the field per sample")

@@ -139,11 +139,18 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
         crosses = "; × where a seed was lost" if any(cell.diverged or cell.failed for cell in alike) else ""
         caption = f"{data}: training{flow and f' of {flow}'}, one line per seed{crosses}; "
         name = f"training-{data}{flow and f'-{flow}'}.png"
-        drawn.append(Picture(folder / name, f"{caption}losses far above the others are cut off"))
+        several = flow and len({cell.label for cell in alike}) > 1
+        note = "losses far above the others are cut off"
+        if several:
+            note = "their objectives differ, and heights do not compare"
+        drawn.append(Picture(folder / name, f"{caption}{note}"))
         figures.training_curves(drawn[-1].path, alike, styles)
     if continuous := [cell for cell in cells if "energy_distance_adaptive" in cell.values]:
         band = "; bands reach from the best seed to the worst" if not single(continuous) else ""
-        caption = f"{data}: quality against evaluations of the field; large markers: the adaptive solver{band}"
+        caption = (
+            f"{data}: quality against evaluations of the field; large markers: the adaptive solver; dashed: other test "
+            f"data, as many, which only chance beats{band}"
+        )
         drawn.append(Picture(folder / f"evaluations-{data}.png", caption))
         figures.quality_against_evaluations(drawn[-1].path, continuous, styles)
     if len(cells) == 1:

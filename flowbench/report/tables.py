@@ -69,7 +69,7 @@ FEW = (
     "data units",
     "Energy distance between test data and samples that took N evaluations of a continuous flow's field, by Euler's "
     "method or by the midpoint method; energy_distance_adaptive by the adaptive solver at its tolerance. All are from "
-    "the same latents.",
+    "the same latents. And energy_distance_data between test data and other test data, as many.",
 )
 
 
@@ -161,7 +161,8 @@ def _published(cells: Sequence[CellResult], metric: str) -> list[Table]:
         tables.append(table)
     if others := context(cells, metric):
         columns = [name, "what differs", "setting", "budget", "published in"]
-        table = Table("Published in other settings: context, and no comparison.", columns, first="model", words=True)
+        caption = f"{name[0].upper()}{name[1:]} as published in other settings: context, and no comparison."
+        table = Table(caption, columns, first="model", words=True)
         for value, differences in others:
             entries = [value.text, "; ".join(differences), value.setting, value.budget, _source(value)]
             table.rows.append(Row(value.model, [Value(text) for text in entries]))

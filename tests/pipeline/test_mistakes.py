@@ -2,17 +2,17 @@
 
 import pytest
 
-GLOW = "smoke-moons-glow: {data: moons, flow: glow, config: plane, budget: smoke}"
+MAF = "smoke-moons-maf: {data: moons, flow: maf, config: plane, budget: smoke}"
 MISTAKES = {
     "unknown flow": (
-        GLOW,
-        GLOW.replace("flow: glow", "flow: glwo"),
-        "suites.smoke.cells.smoke-moons-glow.flow = 'glwo': no such flow; did you mean 'glow'?",
+        MAF,
+        MAF.replace("flow: maf", "flow: mfa"),
+        "suites.smoke.cells.smoke-moons-maf.flow = 'mfa': no such flow; did you mean 'maf'?",
     ),
     "unknown data": (
-        GLOW,
-        GLOW.replace("data: moons", "data: mons"),
-        "suites.smoke.cells.smoke-moons-glow.data = 'mons': no such data set; did you mean 'moons'?",
+        MAF,
+        MAF.replace("data: moons", "data: mons"),
+        "suites.smoke.cells.smoke-moons-maf.data = 'mons': no such data set; did you mean 'moons'?",
     ),
     "negative budget": (
         "train: {steps: 20, ",

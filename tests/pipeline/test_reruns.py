@@ -6,9 +6,9 @@ from tests.pipeline.clone import Clone
 
 
 def test_an_option_of_a_flow_concerns_the_cells_with_that_configuration(copy):
-    copy.edit("params.yaml", "plane: {steps: 10, hidden: [64, 64]}", "plane: {steps: 9, hidden: [64, 64]}")
-    # Not the mixture's: it has another configuration. `code` reads all of params.yaml.
-    assert copy.changed() == {"code", "train@smoke-moons-glow", "evaluate@smoke-moons-glow"}
+    copy.edit("params.yaml", "digits-multi-scale: {steps: 2,", "digits-multi-scale: {steps: 1,")
+    # Not of RealNVP, whose configuration has the same name. `code` reads all of params.yaml.
+    assert copy.changed() == {"code", "train@smoke-digits-glow-multi-scale", "evaluate@smoke-digits-glow-multi-scale"}
 
 
 def test_precision_of_measurement_does_not_train_again(copy):

@@ -1,5 +1,9 @@
 from html import unescape
 
+import pytest
+
+from flowbench.report import figures
+from flowbench.report.cells import load
 from tests.report.pages import Page, read
 
 CELLS = {
@@ -31,6 +35,20 @@ def test_losses_of_one_kind_share_a_figure_and_evaluations_have_their_own(report
     names = {path.stem for path in (report(CELLS) / "figures").iterdir() if not path.stem.startswith("digits")}
     of_flows = {f"training-digits-{flow}" for flow in ("flow_matching", "flow_autoencoder", "iaf_distilled")}
     assert names == {"training-digits", *of_flows, "evaluations-digits", "cost-digits"}
+
+
+@pytest.mark.parametrize(("scale", "logarithmic"), [(1.0, False), (100.0, True), (-1.0, False)])
+def test_objectives_of_different_size_share_a_logarithmic_axis(report, tmp_path, monkeypatch, scale, logarithmic):
+    cells = {f"moons-flow_matching-{name}": ("moons", "flow_matching") for name in ("ot", "independent")}
+    report(cells)
+    found = [load(tmp_path / "results" / key, "tiny") for key in cells]
+    for cell, size in zip(found, (1.0, scale), strict=True):
+        for seed in cell.history:
+            cell.history[seed] = [(step, size, size) for step in range(0, 30, 10)]
+    drawn = []
+    monkeypatch.setattr(figures, "_logarithmic", lambda axes, axis, values: drawn.append(sorted(set(values))))
+    figures.training_curves(tmp_path / "curves.png", found, figures.looks(cell.label for cell in found))
+    assert drawn == ([[1.0, scale]] if logarithmic else [])
 
 
 def test_samples_of_few_evaluations_are_one_entry_of_the_glossary(report):
