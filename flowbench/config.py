@@ -35,6 +35,10 @@ Rate = Annotated[float, Field(gt=0, le=1)]
 class ConfigError(ValueError):
     """A mistake in ``params.yaml``: one line with the file, the key, the value and what would be right."""
 
+    def __init__(self, message: str):
+        # A name may hold what ends a line.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
 
 class _Loader(yaml.SafeLoader):
     """YAML that reads ``1e-3`` as a number, as DVC's YAML 1.2 does and PyYAML's 1.1 does not."""
@@ -212,7 +216,11 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
     """``values`` as ``model``; the first mistake as a `ConfigError` that names its key below ``where``."""
     try:
         # As JSON, whose types are YAML's: a strict model then takes an array for a tuple, but still no "3" for 3.
-        return model.model_validate_json(json.dumps(values, default=str))
+        text = json.dumps(values, default=str)
+    except TypeError as error:  # a key that is a date, for instance
+        raise ConfigError(f"{PARAMS}: {where or 'top level'}: {error}") from None
+    try:
+        return model.model_validate_json(text)
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt key is a missing one too
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))

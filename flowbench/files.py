@@ -34,6 +34,16 @@ def whole(folder: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whose name shows it only when all of it is on the disk."""
+    unfinished = path.with_name(f".unfinished-{path.name}")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that is the same, byte for byte, for the same content."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

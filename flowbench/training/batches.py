@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from torch import Tensor
@@ -11,9 +11,7 @@ from torch import Tensor
 _SHARE = 0.25
 
 
-def batches(
-    examples: Tensor, batch_size: int, device: torch.device, *, horizontal_flips: bool = False
-) -> Iterator[Tensor]:
+class Batches(Iterator[Tensor]):
     """Batches without end on ``device``: epoch by epoch without replacement, each epoch in an order of its own.
 
     What does not fill a batch waits for a later epoch, so all batches are of one size. Order and flips come from
@@ -26,22 +24,45 @@ def batches(
         horizontal_flips: mirror each image ``(channels, height, width)`` with probability one half, drawn anew in each
             epoch; vectors stay as they are.
     """
-    size = min(batch_size, len(examples))
-    flips = horizontal_flips and examples.ndim == 4
-    resident = fits(examples, device)
-    stored = examples.to(device) if resident else examples
-    send = None if resident else _sender(device)
-    while True:
-        order = torch.randperm(len(examples)).to(stored.device, non_blocking=True)
-        mirrored = (torch.rand(len(examples)) < 0.5).to(device, non_blocking=True) if flips else None
-        for start in range(0, len(examples) - size + 1, size):
-            chosen = slice(start, start + size)
-            batch = stored[order[chosen]]
-            if send:
-                batch = send(batch)
-            if mirrored is not None:
-                batch = torch.where(mirrored[chosen].view(-1, 1, 1, 1), batch.flip(-1), batch)
-            yield batch
+
+    def __init__(self, examples: Tensor, batch_size: int, device: torch.device, *, horizontal_flips: bool = False):
+        self._size = min(batch_size, len(examples))
+        self._device = device
+        self._flips = horizontal_flips and examples.ndim == 4
+        resident = fits(examples, device)
+        self._examples = examples.to(device) if resident else examples
+        self._send = None if resident else _sender(device)
+        self._order = self._mirrored = torch.empty(0)
+        self._position = 0
+
+    def __next__(self) -> Tensor:
+        if self._position + self._size > len(self._order):
+            self._begin(torch.randperm(len(self._examples)), self._draw_flips())
+        chosen = slice(self._position, self._position + self._size)
+        self._position += self._size
+        batch = self._examples[self._order[chosen]]
+        if self._send:
+            batch = self._send(batch)
+        if self._flips:
+            batch = torch.where(self._mirrored[chosen].view(-1, 1, 1, 1), batch.flip(-1), batch)
+        return batch
+
+    def state(self) -> dict[str, Tensor]:
+        """Where in which epoch the next batch is."""
+        return {"order": self._order, "mirrored": self._mirrored, "position": torch.tensor(self._position)}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
+        self._begin(state["order"], state["mirrored"])
+        self._position = int(state["position"])
+
+    def _begin(self, order: Tensor, mirrored: Tensor) -> None:
+        self._order = order.to(self._examples.device, non_blocking=True)
+        self._mirrored = mirrored.to(self._device, non_blocking=True)
+        self._position = 0
+
+    def _draw_flips(self) -> Tensor:
+        return torch.rand(len(self._examples)) < 0.5 if self._flips else torch.empty(0)
 
 
 def fits(examples: Tensor, device: torch.device) -> bool:

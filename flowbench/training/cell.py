@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib
+import hashlib
 import json
 import platform
+import shutil
 import subprocess
 import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -29,14 +31,18 @@ from flowbench.files import whole, write_json
 from flowbench.parallel import for_each_seed
 from flowbench.quadrature import Grid
 from flowbench.seeding import seed_for
-from flowbench.training.batches import batches
-from flowbench.training.loop import Outcome, train
+from flowbench.training.batches import Batches
+from flowbench.training.checkpoints import Checkpoints
+from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss, Objective, ReverseKL
+from flowbench.training.state import Outcome
 
 # Enough training data for data-dependent initialisation.
 _INITIALISATION_EXAMPLES = 50_000
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
+# What a kill undoes, at most, where a checkpoint is written in no time.
+CHECKPOINT_SECONDS = 30.0
 # The libraries that results depend on.
 _COMPUTING = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
 
@@ -69,10 +75,14 @@ class CellTraining:
         self.splits = data.read(self.data_folder)
 
     def run(self) -> None:
-        """Train all seeds; write ``results/<cell>/`` whole, or not at all."""
+        """Train all seeds; write ``results/<cell>/`` whole, or not at all.
+
+        What a kill leaves behind, the next run of the same configuration and code goes on from.
+        """
         started = time.time()
-        # The first optimiser imports this for seconds; done here it counts for no seed.
-        importlib.import_module("torch._dynamo")
+        scratch = self._checkpoints.parent
+        for other in [path for path in scratch.glob("*") if path != self._checkpoints]:
+            shutil.rmtree(other)
         with whole(self.root / "results" / self.key) as folder:
             (folder / "trained").mkdir()
             seeds = for_each_seed(
@@ -97,6 +107,19 @@ class CellTraining:
                 folder / "train_timings.json",
                 {**devices.describe(self.device), "git_commit": _git_commit(), "started": started, "seeds": timings},
             )
+
+        shutil.rmtree(scratch, ignore_errors=True)
+
+    @cached_property
+    def _checkpoints(self) -> Path:
+        """The folder of what is saved while training, by all that the numbers depend on."""
+        identity = json.dumps(self._identity(), sort_keys=True, default=str)
+        name = hashlib.sha256(identity.encode()).hexdigest()[:16]
+        return self.root / ".cache" / "training" / self.key / name
+
+    def _identity(self) -> dict[str, Any]:
+        """What would make other numbers if it were another."""
+        return self._provenance()
 
     def build(self, seed: int) -> FlowModel:
         """The cell's model with its initial parameters, on the CPU."""
@@ -139,6 +162,7 @@ class CellTraining:
                 "ended": time.time(),
                 "train_seconds": outcome.seconds,
                 "peak_memory_mb": devices.peak_memory_mb(self.device),
+                **({"resumed_at": outcome.resumed_at} if outcome.resumed_at else {}),
                 **({"train_samples_per_second": examples / outcome.seconds} if examples else {}),
             },
         }
@@ -154,11 +178,6 @@ class CellTraining:
         return outcome
 
     def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
-        snapshots: dict[int, np.ndarray] = {}
-
-        def draw(step: int, model: FlowModel) -> None:
-            snapshots[step] = self._snapshot(model)
-
         where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}, budgets.{self.cell.budget}.train"
         try:
             objective = self._objective(model, seed)
@@ -169,12 +188,15 @@ class CellTraining:
             objective,
             self.budget,
             title=f"{self.key} seed {seed}",
-            snapshot=draw if self.source.is_energy and seed == self.budget.seeds[0] else None,
+            snapshot=self._snapshot if self.source.is_energy and seed == self.budget.seeds[0] else None,
+            checkpoints=Checkpoints(self._checkpoints / f"seed-{seed}", CHECKPOINT_SECONDS),
         )
         if outcome.status == "failed":
             outcome.reason = f"{where}: {outcome.reason}"
-        if snapshots:
-            steps, frames = np.array(list(snapshots)), np.stack(list(snapshots.values()))
+        if outcome.resumed_at:
+            tqdm.write(f"{self.key} seed {seed}: went on after step {outcome.resumed_at:,}", file=sys.stderr)
+        if outcome.snapshots:
+            steps, frames = np.array(list(outcome.snapshots)), np.stack([*map(np.asarray, outcome.snapshots.values())])
             np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)
         return outcome
 
@@ -194,20 +216,20 @@ class CellTraining:
         model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
         return DataLoss(
             model,
-            batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
+            Batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
             self._split("validation")[: budget.validation_examples].to(self.device),
             validation_seed,
             compile=budget.compile,
         )
 
-    def _snapshot(self, model: FlowModel) -> np.ndarray:
+    def _snapshot(self, model: FlowModel) -> torch.Tensor:
         """The learnt density as a histogram of samples on the source's grid, ``(cells, cells)`` float32."""
         assert self.source.grid is not None
         grid = Grid(self.source.grid.low, self.source.grid.high, _SNAPSHOT_CELLS)
         with torch.no_grad(), seeded(seed_for("snapshot")):
             x = model.sample(_SNAPSHOT_SAMPLES).cpu().numpy()
         counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=grid.size, range=[(grid.low, grid.high)] * 2)
-        return (counts / (len(x) * grid.cell_area)).astype(np.float32)
+        return torch.from_numpy((counts / (len(x) * grid.cell_area)).astype(np.float32))
 
     def _split(self, name: str) -> torch.Tensor:
         """A split as it lies on the disk: the processes of all seeds share one copy in memory."""
@@ -229,8 +251,6 @@ class CellTraining:
     @contextmanager
     def _explained(self) -> Iterator[None]:
         """Say which key to change where the budget asks for what this machine cannot do."""
-        from torch._dynamo.exc import TorchDynamoException
-
         budget = f"{PARAMS}: budgets.{self.cell.budget}.train"
         try:
             yield
@@ -239,7 +259,10 @@ class CellTraining:
                 f"{budget}.batch_size = {self.budget.batch_size}: {self.key} needs more memory than is free on the "
                 f"{self.device.type} device; choose a smaller one"
             ) from error
-        except TorchDynamoException as error:
+        except Exception as error:
+            # Its class, imported, would bring the compiler into every training.
+            if not type(error).__module__.startswith("torch._dynamo"):
+                raise
             reason, *_ = str(error).strip().split("\n\n")
             raise ConfigError(
                 f"{budget}.compile = true: torch cannot compile {self.key} here, choose false; "

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,8 +13,8 @@ from flowbench.config import PARAMS, ConfigError, Params, Student
 from flowbench.core import FlowModel, ShapeError
 from flowbench.flows import iaf_distilled
 from flowbench.training.cell import CellTraining
-from flowbench.training.loop import Outcome
 from flowbench.training.objectives import ReverseKL
+from flowbench.training.state import Outcome
 
 
 class Distillation(ReverseKL):
@@ -66,6 +68,11 @@ class StudentTraining(CellTraining):
     def __init__(self, params: Params, key: str, root: Path = Path()):
         super().__init__(params, key, root)
         self.where = f"suites.{params.active.name}.students.{key}.teacher"
+
+    def _identity(self) -> dict[str, Any]:
+        weights = sorted((self.root / "results" / self.cell.teacher / "trained").glob("*.safetensors"))
+        teacher = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
+        return super()._identity() | {"teacher": teacher}
 
     def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
         try:

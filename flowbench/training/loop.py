@@ -6,7 +6,6 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -15,35 +14,12 @@ from tqdm import tqdm
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, SolverError
 from flowbench.device import clock
-from flowbench.training.average import MovingAverage
+from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.objectives import Objective
+from flowbench.training.state import Outcome, TrainingState, learning_rate_factor
 
 # Steps between two rows of the history. The host reads the loss no more often, so a GPU need not wait for it.
 LOG_EVERY = 10
-
-
-@dataclass
-class Outcome:
-    """What one training came to.
-
-    Attributes:
-        status: ``finished``; ``diverged`` if a loss was not finite; ``failed`` if an equation could not be solved.
-        weights: state of the model, or of its moving average, where the validation loss was lowest.
-        history: rows of step, loss (mean since the row before), validation loss or ``None``, learning rate.
-        best_step, best_validation_loss: where the weights come from.
-        diverged_at: step of the first row whose loss was not finite.
-        reason: why it failed.
-        seconds: of training and validation, as `flowbench.device.clock` has them.
-    """
-
-    status: str = "finished"
-    weights: dict[str, Tensor] = field(default_factory=dict)
-    history: list[tuple[int, float, float | None, float]] = field(default_factory=list)
-    best_step: int = 0
-    best_validation_loss: float = math.inf
-    diverged_at: int | None = None
-    reason: str = ""
-    seconds: float = 0.0
 
 
 def train(
@@ -52,7 +28,8 @@ def train(
     budget: TrainBudget,
     *,
     title: str = "",
-    snapshot: Callable[[int, FlowModel], None] | None = None,
+    snapshot: Callable[[FlowModel], Tensor] | None = None,
+    checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Minimise the objective with Adam for the budget's steps, and keep the weights that validate best.
 
@@ -61,54 +38,57 @@ def train(
         objective: what is minimised.
         budget: steps, learning rate and the like.
         title: of the progress bar.
-        snapshot: called every ``budget.snapshot_every`` steps with the number of steps done and the model as it would
-            be kept.
+        snapshot: called every ``budget.snapshot_every`` steps with the model as it would be kept.
+        checkpoints: to go on from, and to write. The outcome is the same, bit for bit, as of a training that was never
+            interrupted; but for the seconds, which leave out what a kill undid.
     """
-    outcome = Outcome()
-    parameters = list(model.parameters())
-    device = parameters[0].device
-    average = MovingAverage(model, budget.ema_decay) if budget.ema_decay else None
-    kept = average.model if average else model
+    state = TrainingState(model, objective, budget)
+    outcome, parameters, device = state.outcome, state.parameters, state.device
     # For the steps alone: validation is in float32, as the evaluation will be.
     precision = torch.autocast(device.type, torch.bfloat16, enabled=budget.precision == "bfloat16")
-    optimiser = torch.optim.Adam(parameters, budget.learning_rate, weight_decay=budget.weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_factor(step, budget))
+    if checkpoints and (found := checkpoints.load()):
+        outcome.resumed_at = state.restore(*found)
     model.train()
-    begin = clock(device)
+    begin = clock(device) - outcome.seconds
     with _progress(budget.steps, title) as bar, _failures(outcome):
-        losses = []
-        for step in range(1, budget.steps + 1):
-            optimiser.zero_grad(set_to_none=True)
+        bar.update(outcome.resumed_at)
+        losses: list[Tensor] = []
+        for step in range(outcome.resumed_at + 1, budget.steps + 1):
+            state.optimiser.zero_grad()
             with precision:
                 loss = objective.loss(step - 1)
             loss.backward()
             if budget.clip_norm:
                 torch.nn.utils.clip_grad_norm_(parameters, budget.clip_norm)
-            learning_rate = schedule.get_last_lr()[0]
-            optimiser.step()
-            schedule.step()
-            if average:
-                average.update(step)
+            learning_rate = budget.learning_rate * learning_rate_factor(step - 1, budget)
+            state.optimiser.step(learning_rate)
+            if state.average:
+                state.average.update(step)
             losses.append(loss.detach())
 
             validate = step % budget.validate_every == 0 or step == budget.steps
-            if step % LOG_EVERY == 0 or validate:
+            row = step % LOG_EVERY == 0 or validate
+            if row:
                 mean_loss = float(torch.stack(losses).mean())
                 losses.clear()
-                validation_loss = float(objective.validation_loss(kept)) if validate else None
+                validation_loss = float(objective.validation_loss(state.kept)) if validate else None
                 outcome.history.append((step, mean_loss, validation_loss, learning_rate))
                 if not (math.isfinite(mean_loss) and math.isfinite(validation_loss or 0.0)):
                     outcome.status, outcome.diverged_at = "diverged", step
                     break
                 if validation_loss is not None and validation_loss < outcome.best_validation_loss:
                     outcome.best_step, outcome.best_validation_loss = step, validation_loss
-                    outcome.weights = {name: value.detach().clone() for name, value in kept.state_dict().items()}
+                    outcome.weights = {name: value.detach().clone() for name, value in state.kept.state_dict().items()}
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
+            paused = clock(device)
             if snapshot and step % budget.snapshot_every == 0:
-                paused = clock(device)
-                snapshot(step, kept)
-                begin += clock(device) - paused
+                outcome.snapshots[step] = snapshot(state.kept)
+            # Where a row ends, no losses wait for the next.
+            if checkpoints and row and (checkpoints.due or step == budget.steps):
+                outcome.seconds = paused - begin
+                checkpoints.save(step, *state.pack())
+            begin += clock(device) - paused
     outcome.seconds = clock(device) - begin
     return outcome
 
@@ -120,16 +100,6 @@ def _failures(outcome: Outcome) -> Iterator[None]:
         yield
     except SolverError as error:
         outcome.status, outcome.reason = "failed", str(error)
-
-
-def learning_rate_factor(step: int, budget: TrainBudget) -> float:
-    """Share of the learning rate at ``step`` = 0, 1, …: linear warm-up, then constant or half a cosine to zero."""
-    if step < budget.warmup_steps:
-        return (step + 1) / budget.warmup_steps
-    if budget.schedule == "constant":
-        return 1.0
-    done = (step - budget.warmup_steps) / max(1, budget.steps - budget.warmup_steps)
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
 
 
 def _progress(steps: int, title: str) -> tqdm:

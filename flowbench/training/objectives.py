@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
 from flowbench.core import FlowModel, seeded
+from flowbench.training.batches import Batches
 
 # Numbers of the validation split that go through a model at once: few enough for the activations of a deep one.
 _VALIDATION_NUMBERS = 2**20
@@ -26,6 +27,12 @@ class Objective(Protocol):
 
         Without gradients, and the same for the same weights.
         """
+
+    def state(self) -> dict[str, Tensor]:
+        """What the next step depends on besides its number, the weights and torch's random state."""
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from a `state`."""
 
 
 def compiled(function: Callable) -> Callable:
@@ -49,7 +56,7 @@ class DataLoss:
     def __init__(
         self,
         model: FlowModel,
-        batches: Iterator[Tensor],
+        batches: Batches,
         validation: Tensor,
         validation_seed: int,
         *,
@@ -62,6 +69,12 @@ class DataLoss:
 
     def loss(self, step: int) -> Tensor:
         return self._loss(next(self.batches))
+
+    def state(self) -> dict[str, Tensor]:
+        return self.batches.state()
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        self.batches.restore(state)
 
     @torch.no_grad()
     def validation_loss(self, model: FlowModel) -> Tensor:
@@ -119,6 +132,12 @@ class ReverseKL:
     def validation_loss(self, model: FlowModel) -> Tensor:
         with seeded(self.validation_seed):
             return self._divergence(1.0, *model.sample_with_log_prob(self.validation_samples))
+
+    def state(self) -> dict[str, Tensor]:
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing is kept: each batch is drawn anew."""
 
     def _divergence(self, beta: float, x: Tensor, log_prob: Tensor) -> Tensor:
         return (log_prob - beta * self.log_energy(x)).mean()

@@ -5,7 +5,7 @@ import torch
 
 from flowbench.core import seeded
 from flowbench.training import batches as module
-from flowbench.training.batches import batches, fits
+from flowbench.training.batches import Batches, fits
 
 CPU = torch.device("cpu")
 needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -13,7 +13,7 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GP
 
 def drawn(examples: torch.Tensor, batch_size: int, count: int, device=CPU, **options) -> list[torch.Tensor]:
     with seeded(0):
-        return list(islice(batches(examples, batch_size, device, **options), count))
+        return list(islice(Batches(examples, batch_size, device, **options), count))
 
 
 def numbered(n: int, batch_size: int, count: int) -> list[list[int]]:
@@ -59,7 +59,7 @@ def test_a_permutation_an_epoch_is_all_that_is_drawn():
         expected = [torch.randperm(6), torch.randperm(6)]
         state = torch.get_rng_state()
     with seeded(3):
-        found = list(islice(batches(torch.arange(6), 3, CPU), 4))
+        found = list(islice(Batches(torch.arange(6), 3, CPU), 4))
         assert torch.equal(torch.get_rng_state(), state)
     assert torch.equal(torch.cat(found), torch.cat(expected))
 

@@ -9,10 +9,12 @@ from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.networks.mlp import mlp
+from flowbench.training.adam import Adam
 from flowbench.training.average import MovingAverage
-from flowbench.training.batches import batches
-from flowbench.training.loop import LOG_EVERY, learning_rate_factor, train
+from flowbench.training.batches import Batches
+from flowbench.training.loop import LOG_EVERY, train
 from flowbench.training.objectives import DataLoss
+from flowbench.training.state import learning_rate_factor
 
 
 def budget(steps: int = 40, **options) -> TrainBudget:
@@ -118,9 +120,15 @@ def test_divergence_at_the_first_row():
 
 
 def test_snapshots_are_taken_at_their_steps():
-    trained, taken = model(), []
-    train(trained, Scripted(trained), budget(25, snapshot_every=10), snapshot=lambda *given: taken.append(given))
-    assert taken == [(10, trained), (20, trained)]
+    trained = model()
+
+    def snapshot(kept: FlowModel) -> torch.Tensor:
+        assert kept is trained
+        return kept.transform.shift.detach().clone()
+
+    outcome = train(trained, Scripted(trained), budget(25, snapshot_every=10), snapshot=snapshot)
+    assert list(outcome.snapshots) == [10, 20]
+    assert (outcome.snapshots[10] < outcome.snapshots[20]).all()
 
 
 def test_gradients_are_clipped():
@@ -130,14 +138,14 @@ def test_gradients_are_clipped():
 
     trained = model()
     norms = []
-    optimiser_step = torch.optim.Adam.step
+    optimiser_step = Adam.step
 
     def recording(self, *arguments, **options):
         norms.append(float(torch.stack([p.grad.norm() for p in trained.parameters() if p.grad is not None]).norm()))
         return optimiser_step(self, *arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch.optim.Adam, "step", recording)
+        patch.setattr(Adam, "step", recording)
         train(trained, Steep(trained), budget(3, clip_norm=2.0))
         train(trained, Steep(trained), budget(3, clip_norm=0.0))
     assert norms == pytest.approx([2.0] * 3 + [1e6 * math.sqrt(2)] * 3, rel=1e-4)
@@ -155,7 +163,7 @@ def test_the_average_is_what_is_validated_kept_and_shown():
         trained,
         objective,
         budget(20, ema_decay=0.9, snapshot_every=20, schedule="constant"),
-        snapshot=lambda step, model: shown.append(model),
+        snapshot=lambda model: shown.append(model) or torch.zeros(1),
     )
     # Adam moves the shift by the learning rate at each step; the average is replayed by hand.
     average = 0.0
@@ -201,7 +209,7 @@ def test_networks_train_in_the_precision_asked_for_and_all_else_in_float32(preci
     with seeded(0):
         trained = Watched()
         x = torch.randn(200, 2)
-        objective = Typed(trained, batches(x, 50, torch.device("cpu")), x, 0)
+        objective = Typed(trained, Batches(x, 50, torch.device("cpu")), x, 0)
         outcome = train(trained, objective, budget(10, precision=precision))
     assert set(trained.seen) == {(True, network), (False, torch.float32)}
     assert {value.dtype for value in outcome.weights.values()} == {torch.float32}
@@ -220,7 +228,7 @@ def test_a_gpu_waits_for_the_host_at_rows_of_the_history_alone():
     gpu = torch.device("cuda")
     trained = Watched().to(gpu)
     x = torch.randn(75, 2)
-    objective = Strict(trained, batches(x, 25, gpu), x.to(gpu), 0)
+    objective = Strict(trained, Batches(x, 25, gpu), x.to(gpu), 0)
     try:
         train(trained, objective, budget(LOG_EVERY, clip_norm=1.0, ema_decay=0.9, precision="bfloat16"))
     finally:
@@ -232,7 +240,7 @@ def test_affine_learns_the_moments_of_a_gaussian():
     trained = model()
     with seeded(0):
         x = mean + std * torch.randn(2000, 2)
-        objective = DataLoss(trained, batches(x, 500, torch.device("cpu")), x, validation_seed=0)
+        objective = DataLoss(trained, Batches(x, 500, torch.device("cpu")), x, validation_seed=0)
         outcome = train(trained, objective, budget(400, learning_rate=0.05, validate_every=50))
     trained.load_state_dict(outcome.weights)
     torch.testing.assert_close(trained.transform.shift.detach(), x.mean(0), atol=0.01, rtol=0)

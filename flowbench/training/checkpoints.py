@@ -1,0 +1,77 @@
+"""Checkpoints: what a training that was killed goes on from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from flowbench.files import replace_file
+
+# Two, for the last may be found to be damaged.
+_KEPT = 2
+# A save may take this share of the time between two.
+_SHARE = 0.05
+_FACTS = "facts"
+
+
+class Checkpoints:
+    """The last checkpoints of one training, each a file that is whole or not there, named after its own digest.
+
+    They hold tensors and JSON, in safetensors: nothing that is read could run code.
+
+    Args:
+        folder: theirs alone; made when the first is saved.
+        seconds: between two, at least.
+    """
+
+    def __init__(self, folder: Path, seconds: float):
+        self.folder = folder
+        self._seconds = seconds
+        self._next = time.monotonic() + seconds
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time for another."""
+        return time.monotonic() >= self._next
+
+    def save(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Write what a training is made of after ``step``; the oldest of three is removed."""
+        began = time.monotonic()
+        content = save(
+            {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {_FACTS: json.dumps(facts)}
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        replace_file(self.folder / f"{step:012}-{hashlib.sha256(content).hexdigest()}.safetensors", content)
+        for old in self._files()[_KEPT:]:
+            old.unlink()
+        ended = time.monotonic()
+        self._next = ended + max(self._seconds, (ended - began) / _SHARE)
+
+    def load(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
+        """The step, the tensors and the facts of the newest that is undamaged; ``None`` where there is none."""
+        for path in self._files():
+            step, _, digest = path.stem.partition("-")
+            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
+                path.unlink()
+                continue
+            with safe_open(path, "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                return int(step), tensors, json.loads(file.metadata()[_FACTS])
+        return None
+
+    def remove(self) -> None:
+        """Remove them all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _files(self) -> list[Path]:
+        """The newest first; what a kill left half written has another name."""
+        return sorted(self.folder.glob("*.safetensors"), reverse=True)
