@@ -44,6 +44,9 @@ METRICS: dict[str, Metric] = {
     "entropy_floor_bits_per_dim": Metric(
         "bits/dim", None, "Entropy of the true density: the lowest bits per dim that any model can have."
     ),
+    "true_bits_per_dim": Metric(
+        "bits/dim", None, "Bits per dim of the true density on the test examples that the model is measured on."
+    ),
     "invertibility_error_max": Metric(
         "data units",
         "lower",
@@ -79,6 +82,14 @@ METRICS: dict[str, Metric] = {
         "nats",
         "lower",
         "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
+    ),
+    "sample_log_prob_error_max": Metric(
+        "bits/dim",
+        "lower",
+        "Largest difference between the log-density of a sample by the way there and by the way back, in float64.",
+    ),
+    "log_prob_error_max": Metric(
+        "bits/dim", "lower", "Largest difference between log-densities of test data in float32 and in float64."
     ),
     "reconstruction_error": Metric(
         "", "lower", "Mean squared error per pixel of an autoencoder's test images, whose shades are from 0 to 1."
@@ -174,6 +185,24 @@ METRICS: dict[str, Metric] = {
         "MB", "lower", "Largest memory of the training process (on a GPU: of its allocator).", host_dependent=True
     ),
 }
+
+# How many times the prior's standard deviation latents have whose round trips are measured.
+LATENT_STDS = (1, 2, 3, 4, 5)
+_STARTS = {
+    "data": "test data",
+    "samples": "samples of the model",
+    "noise": "uniform noise that covers the data",
+    **{f"latents_{k}_std": f"latents of {k} times the prior's standard deviation" for k in LATENT_STDS},
+}
+for _start, _words in _STARTS.items():
+    METRICS[f"l2_error_{_start}"] = Metric(
+        "data units" if "latents" not in _start else "latent units",
+        "lower",
+        f"Mean length of what a float32 round trip of {_words} misses its start by; of those that are finite.",
+    )
+    METRICS[f"lost_share_{_start}"] = Metric(
+        "", "lower", f"Share of float32 round trips of {_words} that are not finite."
+    )
 
 # Evaluations of a continuous flow's field that samples of few steps take.
 FEW_EVALUATIONS = (2, 4, 8, 16, 32, 64)

@@ -19,6 +19,7 @@ from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params, label
 from flowbench.core import FittedModel, FlowModel
 from flowbench.evaluation.autoencoder import autoencoder
+from flowbench.evaluation.consistency import consistency
 from flowbench.evaluation.continuous import few_steps, solver
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
@@ -27,6 +28,7 @@ from flowbench.evaluation.logdet import logdet
 from flowbench.evaluation.measurement import Measurement
 from flowbench.evaluation.moments import moments
 from flowbench.evaluation.speed import speed
+from flowbench.evaluation.stress import stress
 from flowbench.evaluation.target import kl_to_target, minor_mode_share
 from flowbench.evaluation.transport import sample_distance, straightness
 from flowbench.evaluation.two_sample import two_sample
@@ -143,8 +145,14 @@ class CellEvaluation:
             measure("likelihood", likelihood, model, test, budget.noise_draws, batch_size)
         if self.entropy is not None:
             values["entropy_floor_bits_per_dim"] = bits_per_dim(self.entropy, self.source.event.dims)
+            truth = self.source.log_density(test.cpu().double())
+            assert truth is not None
+            values["true_bits_per_dim"] = bits_per_dim(-float(truth.mean()), self.source.event.dims)
         if not isinstance(model, FittedModel):
             measure("invertibility", invertibility, model, test, budget.invertibility_points, batch_size)
+            measure("stress", stress, model, test, budget.invertibility_points, batch_size)
+            if model.likelihood == "exact":
+                measure("consistency", consistency, model, test, budget.invertibility_points, batch_size)
             if budget.logdet_points:
                 with torch.enable_grad():
                     measure("logdet", logdet, model, test, budget.logdet_points)

@@ -69,12 +69,12 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
         samples: how many, 1,000 at most.
     """
     count = min(samples, _MOST_SAMPLES, len(test) // 2)
-    test, other = test[: 2 * count].flatten(1).split(count)
     z = model.prior().sample((count,))
+    test, other = test[: 2 * count].flatten(1).to(z.dtype).split(count)
     start = model.start(z)
     drawn = {"data": other, "adaptive": model.generate(z)}
     for method, evaluations in _EVALUATIONS.items():
         for budget in FEW_EVALUATIONS:
             *_, (_, end) = model.flow.steps(start, method, budget // evaluations)
             drawn[f"{method}_{budget}"] = model.finish(end)
-    return {f"energy_distance_{name}": energy_distance(x.flatten(1), test.to(x.dtype)) for name, x in drawn.items()}
+    return {f"energy_distance_{name}": energy_distance(x.flatten(1), test) for name, x in drawn.items()}

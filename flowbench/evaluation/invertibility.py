@@ -39,7 +39,7 @@ def invertibility(model: FlowModel, test: Tensor, points: int, batch_size: int) 
     for precision, transform in transforms.items():
         finite = []
         for name, (start, latent) in starts.items():
-            errors = _errors(transform, start, batch_size, latent, torch.float64 if precision else torch.float32)
+            errors = round_trip(transform, start.double() if precision else start, batch_size, latent)
             values[name + precision] = _max(errors)
             finite.append(errors.flatten(1).isfinite().all(1))
             if start is x and not precision:
@@ -49,12 +49,11 @@ def invertibility(model: FlowModel, test: Tensor, points: int, batch_size: int) 
     return values
 
 
-def _errors(transform: FlowModule, starts: Tensor, batch_size: int, latent: bool, dtype: torch.dtype) -> Tensor:
-    """``|start - round trip|``, of the shape of ``starts``."""
+def round_trip(transform: FlowModule, starts: Tensor, batch_size: int, latent: bool) -> Tensor:
+    """``|start - round trip|``, of the shape of ``starts``, which are latents or data."""
     first, second = (transform.decode, transform.encode) if latent else (transform.encode, transform.decode)
-    parts = (part.to(dtype) for part in starts.split(batch_size))
     with solving(transform, logdets=False):
-        return torch.cat([(part - second(first(part)[0])[0]).abs() for part in parts])
+        return torch.cat([(part - second(first(part)[0])[0]).abs() for part in starts.split(batch_size)])
 
 
 def _max(errors: Tensor) -> float:

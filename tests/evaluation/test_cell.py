@@ -26,17 +26,19 @@ from tests import tiny_cells
 KEYS = ["gaussian-affine", "gaussian-gaussian", "two_modes-realnvp", "digits-maf", "digits-flow_autoencoder"]
 ALWAYS = {"parameters", "sliced_wasserstein", "energy_distance", "sample_samples_per_second"}
 DENSITY = {"nll_nats", "bits_per_dim", "bits_per_dim_standard_error", "log_prob_samples_per_second"}
-FLOW = {name for name in METRICS if "invertibility" in name or "non_finite" in name} | {"logdet_error_max"}
-FLOW -= {"invertibility_error_max_tightened"}  # of solvers
+_OF_MAPS = ("invertibility", "non_finite", "l2_error", "lost_share")
+MAP = {name for name in METRICS if any(part in name for part in _OF_MAPS)}
+MAP = MAP - {"invertibility_error_max_tightened"} | {"logdet_error_max"}  # the tightened is of solvers
+FLOW = MAP | {"sample_log_prob_error_max", "log_prob_error_max"}
 LEVELS = {"noise_draws", "bits_per_dim_noise_std"}
-PLANE = {"density_mass", "entropy_floor_bits_per_dim", "wasserstein_2"}
-MOMENTS = {name for name in METRICS if name.startswith(("learnt_", "true_"))}
+PLANE = {"density_mass", "entropy_floor_bits_per_dim", "true_bits_per_dim", "wasserstein_2"}
+MOMENTS = {name for name in METRICS if name.startswith(("learnt_", "true_"))} - {"true_bits_per_dim"}
 APPLICABLE = {
     "gaussian-affine": ALWAYS | DENSITY | FLOW | PLANE | MOMENTS,
     "gaussian-gaussian": ALWAYS | DENSITY | PLANE | MOMENTS,
     "two_modes-realnvp": ALWAYS | DENSITY | FLOW | PLANE | {"kl_to_target", "minor_mode_share"},
     "digits-maf": ALWAYS | DENSITY | FLOW | LEVELS,
-    "digits-flow_autoencoder": ALWAYS | FLOW | {"reconstruction_error", "psnr", "latent_bits_per_dim"},
+    "digits-flow_autoencoder": ALWAYS | MAP | {"reconstruction_error", "psnr", "latent_bits_per_dim"},
 }
 
 

@@ -48,7 +48,8 @@ def measured(model: ContinuousModel, data: Tensor = DATA) -> dict[str, float]:
 
 
 def test_every_name_is_a_metric():
-    values = measured(cnf(probes=2)) | few_steps(cnf(), DATA, 64)
+    # As images are stored.
+    values = measured(cnf(probes=2)) | few_steps(cnf(), DATA.byte(), 64)
     assert values.keys() <= METRICS.keys()
 
 

@@ -48,7 +48,7 @@ NAMED = (
     | STUDENTS_ONLY
     | CONTINUOUS_ONLY
     | AUTOENCODERS_ONLY
-    | {"entropy_floor_bits_per_dim", "kl_to_target"}
+    | {"entropy_floor_bits_per_dim", "true_bits_per_dim", "kl_to_target"}
 )
 
 
@@ -58,7 +58,7 @@ def applicable(cell):
         (EVERYWHERE if cell["flow"] not in AUTOENCODERS else EVERYWHERE - DENSITIES_ONLY | AUTOENCODERS_ONLY)
         | (CONTINUOUS_ONLY if cell["flow"] in CONTINUOUS else set())
         | (FLOWS_ONLY if cell["flow"] not in BASELINES else set())
-        | ({"entropy_floor_bits_per_dim"} if cell["data"] in KNOWN_DENSITY else set())
+        | ({"entropy_floor_bits_per_dim", "true_bits_per_dim"} if cell["data"] in KNOWN_DENSITY else set())
         | ({"kl_to_target"} if cell["data"] in ENERGIES else set())
         | (STUDENTS_ONLY if "teacher" in cell else set())
     )
