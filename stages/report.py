@@ -18,7 +18,7 @@ def main(suite: str) -> None:
     digests = json.loads(Path("published", f"{suite}.json").read_text())
     with tempfile.TemporaryDirectory() as folder:
         tracking.fetch(suite, {key: digests[key] for key in active.all_cells if key in digests}, Path(folder))
-        page.write(Path(folder), active, Path("reports", suite))
+        page.write(Path(folder), active, Path("reports", suite), digests)
 
 
 if __name__ == "__main__":

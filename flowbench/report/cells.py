@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 from collections import defaultdict
@@ -28,6 +29,8 @@ class CellResult:
         history: seed to rows of step, loss and validation loss (``None`` where it was not measured).
         pictures: by name, such as ``density``.
         not_measured: why a seed was measured in part, by seed.
+        metrics_md5: the MD5 of ``metrics.json``, which ``dvc.lock`` has too.
+        digest: that its MLflow run is tagged with.
     """
 
     key: str
@@ -38,6 +41,8 @@ class CellResult:
     history: dict[int, list[tuple[int, float, float | None]]]
     pictures: dict[str, Path]
     not_measured: dict[int, str] = field(default_factory=dict)
+    metrics_md5: str = ""
+    digest: str = ""
 
     @property
     def data(self) -> str:
@@ -119,15 +124,27 @@ class CellResult:
     def finished_seeds(self) -> list[int]:
         return [int(seed) for seed, outcome in self.training["seeds"].items() if outcome["status"] == "finished"]
 
+    def by_seed(self, metric: str) -> dict[int, float]:
+        """A metric's values by the seeds that finished."""
+        lost = self.diverged.keys() | self.failed.keys()
+        return {seed: value for seed, value in self.values.get(metric, {}).items() if seed not in lost}
+
     def finished(self, metric: str) -> list[float]:
         """A metric's values over the seeds that finished."""
-        lost = self.diverged.keys() | self.failed.keys()
-        return [value for seed, value in self.values.get(metric, {}).items() if seed not in lost]
+        return list(self.by_seed(metric).values())
 
     def estimate(self, metric: str) -> Estimate | None:
         """A metric over the seeds that finished; ``None`` if no seed has it."""
         values = self.finished(metric)
         return estimate(values) if values else None
+
+    @property
+    def excess(self) -> Estimate | None:
+        """Bits per dim above those of the true density, on the same examples where they are on record."""
+        e = self.estimate("bits_per_dim")
+        true = self.mean("true_bits_per_dim")
+        true = self.mean("entropy_floor_bits_per_dim") if true is None else true
+        return Estimate(e.mean - true, e.half, e.n) if e and true is not None else None
 
     def mean(self, metric: str) -> float | None:
         """The mean of a metric over the seeds that finished."""
@@ -139,8 +156,8 @@ class CellResult:
         return max((math.inf if math.isnan(value) else value for value in self.finished(metric)), default=None)
 
 
-def load(folder: Path, suite: str) -> CellResult:
-    """Read the files of the cell that ``folder`` is named after."""
+def load(folder: Path, suite: str, digest: str = "") -> CellResult:
+    """Read the files of the cell that ``folder`` is named after, and whose MLflow run has the tag ``digest``."""
     training = json.loads((folder / "training.json").read_text())
     timings = json.loads((folder / "train_timings.json").read_text())
     values: dict[str, dict[int, float]] = defaultdict(dict)
@@ -166,6 +183,8 @@ def load(folder: Path, suite: str) -> CellResult:
         history=dict(history),
         pictures={path.stem: path for path in sorted((folder / "pictures").glob("*.png"))},
         not_measured={int(seed): reason for seed, reason in not_measured.items()},
+        metrics_md5=hashlib.md5((folder / "metrics.json").read_bytes(), usedforsecurity=False).hexdigest(),
+        digest=digest,
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flowbench.metrics import FEW_EVALUATIONS
 from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
 from flowbench.report.cells import CellResult
-from flowbench.report.numbers import Estimate
+from flowbench.report.statistics import Ranking
 from flowbench.report.tables import floor as floor_of
 from flowbench.report.tables import quality_metric
 
@@ -99,11 +99,11 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
     quality = {cell.label: e for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)}
     floor = floor_of(cells)
     name = "KL to the target (nats)" if metric == "kl_to_target" else "bits per dim"
-    # Above the floor a logarithm tells the good ones apart, as long as chance has put none below it.
-    above = metric == "bits_per_dim" and floor is not None and all(e.mean > floor for e in quality.values())
-    if floor is not None and above:
-        quality = {label: Estimate(e.mean - floor, e.half, e.n) for label, e in quality.items()}
-        name = "bits per dim above the floor"
+    # Above the truth a logarithm tells the good ones apart, as long as chance has put none below it.
+    excess = {cell.label: e for cell in cells if (e := cell.excess) and math.isfinite(e.mean)}
+    above = metric == "bits_per_dim" and floor is not None and all(e.mean > 0 for e in excess.values())
+    if above:
+        quality, name = excess, "bits per dim above the truth"
     costs = {"train_seconds": ("training time (s)", 1), "sample_samples_per_second": ("samples drawn per second", -1)}
     with canvas(path, 8.6, 3.3) as figure:
         for axes, (cost, (cost_name, sign)) in zip(figure.subplots(1, 2, sharey=True), costs.items(), strict=True):
@@ -172,6 +172,22 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
             _logarithmic(panels[0], "y", shown)
         panels[0].set_ylabel("energy distance to test data")
         _legend(figure, sorted(final, key=lambda label: final[label].mean), styles)
+
+
+def mean_ranks(path: Path, ranking: Ranking, styles: dict[str, tuple[str, str]]) -> None:
+    """Draw mean ranks with bars as wide as the critical difference: where two overlap, flows are not told apart."""
+    names = list(ranking.means)
+    with canvas(path, 8.6, 0.6 + 0.25 * len(names)) as figure:
+        axes = figure.subplots()
+        for y, name in enumerate(names):
+            colour, marker = styles[name]
+            bar = {"xerr": ranking.critical_difference / 2, "capsize": 2.5, "elinewidth": 1.2}
+            look = {"marker": marker, "markersize": 8, "markeredgecolor": "white"}
+            axes.errorbar(ranking.means[name], y, color=colour, **bar, **look)
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"mean rank over {len(ranking.ranks)} data sets")
+        _clean(axes)
 
 
 def _curve(rows: list[tuple[int, float, float | None]]) -> list[tuple[int, float]]:

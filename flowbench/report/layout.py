@@ -23,19 +23,24 @@ class Value:
 
 @dataclass(frozen=True)
 class Row:
-    """A flow's entries; ``note`` says what is out of the ordinary, and a reference row is set apart."""
+    """A flow's entries; ``note`` says what is out of the ordinary, and a reference row is set apart.
+
+    ``cell`` is the key of the cell that the entries are of: their row leads to where they come from.
+    """
 
     name: str
     values: list[Value]
     note: str = ""
     reference: bool = False
+    cell: str = ""
 
 
 @dataclass
 class Table:
     """Rows under a caption; ``first`` heads their names, and a table of ``words`` is set from the left.
 
-    ``titles`` say what a column holds, where its head is a metric in short.
+    ``titles`` say what a column holds, where its head is a metric in short. Rows of an ``origin`` are what those of
+    other tables lead to.
     """
 
     caption: str
@@ -44,6 +49,7 @@ class Table:
     first: str = ""
     words: bool = False
     titles: dict[str, str] = field(default_factory=dict)
+    origin: bool = False
 
 
 Column = tuple[str, list[Value]]
@@ -61,7 +67,7 @@ def of_cells(
     table = Table(caption, heads, first=first, titles={head: about[head] for head in heads if head in about})
     for i, cell in enumerate(cells):
         name = cell.label if first == "flow" else f"{cell.data} · {cell.label}"
-        table.rows.append(Row(name, [values[i] for _, values in columns], note(cell)))
+        table.rows.append(Row(name, [values[i] for _, values in columns], note(cell), cell=cell.key))
     return table
 
 

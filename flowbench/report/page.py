@@ -7,7 +7,7 @@ import csv
 import html
 import shutil
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from flowbench.config import Suite
 from flowbench.files import whole
 from flowbench.metrics import METRICS
 from flowbench.pictures import DPI
-from flowbench.report import figures, tables
+from flowbench.report import comparisons, figures, tables
 from flowbench.report.cells import CellResult, load
+from flowbench.report.correctness import correctness
 from flowbench.report.datasets import ABOUT
 from flowbench.report.families import families
 from flowbench.report.layout import Table, single
@@ -81,12 +82,13 @@ class Section:
     galleries: list[Gallery]
 
 
-def write(results: Path, suite: Suite, folder: Path) -> None:
+def write(results: Path, suite: Suite, folder: Path, digests: Mapping[str, str] | None = None) -> None:
     """Write the report of a suite's cells, found in ``results/<cell>``, to ``folder``; whole, or not at all.
 
-    Cells that are not there are named as not run.
+    Cells that are not there are named as not run. ``digests`` are the tags of their MLflow runs.
     """
-    cells = [load(results / key, suite.name) for key in suite.all_cells if (results / key).is_dir()]
+    digest = (digests or {}).get
+    cells = [load(results / key, suite.name, digest(key, "")) for key in suite.all_cells if (results / key).is_dir()]
     with whole(folder) as scratch:
         write_values(scratch / "results.csv", suite.name, cells)
         (scratch / "figures").mkdir()
@@ -95,7 +97,7 @@ def write(results: Path, suite: Suite, folder: Path) -> None:
             for data in suite.data
             if (of_data := [cell for cell in cells if cell.data == data])
         ]
-        facts = _facts(suite, cells, sections)
+        facts = _facts(suite, cells, sections, _ranks(cells, scratch / "figures"))
         for template, page in (("page.md.jinja", "README.md"), ("page.html.jinja", "index.html")):
             (scratch / page).write_text(_render(template, facts))
 
@@ -120,7 +122,8 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
 
 def _section(data: str, cells: list[CellResult], folder: Path) -> Section:
     """Draw the figures of one data set, and gather the pictures of its cells."""
-    shown = [tables.quality(cells), *families(cells), *tables.published(cells), *tables.moments(cells)]
+    shown = [tables.quality(cells), *comparisons.differences(cells), *comparisons.noise(cells), *families(cells)]
+    shown += [*tables.published(cells), *tables.moments(cells)]
     drawn = _curves(data, cells, folder)
     short = summary(cells)
     if len({cell.budget for cell in cells if not cell.baseline}) > 1:
@@ -162,6 +165,20 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
     return drawn
 
 
+def _ranks(cells: list[CellResult], folder: Path) -> dict[str, Any]:
+    """The ranks over data sets, with a figure where they tell flows apart."""
+    found = comparisons.ranks(cells)
+    if found is None:
+        return {"ranks": None, "ranks_figure": None}
+    ranking, table = found
+    if not ranking.conclusive:
+        return {"ranks": table, "ranks_figure": None}
+    caption = "Mean ranks; flows whose bars overlap are not told apart"
+    picture = Picture(folder / "ranks.png", caption)
+    figures.mean_ranks(picture.path, ranking, figures.looks(ranking.means))
+    return {"ranks": table, "ranks_figure": picture}
+
+
 def _objective(cell: CellResult) -> str:
     """The flow, if what it minimises is not -log p of the data."""
     flow = cell.params["cell"]["flow"]
@@ -194,12 +211,13 @@ def _seeds(name: str, cells: list[CellResult]) -> str:
     return f"{which}: " + "; ".join(f"{seed} of {', '.join(of_seed)}" for seed, of_seed in sorted(labels.items()))
 
 
-def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> dict[str, Any]:
+def _facts(suite: Suite, cells: list[CellResult], sections: list[Section], ranks: dict[str, Any]) -> dict[str, Any]:
     """What the templates lay out."""
     hosts = {host: chr(ord("A") + i) for i, host in enumerate(sorted({cell.host for cell in cells}))}
-    certificates, costs = tables.certificates(cells), tables.costs(cells, hosts)
+    certificates, costs = correctness(cells), tables.costs(cells, hosts)
     shown = [*(table for section in sections for table in section.tables), *certificates, costs]
-    return {
+    shown += [ranks["ranks"]] if ranks["ranks"] else []
+    return ranks | {
         "suite": suite,
         "missing": [key for key in suite.all_cells if key not in {cell.key for cell in cells}],
         "failures": _failures(cells),
@@ -212,7 +230,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section]) -> di
         "hosts": {
             letter: (host, _names([c for c in cells if c.host == host], cells)) for host, letter in hosts.items()
         },
-        "definitions": tables.glossary(cells, shown),
+        "definitions": tables.glossary(cells, shown, comparisons.ABOUT),
         "versions": _versions(cells),
         "commits": _by_value(cells, lambda cell: cell.timings["git_commit"] or "unknown"),
         "fingerprints": _fingerprints(cells),

@@ -38,7 +38,24 @@ def settings(cells: Sequence[CellResult]) -> list[Table]:
         for training, labels in alike.items():
             names = "all" if len(labels) == len(trained) else ", ".join(labels)
             trainings.rows.append(Row(name, [Value(names), Value(training)]))
-    return [table for table in (data, models, trainings) if table.rows]
+    return [table for table in (origins(cells), data, models, trainings) if table.rows]
+
+
+def origins(cells: Sequence[CellResult]) -> Table:
+    """What each cell is made of and by, and how its record is told."""
+    caption = (
+        "Cells: the keys of params.yaml that make them, the command, the MD5 of metrics.json, which dvc.lock has too, "
+        "and the beginning of the MLflow run's tag flowbench.digest. "
+        "`flowbench verify CELL` makes a cell again and compares."
+    )
+    table = Table(caption, ["made of", "made by", "metrics.json", "MLflow run"], first="cell", words=True, origin=True)
+    for cell in cells:
+        of = cell.params["cell"]
+        parts = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
+        student = "_student" if "teacher" in of else ""
+        entries = [", ".join(parts), f"dvc repro evaluate{student}@{cell.key}", cell.metrics_md5, cell.digest[:12]]
+        table.rows.append(Row(cell.key, [Value(text) for text in entries], cell=cell.key))
+    return table
 
 
 def _list(options: dict[str, Any]) -> str:

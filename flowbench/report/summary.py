@@ -14,7 +14,7 @@ Ranked = list[tuple[CellResult, Estimate]]
 
 
 def summary(cells: Sequence[CellResult]) -> str:
-    """Which flow leads, how far above the floor, and where the best baseline stands; empty if there are no values.
+    """Which flow leads, how far above the truth, and where the best baseline stands; empty if there are no values.
 
     "Best" is said only where the tables say it in bold; cells without a finite value have no rank.
     """
@@ -40,7 +40,7 @@ def _lead(flows: Ranked, unit: str, lowest: float | None) -> str:
     (cell, e), *others = flows
     value = f"{spread(e)} {unit}"
     if lowest is not None:
-        value += f", above the entropy floor by {spread(Estimate(e.mean - lowest, e.half, e.n), count=False)}"
+        value += f", above the true density's by {spread(cell.excess, count=False)}"
     inexact = "" if cell.likelihood == "exact" else {"bound": "a bound", "estimate": "an estimate"}[cell.likelihood]
     known = ", ".join(filter(None, [inexact, note(cell)]))
     name = f"{cell.label} ({known})" if known else cell.label

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from flowbench.metrics import METRICS
@@ -20,12 +20,10 @@ from flowbench.report.layout import (
     ranked,
     single,
     texts,
-    worst,
 )
-from flowbench.report.numbers import Estimate
 from flowbench.report.published import Published, beside, context
 from flowbench.report.published import metrics as published_metrics
-from flowbench.report.verdicts import note, verdict
+from flowbench.report.verdicts import note
 
 # Column, metric and how it is written, by what the table says.
 QUALITY = {
@@ -44,7 +42,7 @@ ROUND_TRIPS = {
     "latent_invertibility_error_max": "latent, max",
     "non_finite_share": "not finite",
 }
-_DOUBLE = {double: head for metric, head in ROUND_TRIPS.items() if (double := f"{metric}_float64") in METRICS}
+DOUBLE = {double: head for metric, head in ROUND_TRIPS.items() if (double := f"{metric}_float64") in METRICS}
 LOG_DETERMINANTS = {"logdet_error_max": "log-det., max"}
 COSTS = {
     "train_seconds": "training, s",
@@ -54,16 +52,17 @@ COSTS = {
     "peak_memory_mb": "peak memory, MB",
 }
 # What is computed from several metrics, or from none.
-_ABOUT = {
+ABOUT = {
     "likelihood": "Whether log p(x) is exact, an estimate or a bound; none where there is no density of data.",
-    "above floor": "Bits per dim less the entropy floor.",
+    "above truth": "Bits per dim less those of the true density on the same test examples, which estimates "
+    "KL(truth ‖ model).",
     "published": "A paper's bits per dim in the same setting, with a budget of its own.",
     "steps × batch": "Optimiser steps, and examples in each.",
     "epochs": "Passes over the training split.",
     "round trip": "The largest error of any round trip in float32: of test data, prior samples or noise.",
     "verdict": "Whether round trips of test data, and log-determinants in float64, are as accurate as a flow must be.",
 }
-FEW = (
+_FEW = (
     "energy distance of few evaluations",
     "energy_distance_METHOD_N",
     "data units",
@@ -71,6 +70,16 @@ FEW = (
     "method or by the midpoint method; energy_distance_adaptive by the adaptive solver at its tolerance. All are from "
     "the same latents. And energy_distance_data between test data and other test data, as many.",
 )
+_LENGTHS = (
+    "length of a miss",
+    "l2_error_START",
+    "data or latent units",
+    "Mean over examples of |x - decode(encode(x))|₂ in float32, of those that are finite, with START one of data, "
+    "samples, noise and, for |z - encode(decode(z))|₂, latents_K_std: latents of K times the prior's deviation.",
+)
+_LOST = ("share lost", "lost_share_START", "", "Share of these round trips that are not finite.")
+# Metrics by the beginning of their names.
+TOGETHER = {"energy_distance_": _FEW, "l2_error_": _LENGTHS, "lost_share_": _LOST}
 
 
 def quality_metric(cells: Sequence[CellResult]) -> str:
@@ -92,7 +101,8 @@ def quality(cells: Sequence[CellResult]) -> Table:
             continue
         columns.append(ranked(head, cells, metric))
         if metric == "bits_per_dim" and lowest is not None:
-            columns.append(texts("above floor", cells, lambda cell: _gap(cell, lowest, count=not single(cells))))
+            excess = [numbers.spread(cell.excess, count=not single(cells)) for cell in cells]
+            columns.append(("above truth", [Value(text) for text in excess]))
         if metric == "bits_per_dim" and any(beside(cell) for cell in cells):
             columns.append(texts("published", cells, _nearest))
     columns.append(texts("parameters", cells, lambda cell: f"{cell.training['parameters']:,}"))
@@ -102,9 +112,9 @@ def quality(cells: Sequence[CellResult]) -> Table:
     if any(cell.images for cell in cells):
         columns.append(texts("sampling, 1/s", cells, partial(_cost, "sample_samples_per_second")))
         columns.append(texts("round trip", cells, _worst_round_trip))
-    table = of_cells(_caption(cells), cells, columns, _ABOUT | meanings(QUALITY | COSTS | {"parameters": "parameters"}))
+    table = of_cells(_caption(cells), cells, columns, ABOUT | meanings(QUALITY | COSTS | {"parameters": "parameters"}))
     if lowest is not None:
-        known = {"bits per dim": f"{lowest:.4f}".replace("-", "−"), "above floor": "0"}
+        known = {"bits per dim": f"{lowest:.4f}".replace("-", "−"), "above truth": "0"}
         table.rows.append(Row("entropy floor", [Value(known.get(head, "")) for head in table.columns], "", True))
     return table
 
@@ -112,12 +122,6 @@ def quality(cells: Sequence[CellResult]) -> Table:
 def _nearest(cell: CellResult) -> str:
     """The published value to compare with, if there is one."""
     return next((f"{value.value:.2f}" for value in beside(cell)), "")
-
-
-def _gap(cell: CellResult, lowest: float, *, count: bool) -> str:
-    """Bits per dim above the floor."""
-    e = cell.estimate("bits_per_dim")
-    return numbers.spread(e and Estimate(e.mean - lowest, e.half, e.n), count=count)
 
 
 def _budgets(cells: Sequence[CellResult]) -> list[Column]:
@@ -195,23 +199,6 @@ def moments(cells: Sequence[CellResult]) -> list[Table]:
     return tables
 
 
-def certificates(cells: Sequence[CellResult]) -> list[Table]:
-    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
-    shown = [cell for cell in cells if measured([cell], "invertibility_error_max")]
-    scope = "" if single(cells) else ", largest over the seeds"
-    captions = {
-        "float32": (f"Round trips in float32, as trained{scope}.", ROUND_TRIPS),
-        "float64": (f"Round trips and log-determinants in float64{scope}.", _DOUBLE | LOG_DETERMINANTS),
-    }
-    tables = []
-    for precision, (caption, heads) in captions.items():
-        columns = [worst(head, shown, metric) for metric, head in heads.items() if measured(shown, metric)]
-        words = [verdict(cell, precision) for cell in shown]
-        columns.append(("verdict", [Value(word, "fail" if word == "fails" else "") for word in words]))
-        tables.append(of_cells(caption, shown, columns, _ABOUT | meanings(heads), "cell"))
-    return tables
-
-
 def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
     """What each flow costs; where there are several hosts, the letter says on which."""
     caption = ""
@@ -225,23 +212,30 @@ def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
     return of_cells(caption, cells, columns, meanings(COSTS), "cell")
 
 
-def glossary(cells: Sequence[CellResult], shown: Sequence[Table]) -> list[tuple[str, str, str, str]]:
+def glossary(
+    cells: Sequence[CellResult], shown: Sequence[Table], about: Mapping[str, str]
+) -> list[tuple[str, str, str, str]]:
     """Every metric and every derived column of the tables: its head, its name, its unit and its meaning.
 
-    The quality of samples by the evaluations they took is one entry.
+    ``about`` explains the columns that are made elsewhere.
+
+    Metrics that differ in a number or a start alone are one entry together.
     """
     heads = families.HEADS | QUALITY | ROUND_TRIPS | LOG_DETERMINANTS | COSTS
-    heads |= {metric: f"{head} (float64)" for metric, head in _DOUBLE.items()}
-    few = [name for name in METRICS if name.startswith("energy_distance_")]
-    entries = [
-        (heads.get(name, ""), name, metric.unit, metric.about)
-        for name, metric in METRICS.items()
-        if measured(cells, name) and name not in few
-    ]
-    if any(measured(cells, name) for name in few):
-        entries.append(FEW)
+    heads |= {metric: f"{head} (float64)" for metric, head in DOUBLE.items()}
+    entries, families_told = [], set()
+    for name, metric in METRICS.items():
+        if not measured(cells, name):
+            continue
+        together = next((entry for start, entry in TOGETHER.items() if name.startswith(start)), None)
+        if together is None:
+            entries.append((heads.get(name, ""), name, metric.unit, metric.about))
+        elif together not in families_told:
+            families_told.add(together)
+            entries.append(together)
     columns = {column for table in shown for column in table.columns}
-    return entries + [(head, "", "", about) for head, about in (_ABOUT | families.DERIVED).items() if head in columns]
+    derived = ABOUT | families.DERIVED | dict(about)
+    return entries + [(head, "", "", meaning) for head, meaning in derived.items() if head in columns]
 
 
 def floor(cells: Sequence[CellResult]) -> float | None:

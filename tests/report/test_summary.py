@@ -33,7 +33,7 @@ def around(x):
         ([cell("nice", *near(1))], "nice reaches 1.000 ± 0.025 bits per dim."),
         (
             [cell("nice", *near(1), floor=0.9)],
-            "nice reaches 1.000 ± 0.025 bits per dim, above the entropy floor by 0.100 ± 0.025.",
+            "nice reaches 1.000 ± 0.025 bits per dim, above the true density's by 0.100 ± 0.025.",
         ),
         ([cell("nice", diverged=3)], "No flow has finite bits per dim."),
         ([cell("nice", math.nan, 1), cell("glow", math.inf)], "No flow has finite bits per dim."),

@@ -1,0 +1,115 @@
+"""Which differences mean something: tables of paired differences, of the noise in a number, and of ranks."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from statistics import stdev
+
+from flowbench.report import numbers
+from flowbench.report.cells import CellResult
+from flowbench.report.layout import Row, Table, Value, of_cells, single
+from flowbench.report.statistics import LEVEL, Ranking, paired, ranking
+from flowbench.report.tables import QUALITY, quality_metric
+
+ABOUT = {
+    "difference": "The mean over the seeds, with Student's 95 % interval.",
+    "p": "Of the two-sided paired t test, by Holm's correction for all rows of the table.",
+    "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
+    "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next; the value "
+    "shown elsewhere is a mean over several, where the budget says so.",
+    "probes": "Standard deviation of the test split's mean by the random probes of the divergence.",
+    "test split": "Standard error of the mean over the test examples.",
+    "mean rank": "Over the data sets; 1 is best.",
+}
+
+
+def differences(cells: Sequence[CellResult]) -> list[Table]:
+    """What sets each cell on one data set apart from the best flow, and whether that may be chance."""
+    metric = quality_metric(cells)
+    shown = [cell for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)]
+    flows = [cell for cell in shown if not cell.baseline]
+    if not flows or len(shown) < 2:
+        return []
+    leader = min(flows, key=lambda cell: cell.mean(metric) or 0.0)
+    others = [cell for cell in shown if cell is not leader]
+    found = paired([cell.by_seed(metric) for cell in others], leader.by_seed(metric))
+    caption = f"Differences in {QUALITY[metric]} to {leader.label}, the flow of the lowest mean, paired by seed."
+    if single(cells):
+        caption += " One seed cannot say which of them are chance."
+    elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
+        caption += f" Not significant at {LEVEL:.0%}: {', '.join(chance)}."
+    else:
+        caption += f" All are significant at {LEVEL:.0%}."
+    columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]
+    if not single(cells):
+        columns.append(("p", [Value(_p(one.p)) for one in found]))
+        words = {True: "significant", False: "not significant"}
+        columns.append(("at 5 %", [Value("n = 1" if one.p is None else words[one.significant]) for one in found]))
+    return [of_cells(caption, others, columns, ABOUT)]
+
+
+def _p(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def noise(cells: Sequence[CellResult]) -> list[Table]:
+    """How much of the uncertainty of bits per dim is training's, and how much evaluation's."""
+    metrics = ("bits_per_dim_noise_std", "bits_per_dim_probe_std")
+    shown = [cell for cell in cells if any(metric in cell.values for metric in metrics)]
+    if not shown:
+        return []
+    columns = []
+    for head, value in (
+        ("between seeds", _between_seeds),
+        ("dequantisation", lambda cell: cell.mean("bits_per_dim_noise_std")),
+        ("probes", _of_probes),
+        ("test split", lambda cell: cell.mean("bits_per_dim_standard_error")),
+    ):
+        found = [value(cell) for cell in shown]
+        if any(number is not None for number in found):
+            columns.append((head, [Value(numbers.significant(number, 2)) for number in found]))
+    return [of_cells("Where the uncertainty of bits per dim comes from.", shown, columns, ABOUT)]
+
+
+def _between_seeds(cell: CellResult) -> float | None:
+    values = cell.finished("bits_per_dim")
+    return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
+
+
+def _of_probes(cell: CellResult) -> float | None:
+    """Of the mean over test examples and probes, from the spread of a single probe's estimate of one example."""
+    spread, probes = cell.mean("bits_per_dim_probe_std"), cell.mean("probes")
+    examples = cell.mean("test_examples") or cell.params["data"].get("test")
+    return spread / math.sqrt(probes * examples) if spread is not None and probes and examples else None
+
+
+def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
+    """The flows that stand on several data sets, by their mean rank; ``None`` if there are not two of them."""
+    scores: dict[str, dict[str, float]] = defaultdict(dict)
+    for data in dict.fromkeys(cell.data for cell in cells):
+        of_data = [cell for cell in cells if cell.data == data]
+        metric = quality_metric(of_data)
+        for cell in of_data:
+            if (e := cell.estimate(metric)) and math.isfinite(e.mean):
+                scores[data][cell.label] = e.mean
+    found = ranking(scores)
+    if found is None:
+        return None
+    caption = "Ranks by bits per dim, or the KL to the target, where all of these flows stand; equals share a rank."
+    difference = f"{found.critical_difference:.2f}"
+    if found.conclusive:
+        caption += f" Mean ranks less than {difference} apart are not told apart at {LEVEL:.0%} (Nemenyi's test)."
+    else:
+        caption += (
+            f" {len(found.ranks)} data sets are too few to tell any apart: at {LEVEL:.0%}, mean ranks would have to "
+            f"differ by {difference} (Nemenyi's test), and {len(found.means) - 1} is the most there is."
+        )
+    table = Table(caption, [*found.ranks, "mean rank"], first="flow", titles={"mean rank": ABOUT["mean rank"]})
+    for name, mean in found.means.items():
+        entries = [*(of_data[name] for of_data in found.ranks.values())]
+        table.rows.append(Row(name, [Value(f"{rank:g}") for rank in entries] + [Value(f"{mean:.2f}")]))
+    return found, table

@@ -1,0 +1,84 @@
+"""The tables that say whether flows are what they claim to be: invertible, normalised, alike in both precisions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from flowbench.metrics import LATENT_STDS
+from flowbench.report import numbers
+from flowbench.report.cells import CellResult
+from flowbench.report.layout import Table, Value, meanings, measured, of_cells, single, texts, worst
+from flowbench.report.tables import ABOUT, DOUBLE, LOG_DETERMINANTS, ROUND_TRIPS
+from flowbench.report.verdicts import verdict
+
+# Starts of round trips; as Behrmann et al. (2021, 2006.09347) have them.
+STRESS = {"data": "data", "samples": "samples", "noise": "noise"} | {f"latents_{k}_std": f"{k} σ" for k in LATENT_STDS}
+_STRESS = {f"l2_error_{start}": head for start, head in STRESS.items()}
+AGREEMENT = {
+    "sample_log_prob_error_max": "density there and back",
+    "log_prob_error_max": "density float32 – float64",
+    "density_mass": "mass on the grid",
+}
+
+
+def correctness(cells: Sequence[CellResult]) -> list[Table]:
+    """Round trips and log-determinants with their verdicts, densities from both sides, and where flows give way."""
+    return [*certificates(cells), *agreement(cells), *stress(cells)]
+
+
+def certificates(cells: Sequence[CellResult]) -> list[Table]:
+    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
+    shown = [cell for cell in cells if measured([cell], "invertibility_error_max")]
+    scope = "" if single(cells) else ", largest over the seeds"
+    captions = {
+        "float32": (f"Round trips in float32, as trained{scope}.", ROUND_TRIPS),
+        "float64": (f"Round trips and log-determinants in float64{scope}.", DOUBLE | LOG_DETERMINANTS),
+    }
+    tables = []
+    for precision, (caption, heads) in captions.items():
+        columns = [worst(head, shown, metric) for metric, head in heads.items() if measured(shown, metric)]
+        words = [verdict(cell, precision) for cell in shown]
+        columns.append(("verdict", [Value(word, "fail" if word == "fails" else "") for word in words]))
+        tables.append(of_cells(caption, shown, columns, ABOUT | meanings(heads), "cell"))
+    return tables
+
+
+def agreement(cells: Sequence[CellResult]) -> list[Table]:
+    """Whether densities are the same from both sides and in both precisions, and integrate to one."""
+    heads = {metric: head for metric, head in AGREEMENT.items() if measured(cells, metric)}
+    shown = [cell for cell in cells if any(metric in cell.values for metric in heads)]
+    if not shown:
+        return []
+    scope = "" if single(cells) else ", the largest difference of any seed"
+    columns = [
+        texts(head, shown, _mass) if metric == "density_mass" else worst(head, shown, metric)
+        for metric, head in heads.items()
+    ]
+    return [
+        of_cells(f"Log-densities that should be one, in bits per dim{scope}.", shown, columns, meanings(heads), "cell")
+    ]
+
+
+def _mass(cell: CellResult) -> str:
+    """Of the seed farthest from one; what is outside the grid is missing from it."""
+    masses = cell.finished("density_mass")
+    return f"{max(masses, key=lambda mass: abs(mass - 1)):.4f}" if masses else "–"
+
+
+def stress(cells: Sequence[CellResult]) -> list[Table]:
+    """How far round trips miss their start where a flow is not at home, and how many are lost."""
+    shown = [cell for cell in cells if measured([cell], "l2_error_data")]
+    if not shown:
+        return []
+    caption = (
+        "Round trips in float32 by the length of what an example misses, |x - decode(encode(x))|₂, or of latents "
+        "|z - encode(decode(z))|₂: means over examples and seeds; in brackets the share that is not finite."
+    )
+    columns = [texts(head, shown, partial(_lengths, start)) for start, head in STRESS.items()]
+    return [of_cells(caption, shown, columns, meanings(_STRESS), "cell")]
+
+
+def _lengths(start: str, cell: CellResult) -> str:
+    lost = cell.mean(f"lost_share_{start}")
+    return numbers.power(cell.mean(f"l2_error_{start}")) + (f" ({lost:.1%})" if lost else "")

@@ -1,0 +1,58 @@
+"""What a report says of differences, of noise and of ranks."""
+
+import re
+
+import pytest
+
+from tests.report.pages import CELLS, Page
+
+MOONS = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
+BOTH = MOONS | {f"digits-{flow}": ("digits", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
+
+
+def captions(folder) -> list[str]:
+    return re.findall(r"^\*\*(.+)\*\*$", (folder / "README.md").read_text(), re.MULTILINE)
+
+
+def test_differences_are_named_with_those_that_may_be_chance(report):
+    folder = report(MOONS)
+    (caption,) = [text for text in captions(folder) if text.startswith("Differences in bits per dim to ")]
+    leader = re.match(r"Differences in bits per dim to (\w+), the flow of the lowest mean, paired by", caption)[1]
+    assert leader in {"nice", "realnvp", "maf"}
+    html = Page((folder / "index.html").read_text())
+    rows = {row[0]: row[1:] for row in html.rows if row[-1] in ("significant", "not significant")}
+    assert {name.split()[0] for name in rows} == {"nice", "realnvp", "maf", "gaussian"} - {leader}
+    for name, (difference, p, verdict) in rows.items():
+        assert "±" in difference
+        assert (verdict == "significant") == (p == "< 0.001" or float(p) < 0.05)
+        named = caption.partition("Not significant at 5%: ")[2]
+        assert (name.split()[0] in named) == (verdict == "not significant")
+
+
+def test_one_seed_has_differences_and_no_verdict(report):
+    folder = report(MOONS, seeds=1)
+    (caption,) = [text for text in captions(folder) if text.startswith("Differences")]
+    assert caption.endswith("One seed cannot say which of them are chance.")
+    html = Page((folder / "index.html").read_text())
+    assert not any("significant" in cell for row in html.rows for cell in row)
+
+
+def test_a_flow_alone_has_nothing_to_differ_from(report):
+    assert not [text for text in captions(report({"moons-nice": MOONS["moons-nice"]})) if "Differences" in text]
+
+
+def test_ranks_over_data_sets_say_when_they_are_too_few(report):
+    folder = report(BOTH)
+    (caption,) = [text for text in captions(folder) if text.startswith("Ranks by")]
+    assert "2 data sets are too few to tell any apart" in caption
+    assert not (folder / "figures" / "ranks.png").exists()
+    html = Page((folder / "index.html").read_text())
+    rows = [row for row in html.rows if len(row) == 4 and re.fullmatch(r"\d\.\d\d", row[3] or "")]
+    assert sorted(row[0] for row in rows) == ["gaussian", "maf", "nice", "realnvp"]
+    for _, first, second, mean in rows:
+        assert float(mean) == pytest.approx((float(first) + float(second)) / 2, abs=0.006)
+    assert "Over all data sets" not in (report(MOONS) / "README.md").read_text()
+
+
+def test_the_page_of_made_up_cells_has_no_ranks(report):
+    assert not [text for text in captions(report(CELLS)) if text.startswith("Ranks")]
