@@ -1,0 +1,176 @@
+"""Runs a cell again, in a scratch folder, and compares with the numbers on record."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from flowbench.config import PARAMS, Params, Student, Suite
+
+LOCK = Path("dvc.lock")
+# What each byte of must be the same on the machine that made the record.
+_EXACT = ("metrics.json", "seeds.csv")
+# Errors near rounding are of one order on another machine, at best; what a solver or a sample finds is nearer.
+_IGNORED = ("_error", "non_finite", "evaluations")
+
+Verdict = Literal["equal", "within tolerance", "different"]
+
+
+class RecordError(RuntimeError):
+    """What a cell is compared with is missing or altered; says which file, and by which digest."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the repository says of a cell.
+
+    Attributes:
+        digests: the MD5 of each file that must come out the same, from ``dvc.lock``.
+        values: by seed and metric, from the suite's ``results.csv``.
+    """
+
+    digests: dict[str, str]
+    values: dict[tuple[str, str], float]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How a cell that was run again compares with its record.
+
+    Attributes:
+        verdict: ``equal`` if every byte is, else by the largest relative difference.
+        largest: that difference, of the metrics that are compared.
+        where: its metric and seed.
+    """
+
+    verdict: Verdict
+    largest: float = 0.0
+    where: str = ""
+
+
+def suite_of(params: Params, key: str) -> Suite | None:
+    """The suite that a cell belongs to, whether active or not."""
+    return next((suite for suite in params.suites.values() if key in suite.all_cells), None)
+
+
+def load_record(suite: str, key: str, root: Path = Path()) -> Record:
+    """The record of a cell.
+
+    Raises:
+        RecordError: there is none, or a file is not the one that ``dvc.lock`` tells of.
+    """
+    import yaml
+
+    lock = root / LOCK
+    stages: dict[str, Any] = {}
+    if lock.is_file():
+        stages = yaml.load(lock.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+    outs = {
+        out["path"]: out["md5"]
+        for stage in (f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}")
+        for out in stages.get(stage, {}).get("outs", [])
+    }
+    digests = {}
+    for name in _EXACT:
+        path = f"results/{key}/{name}"
+        if path not in outs:
+            raise RecordError(f"{LOCK}: has no digest of {path}; make it with: dvc repro")
+        digests[name] = outs[path]
+        if (root / path).is_file() and (found := _md5(root / path)) != outs[path]:
+            raise RecordError(f"{path}: altered: its MD5 is {found}, and {LOCK} has {outs[path]}")
+    report = f"reports/{suite}"
+    table = root / report / "results.csv"
+    if not table.is_file():
+        raise RecordError(f"{report}/results.csv: is missing; make it with: dvc repro")
+    if report in outs and (found := _md5_of_folder(root / report)) != outs[report]:
+        raise RecordError(f"{report}: altered: its MD5 is {found}, and {LOCK} has {outs[report]}")
+    with table.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["cell"] == key]
+    if not rows:
+        raise RecordError(f"{report}/results.csv: has no values of {key}; make them with: dvc repro")
+    return Record(digests, {(row["seed"], row["metric"]): float(row["value"]) for row in rows})
+
+
+def run_again(params: Params, suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Path:
+    """Make a cell's data, its teacher if it has one, and the cell in ``scratch``; its folder of results.
+
+    Raises:
+        subprocess.CalledProcessError: a stage failed, having said why.
+    """
+    text = (root / PARAMS).read_text()
+    (scratch / PARAMS).write_text(re.sub(r"(?m)^active:.*$", f"active: *{suite.name}", text))
+    downloads = root / ".cache" / "downloads"
+    if downloads.is_dir():
+        (scratch / ".cache").mkdir()
+        (scratch / ".cache" / "downloads").symlink_to(downloads.resolve())
+    cell = suite.all_cells[key]
+    steps = [("download", cell.data)]
+    if isinstance(cell, Student):
+        steps += [("train", cell.teacher), ("train_student", key), ("evaluate_student", key)]
+    else:
+        steps += [("train", key), ("evaluate", key)]
+    paths = [str(root.resolve()), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    for stage, argument in steps:
+        subprocess.run([sys.executable, "-m", f"stages.{stage}", argument], cwd=scratch, env=environment, check=True)
+    return scratch / "results" / key
+
+
+def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
+    """How the results in ``folder`` compare with the record.
+
+    Args:
+        tolerance: relative difference that another machine may make to each metric of each seed.
+    """
+    if all(_md5(folder / name) == digest for name, digest in record.digests.items()):
+        return Comparison("equal")
+    with (folder / "seeds.csv").open(newline="") as file:
+        found = {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
+    largest, where = 0.0, "the files, though no metric"
+    for (seed, metric), value in found.items():
+        if any(part in metric for part in _IGNORED):
+            continue
+        difference = _relative(value, record.values.get((seed, metric), math.nan))
+        if not difference <= largest:  # what is not a number is the largest of all
+            largest, where = difference, f"{metric} of seed {seed}"
+            if math.isnan(difference):
+                break
+    return Comparison("within tolerance" if largest <= tolerance else "different", largest, where)
+
+
+def verify(params: Params, key: str, tolerance: float, root: Path = Path()) -> Comparison:
+    """Run a cell again, in a folder that is removed in the end, and compare it with its record."""
+    suite = suite_of(params, key)
+    assert suite is not None
+    record = load_record(suite.name, key, root)
+    with tempfile.TemporaryDirectory(prefix="flowbench-verify-") as scratch:
+        return compare(record, run_again(params, suite, key, Path(scratch), root), tolerance)
+
+
+def _relative(a: float, b: float) -> float:
+    return 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
+
+
+def _md5(path: Path) -> str:
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _md5_of_folder(folder: Path) -> str:
+    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
+    files = [
+        {"md5": _md5(path), "relpath": path.relative_to(folder).as_posix()}
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
+    text = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

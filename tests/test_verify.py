@@ -1,0 +1,123 @@
+"""What a cell's record is, and how a cell that was run again compares with it."""
+
+import hashlib
+import math
+from pathlib import Path
+
+import pytest
+import yaml
+
+from flowbench import verify
+from flowbench.verify import Record, RecordError, compare, load_record
+
+KEY, SUITE = "moons-nice", "tiny"
+SEEDS = "seed,metric,value,unit\n0,bits_per_dim,0.25,bits/dim\n0,invertibility_error_max,1e-07,data units\n"
+METRICS = '{"bits_per_dim": 0.25}\n'
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode()).hexdigest()
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    results, report = tmp_path / "results" / KEY, tmp_path / "reports" / SUITE
+    results.mkdir(parents=True)
+    report.mkdir(parents=True)
+    (results / "metrics.json").write_text(METRICS)
+    (results / "seeds.csv").write_text(SEEDS)
+    (report / "results.csv").write_text(
+        "suite,cell,dataset,flow,seed,metric,value,unit,device\n"
+        f"{SUITE},{KEY},moons,nice,0,bits_per_dim,0.25,bits/dim,cpu\n"
+        f"{SUITE},{KEY},moons,nice,0,invertibility_error_max,1e-07,data units,cpu\n"
+    )
+    outs = [
+        {"path": f"results/{KEY}/{name}", "md5": md5(text)}
+        for name, text in (("metrics.json", METRICS), ("seeds.csv", SEEDS))
+    ]
+    stages = {
+        f"evaluate@{KEY}": {"outs": outs},
+        f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": verify._md5_of_folder(report)}]},
+    }
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    return tmp_path
+
+
+def record(root: Path) -> Record:
+    return load_record(SUITE, KEY, root)
+
+
+def test_a_record_is_the_digests_of_the_lock_and_the_values_of_the_report(root):
+    found = record(root)
+    assert found.digests == {"metrics.json": md5(METRICS), "seeds.csv": md5(SEEDS)}
+    assert found.values == {("0", "bits_per_dim"): 0.25, ("0", "invertibility_error_max"): 1e-7}
+
+
+def test_a_clone_without_results_has_its_record_all_the_same(root):
+    for path in (root / "results" / KEY).iterdir():
+        path.unlink()
+    assert record(root).values
+
+
+def test_an_altered_file_is_named_with_both_digests(root):
+    path = root / "results" / KEY / "metrics.json"
+    path.write_text("{}")
+    with pytest.raises(RecordError, match=rf"metrics\.json: altered: its MD5 is {md5('{}')}, .* {md5(METRICS)}"):
+        record(root)
+
+
+def test_an_altered_report_is_named_with_both_digests(root):
+    path = root / "reports" / SUITE / "results.csv"
+    before = verify._md5_of_folder(path.parent)
+    path.write_text(path.read_text().replace("0.25", "0.20"))
+    with pytest.raises(RecordError, match=rf"reports/tiny: altered: its MD5 is {verify._md5_of_folder(path.parent)}"):
+        record(root)
+    assert verify._md5_of_folder(path.parent) != before
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("dvc.lock", r"dvc\.lock: has no digest of results/moons-nice/metrics\.json"),
+        ("reports/tiny/results.csv", r"reports/tiny/results\.csv: is missing"),
+    ],
+)
+def test_what_is_missing_is_named(root, path, message):
+    (root / path).unlink()
+    with pytest.raises(RecordError, match=message):
+        record(root)
+
+
+def test_a_cell_that_was_never_run_has_no_record(root):
+    with pytest.raises(RecordError, match=r"dvc\.lock: has no digest of results/moons-maf/metrics\.json"):
+        load_record(SUITE, "moons-maf", root)
+
+
+def again(folder: Path, bits: float, error: float = 1e-7) -> Path:
+    folder.mkdir()
+    (folder / "metrics.json").write_text(METRICS.replace("0.25", repr(bits)))
+    (folder / "seeds.csv").write_text(SEEDS.replace("0.25", repr(bits)).replace("1e-07", repr(error)))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("bits", "error", "verdict"),
+    [
+        (0.25, 1e-7, "equal"),
+        (0.251, 3e-6, "within tolerance"),  # of rounding only the order is the machine's
+        (0.25, 2e-7, "within tolerance"),
+        (0.27, 1e-7, "different"),
+        (math.nan, 1e-7, "different"),
+    ],
+)
+def test_results_are_equal_near_or_different(root, tmp_path, bits, error, verdict):
+    found = compare(record(root), again(tmp_path / "again", bits, error), tolerance=0.05)
+    assert found.verdict == verdict
+    if verdict == "different":
+        assert found.where == "bits_per_dim of seed 0"
+
+
+def test_a_metric_that_is_not_on_record_is_a_difference(root, tmp_path):
+    folder = again(tmp_path / "again", 0.25)
+    (folder / "seeds.csv").write_text(SEEDS + "0,energy_distance,0.1,data units\n")
+    assert compare(record(root), folder, tolerance=0.05).verdict == "different"
