@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel
+from flowbench.core import FlowModel, SolverError
 from flowbench.evaluation.invertibility import round_trip
+from flowbench.layers.continuous import solving
 from flowbench.metrics import LATENT_STDS
 
 
@@ -25,7 +26,8 @@ def stress(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict
     x, _ = model.continuous(test[:points])
     low, high = x.amin(0), x.amax(0)
     z = model.prior().sample((points,))
-    samples = torch.cat([model.transform.decode(part)[0] for part in z.split(batch_size)])
+    with solving(model, logdets=False):
+        samples = torch.cat([model.transform.decode(part)[0] for part in z.split(batch_size)])
     starts = {
         "data": (x, False),
         "samples": (samples, False),
@@ -34,8 +36,20 @@ def stress(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict
     }
     values: dict[str, float] = {}
     for name, (start, latent) in starts.items():
-        lengths = round_trip(model.transform, start, batch_size, latent).flatten(1).norm(dim=1).double()
+        lengths = _lengths(model, start, batch_size, latent).double()
         finite = lengths.isfinite()
         values[f"l2_error_{name}"] = float(lengths[finite].mean()) if finite.any() else torch.inf
         values[f"lost_share_{name}"] = 1 - float(finite.double().mean())
     return values
+
+
+def _lengths(model: FlowModel, starts: Tensor, batch_size: int, latent: bool) -> Tensor:
+    """``(n,)``; of an example that a solver cannot follow, NaN."""
+    try:
+        return round_trip(model.transform, starts, batch_size, latent).flatten(1).norm(dim=1)
+    except SolverError:
+        if len(starts) == 1:
+            return starts.new_full((1,), torch.nan)
+    # One of them stopped all: the halves find out which.
+    halves = starts.tensor_split(2)
+    return torch.cat([_lengths(model, half, batch_size, latent) for half in halves])

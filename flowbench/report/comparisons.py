@@ -10,7 +10,7 @@ from statistics import stdev
 from flowbench.report import numbers
 from flowbench.report.cells import CellResult
 from flowbench.report.layout import Row, Table, Value, of_cells, single
-from flowbench.report.statistics import LEVEL, Ranking, paired, ranking
+from flowbench.report.statistics import Ranking, paired, ranking
 from flowbench.report.tables import QUALITY, quality_metric
 
 ABOUT = {
@@ -39,9 +39,9 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
     if single(cells):
         caption += " One seed cannot say which of them are chance."
     elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
-        caption += f" Not significant at {LEVEL:.0%}: {', '.join(chance)}."
+        caption += f" Not significant at 5 %: {', '.join(chance)}."
     else:
-        caption += f" All are significant at {LEVEL:.0%}."
+        caption += " All are significant at 5 %."
     columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]
     if not single(cells):
         columns.append(("p", [Value(_p(one.p)) for one in found]))
@@ -102,10 +102,10 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     caption = "Ranks by bits per dim, or the KL to the target, where all of these flows stand; equals share a rank."
     difference = f"{found.critical_difference:.2f}"
     if found.conclusive:
-        caption += f" Mean ranks less than {difference} apart are not told apart at {LEVEL:.0%} (Nemenyi's test)."
+        caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)."
     else:
         caption += (
-            f" {len(found.ranks)} data sets are too few to tell any apart: at {LEVEL:.0%}, mean ranks would have to "
+            f" {len(found.ranks)} data sets are too few to tell any apart: at 5 %, mean ranks would have to "
             f"differ by {difference} (Nemenyi's test), and {len(found.means) - 1} is the most there is."
         )
     table = Table(caption, [*found.ranks, "mean rank"], first="flow", titles={"mean rank": ABOUT["mean rank"]})

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, FlowModule, seeded
+from flowbench.core import FlowModel, FlowModule, SolverError, seeded
 from flowbench.evaluation.consistency import consistency
 from flowbench.evaluation.stress import stress
 from flowbench.flows._priors import standard_normal
@@ -62,6 +62,21 @@ def test_what_is_lost_is_counted_and_grows_with_the_deviation():
     assert shares == pytest.approx(wanted, abs=0.07)
     assert shares == sorted(shares)
     assert found["l2_error_latents_5_std"] == 0
+
+
+class Brittle(Leaky):
+    """A solver in which one example that cannot be followed stops all."""
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if (x.abs() > 6).any():
+            raise SolverError("too far")
+        return super().encode(x)
+
+
+def test_an_example_that_stops_a_solver_is_lost_alone():
+    brittle, leaky = stressed(Brittle(0.0)), stressed(Leaky(0.0))
+    assert 0 < leaky["lost_share_latents_3_std"] < 0.5
+    assert brittle == leaky
 
 
 class Slanted(ElementwiseAffine):

@@ -25,7 +25,7 @@ def test_differences_are_named_with_those_that_may_be_chance(report):
     for name, (difference, p, verdict) in rows.items():
         assert "±" in difference
         assert (verdict == "significant") == (p == "< 0.001" or float(p) < 0.05)
-        named = caption.partition("Not significant at 5%: ")[2]
+        named = caption.partition("Not significant at 5 %: ")[2]
         assert (name.split()[0] in named) == (verdict == "not significant")
 
 
