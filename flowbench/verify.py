@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flowbench.config import PARAMS, Params, Student, Suite
+from flowbench.metrics import METRICS
 
 LOCK = Path("dvc.lock")
 # What each byte of must be the same on the machine that made the record.
 _EXACT = ("metrics.json", "seeds.csv")
 # Errors near rounding are of one order on another machine, at best; what a solver or a sample finds is nearer.
-_IGNORED = ("_error", "non_finite", "evaluations")
+_IGNORED = ("_error", "non_finite", "lost_share", "evaluations")
 
 Verdict = Literal["equal", "within tolerance", "different"]
 
@@ -137,10 +138,13 @@ def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
     with (folder / "seeds.csv").open(newline="") as file:
         found = {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
     largest, where = 0.0, "the files, though no metric"
-    for (seed, metric), value in found.items():
+    # On either side alone, too; but the report's table also has what depends on the host, and no file here.
+    steady = {key for key in record.values if key[1] in METRICS and not METRICS[key[1]].host_dependent}
+    for seed, metric in sorted(found.keys() | steady):
         if any(part in metric for part in _IGNORED):
             continue
-        difference = _relative(value, record.values.get((seed, metric), math.nan))
+        key = seed, metric
+        difference = _relative(found.get(key, math.nan), record.values.get(key, math.nan))
         if not difference <= largest:  # what is not a number is the largest of all
             largest, where = difference, f"{metric} of seed {seed}"
             if math.isnan(difference):

@@ -121,3 +121,10 @@ def test_a_metric_that_is_not_on_record_is_a_difference(root, tmp_path):
     folder = again(tmp_path / "again", 0.25)
     (folder / "seeds.csv").write_text(SEEDS + "0,energy_distance,0.1,data units\n")
     assert compare(record(root), folder, tolerance=0.05).verdict == "different"
+
+
+def test_a_metric_that_is_on_record_alone_is_a_difference(root, tmp_path):
+    folder = again(tmp_path / "again", 0.25)
+    (folder / "seeds.csv").write_text("".join(SEEDS.splitlines(True)[::2]))  # without the bits per dim
+    found = compare(record(root), folder, tolerance=0.05)
+    assert (found.verdict, found.where) == ("different", "bits_per_dim of seed 0")

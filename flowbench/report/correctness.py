@@ -45,19 +45,24 @@ def certificates(cells: Sequence[CellResult]) -> list[Table]:
 
 
 def agreement(cells: Sequence[CellResult]) -> list[Table]:
-    """Whether densities are the same from both sides and in both precisions, and integrate to one."""
+    """Whether densities are the same from both sides and in both precisions, and integrate to one.
+
+    The first two in bits per dim; the integral has no unit.
+    """
     heads = {metric: head for metric, head in AGREEMENT.items() if measured(cells, metric)}
     shown = [cell for cell in cells if any(metric in cell.values for metric in heads)]
     if not shown:
         return []
-    scope = "" if single(cells) else ", the largest difference of any seed"
+    scope = "" if single(cells) else ", of the worst seed"
+    caption = (
+        "Densities from both sides and in both precisions: largest differences of log p(x) in bits per dim; and the "
+        f"integral of p(x) over the grid, outside of which some may lie{scope}."
+    )
     columns = [
         texts(head, shown, _mass) if metric == "density_mass" else worst(head, shown, metric)
         for metric, head in heads.items()
     ]
-    return [
-        of_cells(f"Log-densities that should be one, in bits per dim{scope}.", shown, columns, meanings(heads), "cell")
-    ]
+    return [of_cells(caption, shown, columns, meanings(heads), "cell")]
 
 
 def _mass(cell: CellResult) -> str:
