@@ -109,7 +109,8 @@ class TrainingState:
         outcome.history = [tuple(row) for row in facts["history"]]
         outcome.best_step, outcome.best_validation_loss = facts["best_step"], facts["best_validation_loss"]
         outcome.weights = {name: value.to(self.device) for name, value in parts.get("best", {}).items()}
-        outcome.snapshots = {int(at): frame for at, frame in parts.get("snapshot", {}).items()}
+        # The file has them in the order of their names.
+        outcome.snapshots = {at: parts["snapshot"][str(at)] for at in sorted(map(int, parts.get("snapshot", {})))}
         outcome.seconds = facts["seconds"]
         return step
 
