@@ -16,18 +16,21 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= DO_NOT_TRACK=true
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test lint format env lock clean
+.PHONY: help repro test test-slow lint format env lock clean
 
 help: ## say what can be made
 	@echo "Usage: make TARGET [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
 	@$(RUN) flowbench list >/dev/null # a mistake in params.yaml in one line, where DVC's own would be obscure
 	$(RUN) dvc repro $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))
-	$(RUN) pytest $(ARGS)
+	$(RUN) pytest -m "not slow" $(ARGS)
+
+test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
+	$(RUN) pytest -m "slow or survival" --hypothesis-profile=long --record-survived reports/survived.json $(ARGS)
 
 lint: env ## check style, types and the floors of the house
 	$(RUN) ruff check

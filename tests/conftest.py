@@ -1,7 +1,12 @@
 """What all tests share: one thread each, no window, and nothing read from or written to the user's own settings."""
 
+import json
 import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # Set before torch is imported. Results must not depend on the number of threads, and few cores are shared.
@@ -14,4 +19,46 @@ for role in ("AUTHOR", "COMMITTER"):
 
 # The same examples in each run, without a limit of time that a busy machine would exceed.
 settings.register_profile("flowbench", derandomize=True, deadline=None)
+settings.register_profile("long", derandomize=True, deadline=None, max_examples=1000)
 settings.load_profile("flowbench")
+
+SURVIVED = pytest.StashKey[Counter]()
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--record-survived",
+        type=Path,
+        metavar="FILE",
+        help="write how many kills, faults and inputs were survived, if all tests pass",
+    )
+
+
+def pytest_configure(config):
+    config.stash[SURVIVED] = Counter()
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "survived" in item.fixturenames:
+            item.add_marker(pytest.mark.survival)
+
+
+@pytest.fixture(scope="session")
+def survived(request) -> Callable[..., None]:
+    """Count what was survived, after it was asserted: ``survived("kills", 10)``.
+
+    Its kinds: ``kills``, ``faults`` (of the surroundings: a server, a disk, a file) and ``inputs`` (of fuzzing).
+    """
+
+    def count(kind: str, number: int = 1) -> None:
+        assert kind in ("kills", "faults", "inputs")
+        request.config.stash[SURVIVED][kind] += number
+
+    return count
+
+
+def pytest_sessionfinish(session, exitstatus):
+    path = session.config.option.record_survived
+    if path and exitstatus == pytest.ExitCode.OK:
+        path.write_text(json.dumps(session.config.stash[SURVIVED], indent=2, sort_keys=True) + "\n")

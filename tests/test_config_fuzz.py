@@ -48,19 +48,21 @@ def read(path: Path, text: str) -> Params | None:
     return None
 
 
-FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
-@FEW
+@UNHURRIED
 @given(text=st.text(st.characters(codec="utf-8")))
-def test_any_text(path, text):
+def test_any_text(path, survived, text):
     assert read(path, text) is None
+    survived("inputs")
 
 
-@FEW
+@UNHURRIED
 @given(document=DOCUMENTS)
-def test_any_document(path, document):
+def test_any_document(path, survived, document):
     assert read(path, yaml.safe_dump(document)) is None
+    survived("inputs")
 
 
 def places(node: Any, way: tuple = ()) -> list[tuple]:
@@ -72,9 +74,9 @@ def places(node: Any, way: tuple = ()) -> list[tuple]:
 PLACES = places(GOOD)
 
 
-@FEW
+@UNHURRIED
 @given(place=st.sampled_from(PLACES), value=DOCUMENTS, remove=st.booleans())
-def test_one_wrong_value_in_a_good_document(path, place, value, remove):
+def test_one_wrong_value_in_a_good_document(path, survived, place, value, remove):
     document = copy.deepcopy(GOOD)
     node = document
     for key in place[:-1]:
@@ -85,14 +87,16 @@ def test_one_wrong_value_in_a_good_document(path, place, value, remove):
         node[place[-1]] = value
     if (found := read(path, yaml.safe_dump(document))) is not None:
         assert found.active.cells
+    survived("inputs")
 
 
-@FEW
+@UNHURRIED
 @given(place=st.sampled_from([place for place in PLACES if isinstance(place[-1], str)]), name=st.text(max_size=8))
-def test_one_wrong_name_in_a_good_document(path, place, name):
+def test_one_wrong_name_in_a_good_document(path, survived, place, name):
     document = copy.deepcopy(GOOD)
     node = document
     for key in place[:-1]:
         node = node[key]
     node[name] = node.pop(place[-1])
     read(path, yaml.safe_dump(document))
+    survived("inputs")

@@ -16,10 +16,7 @@ from tests.data import loopback
 OPTIONS = config.load(Path(__file__).parents[2] / "params.yaml").data
 NAMES = [name for name in data.names() if isinstance(data.load(name, **OPTIONS[name]), ImageSource)]
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not os.environ.get(MIRROR), reason=f"{MIRROR} names no mirror to download from"),
-]
+pytestmark = pytest.mark.skipif(not os.environ.get(MIRROR), reason=f"{MIRROR} names no mirror to download from")
 
 
 @pytest.fixture(scope="module")

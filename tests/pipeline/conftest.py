@@ -45,9 +45,6 @@ RUN = pytest.StashKey[Run]()
 
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: "smoke_run" in item.fixturenames)
-    for item in items:
-        if "smoke_run" in item.fixturenames:
-            item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish(session):

@@ -156,7 +156,7 @@ KILLS = 10
 
 @pytest.mark.slow
 @pytest.mark.parametrize("key", ["two_modes-realnvp", "digits-maf"])
-def test_ten_kills_at_random_moments_change_nothing(key, tmp_path):
+def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
     root = tmp_path / "tiny"
     root.mkdir()
     text = tiny_cells.TEXT.replace("steps: 30,", "steps: 600,")
@@ -175,6 +175,7 @@ def test_ten_kills_at_random_moments_change_nothing(key, tmp_path):
     del wanted["train_timings.json"], found["train_timings.json"]
     assert found == wanted
     assert not (root / ".cache" / "training" / key).exists()
+    survived("kills", killed)
 
 
 def test_another_configuration_starts_anew(tmp_path, monkeypatch):
