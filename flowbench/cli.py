@@ -112,6 +112,14 @@ def check(
 
 
 @app.command()
+def digest() -> None:
+    """Print the SHA-256 of what dvc.lock says of the active suite, which its report carries."""
+    from flowbench import lock
+
+    print(lock.digest(_load().active))
+
+
+@app.command()
 def verify(
     cells: Annotated[list[str] | None, typer.Argument(help="Cells of any suite.", show_default=False)] = None,
     every: Annotated[bool, typer.Option("--all", help="All cells of the active suite.")] = False,

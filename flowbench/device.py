@@ -16,7 +16,7 @@ from flowbench.config import PARAMS, ConfigError
 
 
 def pick(wanted: str, where: str) -> torch.device:
-    """The device that a budget asks for; float32 there means float32 from now on.
+    """The device that a budget asks for; float32 there means float32 from now on, and one run is as the next.
 
     Args:
         wanted: ``auto``, ``cpu`` or ``cuda``.
@@ -28,11 +28,21 @@ def pick(wanted: str, where: str) -> torch.device:
     # The 10 bits of TF32 would spoil inverses and log-determinants. torch leaves matrix products alone, but not
     # convolutions. Who wants speed says `precision: bfloat16`, which is faster still.
     torch.backends.cudnn.allow_tf32 = False
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted == "cuda" and not torch.cuda.is_available():
+    present = wanted != "cpu" and torch.cuda.is_available()
+    if wanted == "cuda" and not present:
         raise ConfigError(f"{PARAMS}: {where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
-    return torch.device(wanted)
+    if present:
+        _determine()
+    return torch.device("cuda" if present else "cpu")
+
+
+def _determine() -> None:
+    """Let a GPU add up in the same order each time; an operation that cannot says so in a warning."""
+    # cuBLAS reads this when it is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # Nothing here reads memory before it is written.
+    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def clock(device: torch.device) -> float:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -42,6 +44,17 @@ def replace_file(path: Path, content: bytes) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(unfinished, path)
+
+
+def without_secrets(text: str) -> str:
+    """``text`` without the passwords of the URLs in it and without their queries, which no message may show."""
+    return re.sub(r"(\w://)(?:[^\s/@]*@)?([^\s?]*)(?:\?\S*)?", r"\1\2", text)
+
+
+def md5(path: Path) -> str:
+    """The digest of a file by which DVC and publishers of data know it; it protects from accidents alone."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -130,7 +130,12 @@ METRICS: dict[str, Metric] = {
     "kl_to_target": Metric(
         "nats", "lower", "KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."
     ),
-    "density_mass": Metric("", None, "Integral of the model's density over the grid: 1 if nothing leaks."),
+    "density_mass": Metric(
+        "",
+        None,
+        "Integral of the model's density over the grid: 1 but for what lies outside.",
+    ),
+    "outside_share": Metric("", None, "Share of the model's samples that lie outside of the grid."),
     "minor_mode_share": Metric(
         "", "higher", "Share of samples in the less visited of the two modes: 0.5 if both are found."
     ),

@@ -20,6 +20,7 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from flowbench.config import ConfigError
+from flowbench.files import without_secrets
 from flowbench.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
         for key, wanted in digests.items():
             current = [run for run in runs[key] if _holds(run, wanted)]
             if not current:
-                raise ConfigError(f"MLflow at {store_uri()}: no finished run of {key}; run `dvc repro publish@{suite}`")
+                where = without_secrets(store_uri())
+                raise ConfigError(f"MLflow at {where}: no finished run of {key}; run `dvc repro publish@{suite}`")
             (folder / key).mkdir(parents=True)
             client.download_artifacts(current[0].info.run_id, "", str(folder / key))
 
@@ -118,7 +120,7 @@ def _client() -> Iterator[MlflowClient]:
     try:
         yield MlflowClient(store_uri())
     except MlflowException as error:
-        raise ConfigError(f"MLflow at {store_uri()}: {str(error).splitlines()[0]}") from error
+        raise ConfigError(without_secrets(f"MLflow at {store_uri()}: {str(error).splitlines()[0]}")) from error
 
 
 def _experiment(client: MlflowClient, suite: str) -> Experiment:

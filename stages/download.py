@@ -5,14 +5,24 @@ import sys
 from pathlib import Path
 
 from flowbench import config, data
+from flowbench.files import without_secrets
 from stages import run
+
+
+class _Formatter(logging.Formatter):
+    """Messages that show no password of a mirror."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return without_secrets(super().format(record))
 
 
 def main(name: str) -> None:
     """Write data/NAME as params.yaml describes it."""
     sets = config.load().data
     options = sets[config.known(name, sets, "data", "data set")]
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Formatter("%(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         data.save(data.load(name, **options), Path("data", name))
     except data.DataError as error:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError, check_options, known
 from flowbench.core import Event
-from flowbench.files import write_json
+from flowbench.files import without_secrets, write_json
 from flowbench.quadrature import Grid, entropy
 from flowbench.seeding import seed_for
 
@@ -25,6 +25,9 @@ SPLITS = ("train", "validation", "test")
 
 class DataError(RuntimeError):
     """Data is missing, is not what was published or saved, or cannot be written."""
+
+    def __init__(self, message: str):
+        super().__init__(without_secrets(message))
 
 
 @dataclass(frozen=True)

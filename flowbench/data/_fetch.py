@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 from tqdm import tqdm
 
 from flowbench.data import DataError
+from flowbench.files import md5 as md5_of
 
 MIRROR = "FLOWBENCH_DATA_MIRROR"
 # Kept, so that the next call need not download again. Neither git nor DVC tracks it.
@@ -45,9 +46,9 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
     the file, what was expected and what was found; a file that is not as expected is removed.
     """
     if path.exists():
-        if md5 in (None, _md5(path)):
+        if md5 in (None, md5_of(path)):
             return path
-        log.warning("%s: expected MD5 %s, found %s; removed", path, md5, _md5(path))
+        log.warning("%s: expected MD5 %s, found %s; removed", path, md5, md5_of(path))
         path.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
     # One for each place, or the halves of two different files might be joined.
@@ -62,7 +63,7 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
                 raise DataError(f"{url}: broke off after {before:,} bytes: {error or type(error).__name__}") from error
             log.warning("%s: broke off after %s bytes: %s; resuming", url, f"{_size(part):,}", error)
             continue
-        if md5 is None or (found := _md5(part)) == md5:
+        if md5 is None or (found := md5_of(part)) == md5:
             part.replace(path)
             for left in path.parent.glob(f".{path.name}.*.part"):  # by places that failed
                 left.unlink()
@@ -115,8 +116,3 @@ def _append(url: str, part: Path) -> None:
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -74,7 +74,6 @@ class CellEvaluation:
             ConfigError: a GPU has too little memory for the budget's batch size.
         """
         finished = [int(seed) for seed, record in self.training["seeds"].items() if record["status"] == "finished"]
-        torch.backends.cudnn.deterministic = True  # or a GPU's log-determinants by autograd are not
         with whole(self.folder) as folder:
             (folder / "pictures").mkdir()
 
@@ -84,7 +83,7 @@ class CellEvaluation:
                 self._evaluate_seed(seed, measurement, folder / "pictures" if seed == min(finished) else None)
                 if not measurement.missing:
                     return measurement.values, ""
-                where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}, budgets.{self.cell.budget}.train"
+                where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}"
                 tqdm.write(f"{self.key} seed {seed}: measured in part; {where}: {measurement.missing}", file=sys.stderr)
                 return measurement.values, f"{where}: {measurement.missing}"
 
@@ -183,7 +182,11 @@ class CellEvaluation:
         assert self.source.grid is not None
         grid = Grid(self.source.grid.low, self.source.grid.high, self.budget.grid)
         log_prob = grid.evaluate(lambda x: model.log_prob(x.to(self.device)).cpu())
-        values = {"density_mass": float(np.exp(log_integral(log_prob, grid)))}
+        inside = ((samples > grid.low) & (samples < grid.high)).all(1)
+        values = {
+            "density_mass": float(np.exp(log_integral(log_prob, grid))),
+            "outside_share": 1 - float(inside.double().mean()),
+        }
         if self.source.is_energy:
             values["kl_to_target"] = kl_to_target(log_prob, grid.evaluate(self.source.log_energy), grid)
         if pictures_folder:

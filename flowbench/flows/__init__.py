@@ -7,10 +7,11 @@ Each file has one public function ``build(event, *, ...)``, whose keyword argume
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from flowbench.config import PARAMS, ConfigError, check_options
+from flowbench.config import PARAMS, ConfigError, check_options, known
 from flowbench.core import Event, FlowModel
 
 
@@ -26,9 +27,10 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         where: the key that ``options`` stands under in ``params.yaml``, for messages.
 
     Raises:
-        ConfigError: an option is unknown, missing or of the wrong type, or the flow cannot take such events.
+        ConfigError: there is no such flow; an option is unknown, missing or of the wrong type; or the flow cannot take
+            such events.
     """
-    function = importlib.import_module(f"flowbench.flows.{name}").build
+    function = _function(name)
     where = where or f"flows.{name}"
     options = check_options(function, options, where)
     try:
@@ -43,4 +45,8 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
 
 def check(name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
     """``options`` with the defaults filled in; a `ConfigError` if they are not hyperparameters of the flow ``name``."""
-    return check_options(importlib.import_module(f"flowbench.flows.{name}").build, options, where)
+    return check_options(_function(name), options, where)
+
+
+def _function(name: str) -> Callable[..., FlowModel]:
+    return importlib.import_module(f"{__name__}.{known(name, names(), 'flows', 'flow')}").build

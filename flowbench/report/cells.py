@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
 import math
 from collections import defaultdict
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from flowbench import config
+from flowbench.files import md5
 from flowbench.metrics import METRICS
 from flowbench.report.numbers import Estimate, estimate, significant
 
@@ -183,7 +183,7 @@ def load(folder: Path, suite: str, digest: str = "") -> CellResult:
         history=dict(history),
         pictures={path.stem: path for path in sorted((folder / "pictures").glob("*.png"))},
         not_measured={int(seed): reason for seed, reason in not_measured.items()},
-        metrics_md5=hashlib.md5((folder / "metrics.json").read_bytes(), usedforsecurity=False).hexdigest(),
+        metrics_md5=md5(folder / "metrics.json"),
         digest=digest,
     )
 

@@ -10,7 +10,7 @@ from flowbench.report import numbers
 from flowbench.report.cells import CellResult
 from flowbench.report.layout import Table, Value, meanings, measured, of_cells, single, texts, worst
 from flowbench.report.tables import ABOUT, DOUBLE, LOG_DETERMINANTS, ROUND_TRIPS
-from flowbench.report.verdicts import verdict
+from flowbench.report.verdicts import density_verdict, verdict
 
 # Starts of round trips; as Behrmann et al. (2021, 2006.09347) have them.
 STRESS = {"data": "data", "samples": "samples", "noise": "noise"} | {f"latents_{k}_std": f"{k} σ" for k in LATENT_STDS}
@@ -19,6 +19,7 @@ AGREEMENT = {
     "sample_log_prob_error_max": "density there and back",
     "log_prob_error_max": "density float32 – float64",
     "density_mass": "mass on the grid",
+    "outside_share": "samples outside",
 }
 
 
@@ -38,16 +39,19 @@ def certificates(cells: Sequence[CellResult]) -> list[Table]:
     tables = []
     for precision, (caption, heads) in captions.items():
         columns = [worst(head, shown, metric) for metric, head in heads.items() if measured(shown, metric)]
-        words = [verdict(cell, precision) for cell in shown]
-        columns.append(("verdict", [Value(word, "fail" if word == "fails" else "") for word in words]))
+        columns.append(_verdicts([verdict(cell, precision) for cell in shown]))
         tables.append(of_cells(caption, shown, columns, ABOUT | meanings(heads), "cell"))
     return tables
+
+
+def _verdicts(words: list[str]) -> tuple[str, list[Value]]:
+    return "verdict", [Value(word, "fail" if word == "fails" else "") for word in words]
 
 
 def agreement(cells: Sequence[CellResult]) -> list[Table]:
     """Whether densities are the same from both sides and in both precisions, and integrate to one.
 
-    The first two in bits per dim; the integral has no unit.
+    The first two in bits per dim; the integral and the share have no unit.
     """
     heads = {metric: head for metric, head in AGREEMENT.items() if measured(cells, metric)}
     shown = [cell for cell in cells if any(metric in cell.values for metric in heads)]
@@ -56,19 +60,31 @@ def agreement(cells: Sequence[CellResult]) -> list[Table]:
     scope = "" if single(cells) else ", of the worst seed"
     caption = (
         "Densities from both sides and in both precisions: largest differences of log p(x) in bits per dim; and the "
-        f"integral of p(x) over the grid, outside of which some may lie{scope}."
+        f"integral of p(x) over the grid, with the share of samples outside of it{scope}."
     )
+    special = {"density_mass": _mass, "outside_share": _outside}
     columns = [
-        texts(head, shown, _mass) if metric == "density_mass" else worst(head, shown, metric)
+        texts(head, shown, special[metric]) if metric in special else worst(head, shown, metric)
         for metric, head in heads.items()
     ]
-    return [of_cells(caption, shown, columns, meanings(heads), "cell")]
+    columns.append(_verdicts([density_verdict(cell) for cell in shown]))
+    return [of_cells(caption, shown, columns, ABOUT | meanings(heads), "cell")]
 
 
 def _mass(cell: CellResult) -> str:
-    """Of the seed farthest from one; what is outside the grid is missing from it."""
-    masses = cell.finished("density_mass")
-    return f"{max(masses, key=lambda mass: abs(mass - 1)):.4f}" if masses else "–"
+    seed = _farthest(cell)
+    return "–" if seed is None else f"{cell.values['density_mass'][seed]:.4f}"
+
+
+def _outside(cell: CellResult) -> str:
+    seed = _farthest(cell)
+    return f"{cell.values['outside_share'][seed]:.4f}" if seed in cell.values.get("outside_share", {}) else "–"
+
+
+def _farthest(cell: CellResult) -> int | None:
+    """The seed whose mass, with what is outside of the grid, is farthest from one."""
+    masses, outside = cell.by_seed("density_mass"), cell.values.get("outside_share", {})
+    return max(masses, key=lambda seed: abs(masses[seed] + outside.get(seed, 0) - 1), default=None)
 
 
 def stress(cells: Sequence[CellResult]) -> list[Table]:

@@ -139,7 +139,7 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
     """Draw how far samples of continuous flows are from test data over the evaluations of the field that they took.
 
     Lines are means over the seeds, within a band from the best to the worst; what is not finite is left out. A dashed
-    line shows how far other test data are from these, as many.
+    line shows how far other test data, as many, are from these on average.
     """
     estimates = {cell.label: cell.estimate("energy_distance_adaptive") for cell in cells}
     final = {label: e for label, e in estimates.items() if e and math.isfinite(e.mean)}

@@ -82,10 +82,23 @@ class Section:
     galleries: list[Gallery]
 
 
-def write(results: Path, suite: Suite, folder: Path, digests: Mapping[str, str] | None = None) -> None:
+def write(
+    results: Path,
+    suite: Suite,
+    folder: Path,
+    digests: Mapping[str, str] | None = None,
+    lock: str = "",
+    survived: Mapping[str, int] | None = None,
+) -> None:
     """Write the report of a suite's cells, found in ``results/<cell>``, to ``folder``; whole, or not at all.
 
-    Cells that are not there are named as not run. ``digests`` are the tags of their MLflow runs.
+    Args:
+        results: cells that are not there are named as not run.
+        suite: whose report it is.
+        folder: where it goes.
+        digests: the tags of the cells' MLflow runs.
+        lock: the digest of what ``dvc.lock`` says of the suite.
+        survived: how many of which faults the tests have caused.
     """
     digest = (digests or {}).get
     cells = [load(results / key, suite.name, digest(key, "")) for key in suite.all_cells if (results / key).is_dir()]
@@ -98,6 +111,7 @@ def write(results: Path, suite: Suite, folder: Path, digests: Mapping[str, str] 
             if (of_data := [cell for cell in cells if cell.data == data])
         ]
         facts = _facts(suite, cells, sections, _ranks(cells, scratch / "figures"))
+        facts |= {"lock": lock, "survived": [_plural(n, kind[:-1]) for kind, n in sorted((survived or {}).items())]}
         for template, page in (("page.md.jinja", "README.md"), ("page.html.jinja", "index.html")):
             (scratch / page).write_text(_render(template, facts))
 
@@ -152,7 +166,7 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
         band = "; bands reach from the best seed to the worst" if not single(continuous) else ""
         caption = (
             f"{data}: quality against evaluations of the field; large markers: the adaptive solver; dashed: other test "
-            f"data, as many, which only chance beats{band}"
+            f"data, as many, on average, which only chance beats{band}"
         )
         drawn.append(Picture(folder / f"evaluations-{data}.png", caption))
         figures.quality_against_evaluations(drawn[-1].path, continuous, styles)
@@ -296,7 +310,7 @@ def _words(name: str) -> str:
 
 
 def _plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+    return f"{n} {noun}" if n == 1 else f"{n:,} {noun}s"
 
 
 def _render(template: str, facts: dict[str, Any]) -> str:

@@ -60,7 +60,8 @@ ABOUT = {
     "steps × batch": "Optimiser steps, and examples in each.",
     "epochs": "Passes over the training split.",
     "round trip": "The largest error of any round trip in float32: of test data, prior samples or noise.",
-    "verdict": "Whether round trips of test data, and log-determinants in float64, are as accurate as a flow must be.",
+    "verdict": "Whether round trips of test data, log-determinants in float64, and densities are as accurate as they "
+    "must be.",
 }
 _FEW = (
     "energy distance of few evaluations",
@@ -68,7 +69,7 @@ _FEW = (
     "data units",
     "Energy distance between test data and samples that took N evaluations of a continuous flow's field, by Euler's "
     "method or by the midpoint method; energy_distance_adaptive by the adaptive solver at its tolerance. All are from "
-    "the same latents. And energy_distance_data between test data and other test data, as many.",
+    "the same latents. And energy_distance_data, the mean of other test data, as many.",
 )
 _LENGTHS = (
     "length of a miss",

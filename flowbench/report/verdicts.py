@@ -11,6 +11,10 @@ from flowbench.report.cells import CellResult
 # flow must reach in the precision that it is used in.
 LARGEST_FLOAT64_ERROR = 1e-8
 LARGEST_FLOAT32_ERROR = 1e-3
+# Between the densities of test data in float32 and float64, in bits per dim.
+LARGEST_DENSITY_ERROR = 1e-3
+# What the midpoint rule may miss of a 2-D density's integral, and 5,000 samples of the share outside of the grid.
+LARGEST_MASS_ERROR = 0.01
 TO_TOLERANCE = "to the solver's tolerance"
 
 
@@ -22,6 +26,17 @@ def certification(cells: Sequence[CellResult]) -> str:
         f"than {strict} nats, and in float32 where test data comes back to within {loose}. Latents and noise far off "
         "the data may come back worse in float32: that is shown, and is a property of the model rather than a failure."
     )
+    if any("log_prob_error_max" in cell.values for cell in cells):
+        text += (
+            " A density passes where that of test data is the same in both precisions to within "
+            f"{numbers.power(LARGEST_DENSITY_ERROR)} bits per dim"
+        )
+        if any("outside_share" in cell.values for cell in cells):
+            text += (
+                ", and where its integral over the grid and the share of samples outside of the grid add up to 1 to "
+                f"within {LARGEST_MASS_ERROR:g}"
+            )
+        text += "."
     if any(cell.continuous for cell in cells):
         text += (
             f" A continuous flow is as accurate as its solver is asked to be, and no more. In float64 it passes "
@@ -58,15 +73,28 @@ def _verdict_on_solver(cell: CellResult) -> str:
     return TO_TOLERANCE if errors and errors.keys() <= tightened.keys() else "–"
 
 
+def density_verdict(cell: CellResult) -> str:
+    """``passes`` or ``fails`` by the worst seed, and a dash where nothing was measured."""
+    mass, outside = (cell.by_seed(metric) for metric in ("density_mass", "outside_share"))
+    misses = [abs(mass[seed] + outside[seed] - 1) for seed in mass.keys() & outside.keys()]
+    differences = cell.finished("log_prob_error_max")
+    if not (misses or differences):
+        return "–"
+    # Written so that what is not a number fails.
+    passes = all(miss <= LARGEST_MASS_ERROR for miss in misses)
+    return "passes" if passes and all(error < LARGEST_DENSITY_ERROR for error in differences) else "fails"
+
+
 def note(cell: CellResult) -> str:
     """What a reader must know of a cell before comparing it."""
     seeds = len(cell.training["seeds"])
-    uncertified = [precision for precision in ("float32", "float64") if verdict(cell, precision) == "fails"]
+    uncertified = [f"in {precision}" for precision in ("float32", "float64") if verdict(cell, precision) == "fails"]
+    uncertified += ["of its density"] * (density_verdict(cell) == "fails")
     words = {
         "baseline": cell.baseline,
         f"{len(cell.diverged)} of {seeds} diverged": cell.diverged,
         f"{len(cell.failed)} of {seeds} failed": cell.failed,
         "measured in part": cell.not_measured,
-        f"fails certification in {' and '.join(uncertified)}": uncertified,
+        f"fails certification {' and '.join(uncertified)}": uncertified,
     }
     return ", ".join(word for word, holds in words.items() if holds)

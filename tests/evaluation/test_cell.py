@@ -31,7 +31,7 @@ MAP = {name for name in METRICS if any(part in name for part in _OF_MAPS)}
 MAP = MAP - {"invertibility_error_max_tightened"} | {"logdet_error_max"}  # the tightened is of solvers
 FLOW = MAP | {"sample_log_prob_error_max", "log_prob_error_max"}
 LEVELS = {"noise_draws", "bits_per_dim_noise_std"}
-PLANE = {"density_mass", "entropy_floor_bits_per_dim", "true_bits_per_dim", "wasserstein_2"}
+PLANE = {"density_mass", "outside_share", "entropy_floor_bits_per_dim", "true_bits_per_dim", "wasserstein_2"}
 MOMENTS = {name for name in METRICS if name.startswith(("learnt_", "true_"))} - {"true_bits_per_dim"}
 APPLICABLE = {
     "gaussian-affine": ALWAYS | DENSITY | FLOW | PLANE | MOMENTS,

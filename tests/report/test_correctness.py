@@ -41,13 +41,17 @@ def test_densities_show_their_worst_seed(cell):
             "sample_log_prob_error_max": {0: 1e-14, 1: 2e-13, 2: 1e-15},
             "log_prob_error_max": {0: 1e-6, 1: math.inf, 2: 1e-6},
             "density_mass": {0: 0.9999, 1: 1.0, 2: 0.96},
+            "outside_share": {0: 0.0, 1: 0.02, 2: 0.038},
         }
     )
     (table,) = agreement([cell])
     assert entries(table) == {
         "density there and back": "2.0 × 10⁻¹³",
         "density float32 – float64": "not finite",
-        "mass on the grid": "0.9600",
+        # With what is outside the second adds up to 1.02, and the third to 0.998.
+        "mass on the grid": "1.0000",
+        "samples outside": "0.0200",
+        "verdict": "fails",
     }
 
 

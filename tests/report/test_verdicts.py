@@ -5,7 +5,7 @@ import pytest
 from flowbench.evaluation import certify
 from flowbench.report import verdicts
 from flowbench.report.cells import CellResult
-from flowbench.report.verdicts import TO_TOLERANCE, certification, note, verdict
+from flowbench.report.verdicts import TO_TOLERANCE, certification, density_verdict, note, verdict
 
 
 def cell(likelihood="exact", seeds=(), not_measured=None, **values):
@@ -59,3 +59,22 @@ def test_what_was_lost_is_noted():
     lost = [{"status": "diverged", "diverged_at": 9}, {"status": "failed", "reason": "why"}, {"status": "finished"}]
     assert note(cell(seeds=lost)) == "1 of 3 diverged, 1 of 3 failed"
     assert note(cell(not_measured={1: "why"})) == "measured in part"
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({}, "–"),
+        ({"log_prob_error_max": [1e-5, 9e-4]}, "passes"),
+        ({"log_prob_error_max": [1e-5, 2e-3]}, "fails"),
+        ({"log_prob_error_max": [1e-5, math.nan]}, "fails"),
+        ({"density_mass": [0.6, 1.0]}, "–"),
+        ({"density_mass": [0.6, 1.0], "outside_share": [0.395, 0.005]}, "passes"),
+        ({"density_mass": [0.6, 1.0], "outside_share": [0.38, 0.0]}, "fails"),
+        ({"density_mass": [1.0, 1.0], "outside_share": [0.02, 0.0]}, "fails"),
+        ({"density_mass": [math.nan, 1.0], "outside_share": [0.0, 0.0]}, "fails"),
+    ],
+)
+def test_a_density_is_one_and_whole(values, word):
+    assert density_verdict(cell(**values)) == word
+    assert ("fails certification of its density" in note(cell(**values))) == (word == "fails")

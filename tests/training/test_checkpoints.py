@@ -79,10 +79,3 @@ def test_they_come_at_intervals_and_cost_little(tmp_path, monkeypatch):
     assert not checkpoints.due
     now[0] += 1
     assert checkpoints.due
-
-
-def test_they_can_be_removed(checkpoints):
-    checkpoints.save(10, tensors(10), FACTS)
-    checkpoints.remove()
-    assert not checkpoints.folder.exists()
-    checkpoints.remove()

@@ -111,7 +111,7 @@ def test_what_cannot_be_measured_is_named_and_the_rest_is_kept(trained, monkeypa
     assert found["status"] == "measured in part"
     assert found["not_measured"].keys() == {"0", "1"}
     reason = found["not_measured"]["0"]
-    assert "flows.cnf.plane, budgets.tiny.train: the solver needs more than max_evaluations = 3" in reason
+    assert "flows.cnf.plane: the solver needs more than max_evaluations = 3" in reason
     assert "raise one of them (consistency, logdet); " in reason
     assert reason.endswith("tolerance = 0.0001; raise one of them (solver)")
     assert not {"logdet_error_max", "bits_per_dim_solver_error"} & found.keys()
