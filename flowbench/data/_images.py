@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from tarfile import TarError
 from typing import Any, ClassVar
 
 import numpy as np
@@ -71,7 +72,9 @@ class ImageSource(Source):
                 split: self.verified(split, *_arrays(dataset(root, train=split == "train", download=True)), url)
                 for split in ("train", "test")
             }
-        except OSError as error:  # a full disk, most likely
+        except DataError:
+            raise
+        except (OSError, RuntimeError, TarError) as error:  # a full disk, or an archive that holds something else
             raise DataError(f"{root}: expected to hold what is in {url}, found {error}") from error
         finally:
             shutil.rmtree(root, ignore_errors=True)

@@ -278,6 +278,24 @@ def test_nothing_is_unpickled_that_was_not_verified(server):
     assert not Path("unpickled").exists()
 
 
+def test_nothing_of_an_archive_is_unpickled_by_itself(server, monkeypatch):
+    archive = cifar_archive(cifar_batches() | {"data_batch_1": pickle.dumps(Evil())})
+    server.files["public/cifar-10-python.tar.gz"] = archive
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.tgz_md5", md5(archive))
+    with pytest.raises(data.DataError, match="expected to hold what is in"):
+        splits("cifar10")
+    assert not Path("unpickled").exists()
+
+
+def test_nothing_is_unpacked_outside(server, monkeypatch):
+    archive = cifar_archive({f"../../../../{name}": b"escaped" for name in ("escaped", "params.yaml")})
+    server.files["public/cifar-10-python.tar.gz"] = archive
+    monkeypatch.setattr("torchvision.datasets.CIFAR10.tgz_md5", md5(archive))
+    with pytest.raises(data.DataError, match="expected to hold what is in .* outside"):
+        splits("cifar10")
+    assert not list(Path().absolute().parent.rglob("escaped"))
+
+
 @contextmanager
 def files_up_to(size: int):
     """No file may grow beyond ``size`` bytes, as on a disk that is nearly full."""
