@@ -291,7 +291,7 @@ def test_nothing_is_unpacked_outside(server, monkeypatch):
     archive = cifar_archive({f"../../../../{name}": b"escaped" for name in ("escaped", "params.yaml")})
     server.files["public/cifar-10-python.tar.gz"] = archive
     monkeypatch.setattr("torchvision.datasets.CIFAR10.tgz_md5", md5(archive))
-    with pytest.raises(data.DataError, match="expected to hold what is in .* outside"):
+    with pytest.raises(data.DataError, match=r"expected to hold what is in .* outside"):
         splits("cifar10")
     assert not list(Path().absolute().parent.rglob("escaped"))
 
