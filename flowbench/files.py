@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+_UNFINISHED = ".unfinished-"
+
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
@@ -20,30 +22,44 @@ def whole(folder: Path) -> Iterator[Path]:
 
     What stands in ``folder`` under the same names is replaced. A block that fails or is killed leaves ``folder``
     as it was; the next call clears away what a killed one left behind.
+
+    Raises:
+        OSError: a file cannot be written, for instance for want of space; it names ``folder`` if nothing else.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    for left_behind in folder.glob(".unfinished-*"):
-        shutil.rmtree(left_behind, ignore_errors=True)
-    scratch = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
+    scratch = None
     try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for left_behind in folder.glob(f"{_UNFINISHED}*"):
+            shutil.rmtree(left_behind, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=folder))
         yield scratch
         for path in sorted(scratch.iterdir()):
             target = folder / path.name
             if target.is_dir():
                 shutil.rmtree(target)
             os.replace(path, target)
+    except OSError as error:
+        # A write that fails does not say where, and what is unfinished will be gone.
+        if error.filename is None or _UNFINISHED in str(error.filename):
+            error.filename = str(folder)
+        raise
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write a file whose name shows it only when all of it is on the disk."""
-    unfinished = path.with_name(f".unfinished-{path.name}")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
+    unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
+    try:
+        with unfinished.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)
+    except OSError:
+        unfinished.unlink(missing_ok=True)  # on a full disk above all
+        raise
 
 
 def without_secrets(text: str) -> str:

@@ -34,6 +34,8 @@ CELL, DIGEST = "flowbench.cell", "flowbench.digest"
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
 _METRICS_PER_CALL = 1000
+# Whose errors mean that the store cannot be reached; MLflow lets some of theirs through.
+_LIBRARIES = ("mlflow", "requests", "sqlalchemy")
 
 
 def store_uri() -> str:
@@ -105,22 +107,34 @@ def _result_files(folder: Path) -> list[Path]:
 
 @contextmanager
 def _client() -> Iterator[MlflowClient]:
-    """A connection to the store, whose failures become one line."""
+    """A connection to the store, whose failures become one line after a bounded time."""
     defaults = {
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",  # its own seven keep a wrong address busy for minutes
+        # Its own seven retries of two minutes keep a wrong address busy for a quarter of an hour.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     }
     for name, value in defaults.items():
         os.environ.setdefault(name, value)
     from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db").setLevel(logging.CRITICAL)  # it logs the traceback of what it raises
     try:
         yield MlflowClient(store_uri())
-    except MlflowException as error:
-        raise ConfigError(without_secrets(f"MLflow at {store_uri()}: {str(error).splitlines()[0]}")) from error
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in _LIBRARIES:
+            raise
+        again = "no result is lost, run `dvc repro` again when it answers"
+        raise ConfigError(without_secrets(f"MLflow at {store_uri()}: {_reason(error)}; {again}")) from error
+
+
+def _reason(error: BaseException) -> str:
+    """What a library said first, in one line: those above it add statements and parameters."""
+    while error.__cause__:
+        error = error.__cause__
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _experiment(client: MlflowClient, suite: str) -> Experiment:

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from tqdm import tqdm
 
 from flowbench import data, flows
@@ -82,7 +82,7 @@ class CellTraining:
         started = time.time()
         scratch = self._checkpoints.parent
         for other in [path for path in scratch.glob("*") if path != self._checkpoints]:
-            shutil.rmtree(other)
+            shutil.rmtree(other, ignore_errors=True)
         with whole(self.root / "results" / self.key) as folder:
             (folder / "trained").mkdir()
             seeds = for_each_seed(
@@ -140,7 +140,7 @@ class CellTraining:
             outcome = self._fit(model, seed) if isinstance(model, FittedModel) else self._descend(model, seed, folder)
         if outcome.status == "finished":
             weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
-            save_file(weights, folder / "trained" / f"seed-{seed}.safetensors")
+            (folder / "trained" / f"seed-{seed}.safetensors").write_bytes(save(weights))
         elif outcome.status == "diverged":
             tqdm.write(f"{self.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
         else:

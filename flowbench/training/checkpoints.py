@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
+from tqdm import tqdm
 
 from flowbench.files import replace_file
 
@@ -36,6 +38,7 @@ class Checkpoints:
         self.folder = folder
         self._seconds = seconds
         self._next = time.monotonic() + seconds
+        self._warned = False
 
     @property
     def due(self) -> bool:
@@ -43,15 +46,24 @@ class Checkpoints:
         return time.monotonic() >= self._next
 
     def save(self, step: int, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
-        """Write what a training is made of after ``step``; the oldest of three is removed."""
+        """Write what a training is made of after ``step``; the oldest of three is removed.
+
+        Where it cannot be written, for instance on a full disk, a line says so once and the training can go on.
+        """
         began = time.monotonic()
         content = save(
             {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {_FACTS: json.dumps(facts)}
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
-        replace_file(self.folder / f"{step:012}-{hashlib.sha256(content).hexdigest()}.safetensors", content)
-        for old in self._files()[_KEPT:]:
-            old.unlink()
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            replace_file(self.folder / f"{step:012}-{hashlib.sha256(content).hexdigest()}.safetensors", content)
+            for old in self._files()[_KEPT:]:
+                old.unlink()
+        except OSError as error:
+            if not self._warned:
+                lost = "a training that is killed now goes on from an older one, or starts anew"
+                tqdm.write(f"{self.folder}: cannot write a checkpoint, {error.strerror}; {lost}", file=sys.stderr)
+            self._warned = True
         ended = time.monotonic()
         self._next = ended + max(self._seconds, (ended - began) / _SHARE)
 

@@ -1,0 +1,176 @@
+"""A disk that is full or read-only ends a stage with one line; once that is mended, the same comes, byte for byte.
+
+The disks are mounted by the tests, which a machine may forbid; then these are skipped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowbench.training.checkpoints import Checkpoints
+from tests import fake_results, tiny_cells
+from tests.faults import stages
+from tests.faults.disks import Disk, disk_at
+
+KEY = "two_modes-realnvp"
+HOST_DEPENDENT = ("timings.json", "train_timings.json")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A cell trained and measured on a disk with room."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    tiny_cells.prepare(root)
+    stages.run(root, "train", KEY)
+    stages.run(root, "evaluate", KEY)
+    return root
+
+
+@pytest.fixture
+def root(undisturbed, tmp_path) -> Path:
+    """The same before it was trained."""
+    shutil.copy(undisturbed / "params.yaml", tmp_path)
+    shutil.copytree(undisturbed / "data", tmp_path / "data")
+    return tmp_path
+
+
+@pytest.fixture
+def results(root) -> Iterator[Disk]:
+    with disk_at(root / "results") as disk:
+        yield disk
+
+
+def steady(root: Path) -> dict[str, bytes]:
+    """What the cell left, but for timings."""
+    contents = tiny_cells.contents(root / "results" / KEY)
+    return {name: content for name, content in contents.items() if name not in HOST_DEPENDENT}
+
+
+def test_training_goes_on_without_room_for_checkpoints(undisturbed, root, survived):
+    with disk_at(root / ".cache") as disk:
+        disk.fill()
+        output = stages.run(root, "train", KEY)
+        warnings = [
+            line for line in output.splitlines() if "cannot write a checkpoint, No space left on device" in line
+        ]
+        assert len(warnings) == 3  # one for each seed
+        assert all(f".cache/training/{KEY}/" in line for line in warnings)
+        assert not [name for name in disk.names() if "seed" in name]
+        stages.run(root, "evaluate", KEY)
+    assert steady(root) == steady(undisturbed)
+    survived("faults")
+
+
+def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, capfd, survived):
+    with disk_at(tmp_path / "disk") as disk:
+        checkpoints = Checkpoints(disk.path / "seed-0", 0.0)
+        tensors = {"weight": torch.randn(5000, generator=torch.Generator().manual_seed(0))}
+        checkpoints.save(10, tensors, {})
+        disk.fill(leave=8192)
+        for step in (20, 30):
+            checkpoints.save(step, tensors, {})
+        assert checkpoints.load()[0] == 10
+        assert len(disk.names()) == 2  # the folder and its one file
+        assert capfd.readouterr().err.count("cannot write a checkpoint, No space left on device") == 1
+        disk.free()
+        checkpoints.save(40, tensors, {})
+        step, found, _ = checkpoints.load()
+        assert step == 40
+        assert torch.equal(found["weight"], tensors["weight"])
+    survived("faults")
+
+
+# In bytes: nothing, less than the weights of a seed, and less than all.
+@pytest.mark.parametrize("room", [0, pytest.param(4096, marks=pytest.mark.slow), 16384])
+def test_results_without_room_are_one_line_and_no_half_ones(room, undisturbed, root, results, survived):
+    results.fill(leave=room)
+    line = stages.complaint(root, "train", KEY)
+    assert line == f"results/{KEY}: No space left on device; once that is mended, run it again"
+    assert set(results.names()) <= {KEY}
+    results.free()
+    output = stages.run(root, "train", KEY)
+    assert "went on after step 30" in output  # trained once
+    stages.run(root, "evaluate", KEY)
+    assert steady(root) == steady(undisturbed)
+    survived("faults")
+
+
+def test_measurements_without_room_are_one_line_and_no_half_ones(undisturbed, root, results, survived):
+    stages.run(root, "train", KEY)
+    before = results.names()
+    for room in (0, 16384):
+        results.fill(leave=room)
+        line = stages.complaint(root, "evaluate", KEY)
+        assert line == f"results/{KEY}: No space left on device; once that is mended, run it again"
+        assert results.names() == before
+        results.free()
+    stages.run(root, "evaluate", KEY)
+    assert steady(root) == steady(undisturbed)
+    survived("faults", 2)
+
+
+def test_data_without_room_are_one_line_and_no_half_ones(undisturbed, tmp_path, survived):
+    shutil.copy(undisturbed / "params.yaml", tmp_path)
+    with disk_at(tmp_path / "data") as disk:
+        disk.fill(leave=4096)
+        line = stages.complaint(tmp_path, "download", "gaussian")
+        assert line.startswith("data/gaussian: ")
+        assert "No space left on device" in line
+        assert disk.names() == []
+        disk.free()
+        stages.run(tmp_path, "download", "gaussian")
+        assert tiny_cells.contents(disk.path / "gaussian") == tiny_cells.contents(undisturbed / "data" / "gaussian")
+    survived("faults")
+
+
+@pytest.fixture
+def made_up(tmp_path) -> Path:
+    """A folder with results of a whole suite, and a store beside them."""
+    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT)
+    suite = fake_results.suite(
+        {"gaussian-affine": ("gaussian", "affine"), "gaussian-gaussian": ("gaussian", "gaussian")}
+    )
+    fake_results.write(tmp_path / "results", suite)
+    return tmp_path
+
+
+def test_runs_without_room_are_one_line_and_come_once_there_is(made_up, survived):
+    with disk_at(made_up / "store") as disk:
+        uri = f"sqlite:///{disk.path / 'mlflow.db'}"
+        env = {"MLFLOW_TRACKING_URI": uri}
+        disk.fill(leave=100_000)
+        line = stages.complaint(made_up, "publish", "tiny", "--partial", env=env)
+        assert line.startswith(f"MLflow at {uri}: ")
+        disk.free()
+        (disk.path / "mlflow.db").unlink(missing_ok=True)
+        stages.run(made_up, "publish", "tiny", "--partial", env=env)
+        disk.fill()
+        with (made_up / "results" / "gaussian-affine" / "seeds.csv").open("a") as file:
+            file.write("0,parameters,7.0,\n")
+        line = stages.complaint(made_up, "publish", "tiny", "--partial", env=env)
+        assert line.startswith(f"MLflow at {uri}: database or disk is full; ")
+        disk.free()
+        stages.run(made_up, "publish", "tiny", "--partial", env=env)
+        stages.run(made_up, "report", "tiny", env=env)
+    survived("faults", 2)
+
+
+@pytest.mark.parametrize("options", ["ro", pytest.param("size=64k", marks=pytest.mark.slow)])
+def test_a_report_that_cannot_be_written_is_one_line_and_comes_later(options, made_up, survived):
+    env = {"MLFLOW_TRACKING_URI": f"sqlite:///{made_up / 'mlflow.db'}"}
+    stages.run(made_up, "publish", "tiny", "--partial", env=env)
+    with disk_at(made_up / "reports") as disk:
+        disk.remount(options)
+        line = stages.complaint(made_up, "report", "tiny", env=env)
+        reason = "Read-only file system" if options == "ro" else "No space left on device"
+        assert line == f"reports/tiny: {reason}; once that is mended, run it again"
+        assert set(disk.names()) <= {"tiny"}
+        disk.remount("rw,size=8m")
+        stages.run(made_up, "report", "tiny", env=env)
+        assert {"tiny/README.md", "tiny/index.html", "tiny/results.csv"} <= set(disk.names())
+    survived("faults")

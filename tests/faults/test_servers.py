@@ -1,0 +1,315 @@
+"""A store of runs that is down, slow, broken or locked holds up ``publish`` alone, and not for long."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from flowbench import tracking
+from flowbench.config import ConfigError
+from tests import fake_results, tiny_cells
+from tests.faults import stages
+
+SUITE = fake_results.suite({"moons-nice": ("moons", "nice"), "moons-gaussian": ("moons", "gaussian")})
+# In the place of the defaults, with which the same takes minutes.
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
+class Server(ThreadingHTTPServer):
+    """Hands requests on to a server at ``port``, if there is one; those for whose path there is a fault meet that.
+
+    ``asked`` notes the paths.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, port: int | None = None) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.port = port
+        self.faults: dict[str, Callable[[Handler], None]] = {}
+        self.asked: list[str] = []
+        self.over = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def handle_request(self) -> None:
+        self.server.asked.append(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        for part, fault in list(self.server.faults.items()):
+            if part in self.path:
+                return fault(self)
+        assert self.server.port
+        connection = HTTPConnection("127.0.0.1", self.server.port)
+        connection.request(self.command, self.path, body, {"Content-Type": self.headers.get("Content-Type", "")})
+        response = connection.getresponse()
+        return self.answer(response.status, response.read())
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
+
+    def answer(self, status: int, content: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def failing(handler: Handler) -> None:
+    handler.answer(500, b"Traceback (most recent call last):\n  no space left\n")
+
+
+def silent(handler: Handler) -> None:
+    handler.server.over.wait(600)
+
+
+def hanging_up(handler: Handler) -> None:
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def confused(handler: Handler) -> None:
+    handler.answer(200, b"<html>\n<p>Log in to the hotel's network</p>\n</html>")
+
+
+FAULTS = [failing, silent, hanging_up, confused]
+
+
+@contextmanager
+def serving(port: int | None = None) -> Iterator[Server]:
+    with Server(port) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield server
+        finally:
+            server.over.set()
+            server.shutdown()
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch) -> Path:
+    """The suite's result files, with a repository of its own for the store."""
+    fake_results.write(tmp_path / "results", SUITE)
+    monkeypatch.setattr(tracking, "ROOT", tmp_path)
+    return tmp_path / "results"
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch) -> None:
+    for name, value in IMPATIENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def publish(results: Path) -> dict[str, str]:
+    return tracking.publish(SUITE.name, SUITE.cells, results)
+
+
+def published() -> dict[str, list[str]]:
+    """The digests of the runs that are finished, by cell."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(tracking.store_uri())
+    experiment = client.get_experiment_by_name(f"flowbench-{SUITE.name}")
+    runs = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
+    return {key: [run.data.tags[tracking.DIGEST] for run in runs if run.info.run_name == key] for key in SUITE.cells}
+
+
+def assert_publishes(results: Path) -> None:
+    """Each cell has one run that holds what it left, and the same files come back."""
+    digests = publish(results)
+    assert published() == {key: [digest] for key, digest in digests.items()}
+    again = results.parent / f"fetched-{time.monotonic_ns()}"
+    tracking.fetch(SUITE.name, digests, again)
+    for key in SUITE.cells:
+        wanted = tiny_cells.contents(results / key)
+        assert tiny_cells.contents(again / key) == {
+            name: content for name, content in wanted.items() if not name.startswith("trained/")
+        }
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_server_is_one_line_soon_and_the_next_publish_catches_up(fault, results, monkeypatch, survived):
+    with serving() as server:
+        server.faults[""] = fault
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        began = time.monotonic()
+        with pytest.raises(ConfigError, match=rf"^MLflow at {server.url}: [^\n]+; no result is lost, [^\n]+$"):
+            publish(results)
+        assert time.monotonic() - began < 30
+        assert server.asked
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    assert_publishes(results)
+    survived("faults")
+
+
+def test_training_and_evaluation_never_ask_for_mlflow_and_publish_says_what_is_wrong(tmp_path, survived):
+    params = tiny_cells.prepare(tmp_path)
+    key = "gaussian-affine"
+    with serving() as server:
+        server.faults[""] = failing
+        env = IMPATIENT | {"MLFLOW_TRACKING_URI": server.url}
+        stages.run(tmp_path, "train", key, env=env)
+        stages.run(tmp_path, "evaluate", key, env=env)
+        assert server.asked == []
+        line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+        assert line.startswith(f"MLflow at {server.url}: ")
+        assert server.asked
+    env["MLFLOW_TRACKING_URI"] = server.url  # nobody listens there any more
+    line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+    assert line.startswith(f"MLflow at {server.url}: ")
+    store = tmp_path / "mlflow.db"
+    store.write_bytes(b"no database\n" * 1000)
+    env["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
+    line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+    assert line.startswith(f"MLflow at sqlite:///{store}: file is not a database; ")
+    assert not (tmp_path / "published").exists()
+    store.unlink()
+    stages.run(tmp_path, "publish", params.active.name, "--partial", env=env)
+    assert key in (tmp_path / "published" / "tiny.json").read_text()
+    survived("faults", 3)
+
+
+def test_a_user_who_sets_nothing_waits_minutes_at_most(monkeypatch, results):
+    for name in IMPATIENT:
+        monkeypatch.delenv(name)
+    publish(results)
+    attempts = 1 + int(os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"])
+    assert attempts * int(os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"]) <= 150
+
+
+@pytest.mark.slow
+def test_a_user_who_sets_nothing_waits_minutes_at_most_for_a_silent_server(monkeypatch, results, survived):
+    for name in IMPATIENT:
+        monkeypatch.delenv(name)
+    with serving() as server:
+        server.faults[""] = silent
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        began = time.monotonic()
+        with pytest.raises(ConfigError, match=rf"^MLflow at {server.url}: [^\n]*timed out[^\n]*$"):
+            publish(results)
+        assert time.monotonic() - began < 180
+    survived("faults")
+
+
+@pytest.fixture(scope="module")
+def mlflow_server(tmp_path_factory) -> Iterator[int]:
+    """MLflow's own server, at a port; it takes ten seconds to start."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
+    env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, (folder / "log").read_text()
+            try:
+                connection = HTTPConnection("127.0.0.1", port)
+                connection.request("GET", "/health")
+                if connection.getresponse().status == 200:
+                    break
+            except (OSError, HTTPException):
+                pass
+            time.sleep(0.1)
+        yield port
+    finally:
+        os.killpg(process.pid, 9)
+        process.wait()
+
+
+# The requests of which publishing is made, in their order.
+REQUESTS = ["experiments/create", "runs/create", "log-batch", "log-inputs", "mlflow-artifacts", "runs/update"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("request_", REQUESTS)
+def test_a_server_that_breaks_while_publishing_is_caught_up_with(
+    request_, fault, mlflow_server, results, monkeypatch, survived
+):
+    suite = f"{request_.replace('/', '-')}-{fault.__name__}"
+    monkeypatch.setattr(sys.modules[__name__], "SUITE", SUITE.model_copy(update={"name": suite}))
+    with serving(mlflow_server) as server:
+        server.faults[request_] = fault
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        with pytest.raises(ConfigError, match=rf"^MLflow at {server.url}: [^\n]+$"):
+            publish(results)
+        server.faults.clear()
+        assert_publishes(results)
+    survived("faults")
+
+
+@contextmanager
+def locked(store: Path) -> Iterator[subprocess.Popen]:
+    """Another process holds the database for itself."""
+    program = (
+        "import sqlite3, sys\n"
+        "store = sqlite3.connect(sys.argv[1], isolation_level=None)\n"
+        "store.execute('BEGIN EXCLUSIVE')\n"
+        "print('locked', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    command = [sys.executable, "-c", program, str(store)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout.readline() == "locked\n"
+        try:
+            yield holder
+        finally:
+            holder.stdin.close()
+            holder.wait()
+
+
+def test_a_locked_store_is_waited_for(results, survived):
+    publish(results)
+    with (results / "moons-nice" / "seeds.csv").open("a") as file:
+        file.write("0,parameters,7.0,\n")
+    with locked(results.parent / "mlflow.db") as holder:
+        threading.Timer(2, holder.stdin.close).start()
+        assert_publishes(results)
+    survived("faults")
+
+
+def test_an_empty_store_that_stays_locked_is_one_line(results, capfd, survived):
+    store = results.parent / "mlflow.db"
+    sqlite3.connect(store).close()
+    with locked(store), pytest.raises(ConfigError, match=rf"^MLflow at sqlite:///{store}: database is locked[^\n]*$"):
+        publish(results)
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert_publishes(results)
+    survived("faults")
+
+
+@pytest.mark.slow
+def test_a_store_that_stays_locked_is_one_line(results, capfd, survived):
+    publish(results)
+    with (results / "moons-nice" / "seeds.csv").open("a") as file:
+        file.write("0,parameters,7.0,\n")
+    store = results.parent / "mlflow.db"
+    began = time.monotonic()
+    with locked(store), pytest.raises(ConfigError, match=rf"^MLflow at sqlite:///{store}: database is locked[^\n]*$"):
+        publish(results)
+    assert time.monotonic() - began < 60
+    assert "Traceback" not in "".join(capfd.readouterr())
+    assert_publishes(results)
+    survived("faults")
