@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, constant_logdet
 from flowbench.layers._parts import join, split
 
 
@@ -23,11 +23,11 @@ class AdditiveCoupling(FlowModule):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)
-        return join(kept, changed + self.network(kept), self.swap), x.new_zeros(len(x))
+        return join(kept, changed + self.network(kept), self.swap), constant_logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(z, self.swap)
-        return join(kept, changed - self.network(kept), self.swap), z.new_zeros(len(z))
+        return join(kept, changed - self.network(kept), self.swap), constant_logdet(z)
 
 
 def examples():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import conv2d
 
@@ -28,7 +30,7 @@ class InvertibleConv1x1(InvertibleLinear):
             return self._solve(pixels.flatten(1)).view_as(pixels).transpose(0, 1), -self._logdet(z)
 
     def _logdet(self, x: Tensor) -> Tensor:
-        return (self.log_scale.sum() * x[0, 0].numel()).expand(len(x))
+        return (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))
 
 
 def examples():

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, ShapeError, soft_clamp, sum_event
+from flowbench.core import FlowModule, ShapeError, constant_logdet, soft_clamp, sum_event
 from flowbench.layers.flatten import Flatten
 
 
@@ -67,7 +67,7 @@ class Split(FlowModule):
     def _leave(self, kept: Tensor, leaving: Tensor) -> tuple[Tensor, Tensor]:
         """The latent vector of the channels that leave, ``(batch, D/2)``, and its log-determinant."""
         if not self.network:
-            return leaving.flatten(1), leaving.new_zeros(len(leaving))
+            return leaving.flatten(1), constant_logdet(leaving)
         log_scale, mean = self._prior(self.network, kept)
         return ((leaving - mean) * torch.exp(-log_scale)).flatten(1), -sum_event(log_scale)
 

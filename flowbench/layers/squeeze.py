@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from flowbench.core import FlowModule, ShapeError
+from flowbench.core import FlowModule, ShapeError, constant_logdet
 
 
 class Squeeze(FlowModule):
@@ -33,11 +33,11 @@ class Squeeze(FlowModule):
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         _, height, width = self.latent_shape
         blocks = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
-        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3), x.new_zeros(len(x))
+        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3), constant_logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         blocks = z.unflatten(1, (2, 2, z.shape[1] // 4))
-        return blocks.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3), z.new_zeros(len(z))
+        return blocks.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3), constant_logdet(z)
 
 
 def examples():
