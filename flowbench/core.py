@@ -78,6 +78,12 @@ def sum_event(x: Tensor) -> Tensor:
     return x.flatten(1).sum(1)
 
 
+def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise a `ShapeError` unless ``x`` is ``(batch, *shape)``: other events may broadcast, and be mapped wrongly."""
+    if x.shape[1:] != shape:
+        raise ShapeError(f"expected events of shape {tuple(shape)}, got {tuple(x.shape[1:])}")
+
+
 def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
     """The log-determinant of a map that scales each number of ``(batch, *event)`` alike: ``(batch,)``, in nats.
 

@@ -11,7 +11,7 @@ class Centre(FlowModule):
     """z = 2 x - 1."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return 2 * x - 1, constant_logdet(x, math.log(2))
+        return 2.0 * x - 1.0, constant_logdet(x, math.log(2))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         return (z + 1) / 2, constant_logdet(z, -math.log(2))

@@ -7,7 +7,7 @@ import math
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from flowbench.core import full_precision
+from flowbench.core import full_precision, require_shape
 from flowbench.layers.linear import InvertibleLinear
 
 
@@ -21,10 +21,12 @@ class InvertibleConv1x1(InvertibleLinear):
     """
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, (len(self.log_scale), *x.shape[-2:]))
         with full_precision(x):
             return conv2d(x, self._weight()[:, :, None, None]), self._logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, (len(self.log_scale), *z.shape[-2:]))
         pixels = z.transpose(0, 1)
         with full_precision(z):
             return self._solve(pixels.flatten(1)).view_as(pixels).transpose(0, 1), -self._logdet(z)
