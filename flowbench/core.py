@@ -78,6 +78,22 @@ def sum_event(x: Tensor) -> Tensor:
     return x.flatten(1).sum(1)
 
 
+def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise a `ShapeError` unless ``x`` is ``(batch, *shape)``: other events may broadcast, and be mapped wrongly."""
+    if x.shape[1:] != shape:
+        raise ShapeError(f"expected events of shape {tuple(shape)}, got {tuple(x.shape[1:])}")
+
+
+def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
+    """The log-determinant of a map that scales each number of ``(batch, *event)`` alike: ``(batch,)``, in nats.
+
+    Args:
+        each: what each number adds. Whole numbers, which cannot hold it, are given the default dtype.
+    """
+    dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
+    return torch.full((len(x),), each * math.prod(x.shape[1:]), dtype=dtype, device=x.device)
+
+
 def soft_clamp(x: Tensor, limit: float) -> Tensor:
     """Bound ``x`` smoothly to ``(-limit, limit)``, with slope one at zero.
 
@@ -217,14 +233,14 @@ class FlowSequential(FlowModule):
         return FlowSequential(*self.chain[part])
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logdet = x.new_zeros(len(x))
+        logdet = constant_logdet(x)
         for module in self.chain:
             x, term = module.encode(x)
             logdet = logdet + term
         return x, logdet
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        logdet = z.new_zeros(len(z))
+        logdet = constant_logdet(z)
         for module in reversed(self.chain):
             z, term = module.decode(z)
             logdet = logdet + term
@@ -307,7 +323,7 @@ class FlowModel(nn.Module):
 
     def continuous(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)`` as the transform takes it, dequantised if need be, and the log-determinant."""
-        return self.dequantise.encode(x) if self.dequantise else (x, x.new_zeros(len(x)))
+        return self.dequantise.encode(x) if self.dequantise else (x, constant_logdet(x))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, ShapeError
+from flowbench.core import FlowModule, require_shape
 
 # A constant feature has no scale to normalise; this keeps its own finite.
 _SMALLEST_STD = 1e-6
@@ -23,14 +23,17 @@ class ActNorm(FlowModule):
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
         parameter_shape = (shape[0],) + (1,) * (len(shape) - 1)
+        self.shape = shape
         self.positions = int(torch.Size(shape[1:]).numel())
         self.log_scale = nn.Parameter(torch.zeros(parameter_shape))
         self.bias = nn.Parameter(torch.zeros(parameter_shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.shape)
         return (x + self.bias) * torch.exp(self.log_scale), self._logdet().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.shape)
         return z * torch.exp(-self.log_scale) - self.bias, -self._logdet().expand(len(z))
 
     def _logdet(self) -> Tensor:
@@ -38,8 +41,7 @@ class ActNorm(FlowModule):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
-        if x.shape[1] != len(self.bias):
-            raise ShapeError(f"ActNorm of {len(self.bias)} channels was given {tuple(x.shape[1:])}")
+        require_shape(x, self.shape)
         values = x.transpose(0, 1).flatten(1).double()
         std = values.std(1, unbiased=False)
         # A constant feature, or a batch of one, is centred and not scaled.

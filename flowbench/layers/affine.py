@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, require_shape
 
 
 class ElementwiseAffine(FlowModule):
@@ -18,9 +18,11 @@ class ElementwiseAffine(FlowModule):
         self.shift = nn.Parameter(torch.zeros(shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.shift.shape)
         return (x - self.shift) * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.shift.shape)
         return z * torch.exp(self.log_scale) + self.shift, self.log_scale.sum().expand(len(z))
 
 

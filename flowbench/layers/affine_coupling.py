@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, soft_clamp, sum_event
+from flowbench.core import FlowModule, require_shape, soft_clamp, sum_event
 from flowbench.layers._parts import join, split
 
 
@@ -25,16 +25,17 @@ class AffineCoupling(FlowModule):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)
-        log_scale, shift = self._scale_and_shift(kept)
+        log_scale, shift = self._scale_and_shift(kept, changed)
         return join(kept, changed * torch.exp(log_scale) + shift, self.swap), sum_event(log_scale)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(z, self.swap)
-        log_scale, shift = self._scale_and_shift(kept)
+        log_scale, shift = self._scale_and_shift(kept, changed)
         return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -sum_event(log_scale)
 
-    def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+    def _scale_and_shift(self, kept: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
+        require_shape(shift, changed.shape[1:])
         return soft_clamp(log_scale, self.scale_limit), shift
 
 

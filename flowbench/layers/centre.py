@@ -4,17 +4,17 @@ import math
 
 from torch import Tensor
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, constant_logdet
 
 
 class Centre(FlowModule):
     """z = 2 x - 1."""
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return 2 * x - 1, x.new_full((len(x),), math.log(2) * x[0].numel())
+        return 2.0 * x - 1.0, constant_logdet(x, math.log(2))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return (z + 1) / 2, z.new_full((len(z),), -math.log(2) * z[0].numel())
+        return (z + 1) / 2, constant_logdet(z, -math.log(2))
 
 
 def examples():

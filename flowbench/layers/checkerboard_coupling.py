@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, soft_clamp, sum_event
+from flowbench.core import FlowModule, require_shape, soft_clamp, sum_event
 
 
 class CheckerboardCoupling(FlowModule):
@@ -21,6 +21,7 @@ class CheckerboardCoupling(FlowModule):
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...], *, swap: bool = False, scale_limit: float = 3.0):
         super().__init__()
+        self.shape = shape
         self.network = network
         self.scale_limit = scale_limit
         _, height, width = shape
@@ -37,7 +38,9 @@ class CheckerboardCoupling(FlowModule):
 
     def _scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """s and t, both zero where the pixels are kept."""
-        log_scale, shift = self.network(x * self.kept).to(x.dtype).chunk(2, 1)
+        require_shape(x, self.shape)
+        kept = x * self.kept
+        log_scale, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
         changed = 1 - self.kept
         return changed * soft_clamp(log_scale, self.scale_limit), changed * shift
 

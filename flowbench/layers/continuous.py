@@ -118,6 +118,8 @@ class ContinuousFlow(FlowModule):
     ) -> tuple[tuple[Tensor, ...], int]:
         from torchdiffeq import odeint  # and SciPy with it
 
+        if not state[0].numel():  # nothing to choose steps by
+            return state, 0
         evaluations, velocity = 0, state[0]
 
         def counted(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from torch import Tensor
 from torch.nn.functional import conv2d
 
-from flowbench.core import full_precision
+from flowbench.core import full_precision, require_shape
 from flowbench.layers.linear import InvertibleLinear
 
 
@@ -19,16 +21,18 @@ class InvertibleConv1x1(InvertibleLinear):
     """
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, (len(self.log_scale), *x.shape[-2:]))
         with full_precision(x):
             return conv2d(x, self._weight()[:, :, None, None]), self._logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, (len(self.log_scale), *z.shape[-2:]))
         pixels = z.transpose(0, 1)
         with full_precision(z):
             return self._solve(pixels.flatten(1)).view_as(pixels).transpose(0, 1), -self._logdet(z)
 
     def _logdet(self, x: Tensor) -> Tensor:
-        return (self.log_scale.sum() * x[0, 0].numel()).expand(len(x))
+        return (self.log_scale.sum() * math.prod(x.shape[2:])).expand(len(x))
 
 
 def examples():

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, constant_logdet
 
 
 class Dequantise(FlowModule):
@@ -24,13 +24,10 @@ class Dequantise(FlowModule):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
-        return (x + torch.rand_like(x)) / self.levels, self._logdet(x, -1.0)
+        return (x + torch.rand_like(x)) / self.levels, constant_logdet(x, -math.log(self.levels))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return (z * self.levels).floor().clamp(0, self.levels - 1), self._logdet(z, 1.0)
-
-    def _logdet(self, x: Tensor, sign: float) -> Tensor:
-        return x.new_full((len(x),), sign * math.log(self.levels) * x[0].numel())
+        return (z * self.levels).floor().clamp(0, self.levels - 1), constant_logdet(z, math.log(self.levels))
 
 
 def examples():

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, constant_logdet, require_shape
 
 
 class Flatten(FlowModule):
@@ -15,10 +15,12 @@ class Flatten(FlowModule):
         self.shape = shape
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.reshape(len(x), math.prod(self.shape)), x.new_zeros(len(x))
+        require_shape(x, self.shape)
+        return x.reshape(len(x), math.prod(self.shape)), constant_logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return z.reshape(len(z), *self.shape), z.new_zeros(len(z))
+        require_shape(z, (math.prod(self.shape),))
+        return z.reshape(len(z), *self.shape), constant_logdet(z)
 
 
 def examples():

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, full_precision
+from flowbench.core import FlowModule, full_precision, require_shape
 
 
 class InvertibleLinear(FlowModule):
@@ -30,10 +30,12 @@ class InvertibleLinear(FlowModule):
         self.log_scale = nn.Parameter(diagonal.abs().log())
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.log_scale.shape)
         with full_precision(x):
             return torch.nn.functional.linear(x, self._weight()), self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.log_scale.shape)
         with full_precision(z):
             return self._solve(z.T).T, -self.log_scale.sum().expand(len(z))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, constant_logdet, require_shape
 
 
 class Permutation(FlowModule):
@@ -33,10 +33,12 @@ class Permutation(FlowModule):
         return cls(torch.randperm(dims))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        return x.index_select(1, self.order), x.new_zeros(len(x))
+        require_shape(x, (len(self.order), *x.shape[2:]))
+        return x.index_select(1, self.order), constant_logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        return z.index_select(1, self.back), z.new_zeros(len(z))
+        require_shape(z, (len(self.order), *z.shape[2:]))
+        return z.index_select(1, self.back), constant_logdet(z)
 
 
 def examples():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
-from flowbench.core import FlowModule, full_precision
+from flowbench.core import FlowModule, full_precision, require_shape
 
 # Each halves the bracket: more of them than float64 has bits.
 _BISECTIONS = 60
@@ -38,12 +38,14 @@ class Planar(FlowModule):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.weight.shape)
         with full_precision(x):
             direction, slope = self._constrained()
             hidden = torch.tanh(x @ self.weight + self.bias)
             return x + hidden[:, None] * direction, self._logdet(slope, hidden)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.weight.shape)
         with full_precision(z):
             direction, slope = self._constrained()
             target = z @ self.weight

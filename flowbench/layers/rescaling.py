@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, require_shape
 
 
 class Rescaling(FlowModule):
@@ -14,9 +14,11 @@ class Rescaling(FlowModule):
         self.log_scale = nn.Parameter(torch.zeros(shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.log_scale.shape)
         return x * torch.exp(self.log_scale), self.log_scale.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.log_scale.shape)
         return z * torch.exp(-self.log_scale), -self.log_scale.sum().expand(len(z))
 
 

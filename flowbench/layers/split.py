@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, ShapeError, soft_clamp, sum_event
+from flowbench.core import FlowModule, ShapeError, constant_logdet, require_shape, soft_clamp, sum_event
 from flowbench.layers.flatten import Flatten
 
 
@@ -39,18 +39,21 @@ class Split(FlowModule):
         super().__init__()
         if shape[0] % 2:
             raise ShapeError(f"split takes images (C, H, W) of an even number of channels, got {shape}")
+        self.shape = shape
         self.half = (shape[0] // 2, *shape[1:])
         self.remaining = remaining
         self.network = network
         self.scale_limit = scale_limit
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.shape)
         kept, leaving = x.chunk(2, 1)
         z_kept, logdet = self.remaining.encode(kept)
         z_leaving, term = self._leave(kept, leaving)
         return torch.cat((z_kept, z_leaving), 1), logdet + term
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, (math.prod(self.shape),))
         z_kept, z_leaving = z.split((z.shape[1] - math.prod(self.half), math.prod(self.half)), 1)
         kept, logdet = self.remaining.decode(z_kept)
         leaving = z_leaving.reshape(len(z), *self.half)
@@ -67,7 +70,7 @@ class Split(FlowModule):
     def _leave(self, kept: Tensor, leaving: Tensor) -> tuple[Tensor, Tensor]:
         """The latent vector of the channels that leave, ``(batch, D/2)``, and its log-determinant."""
         if not self.network:
-            return leaving.flatten(1), leaving.new_zeros(len(leaving))
+            return leaving.flatten(1), constant_logdet(leaving)
         log_scale, mean = self._prior(self.network, kept)
         return ((leaving - mean) * torch.exp(-log_scale)).flatten(1), -sum_event(log_scale)
 

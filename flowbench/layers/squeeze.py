@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from flowbench.core import FlowModule, ShapeError
+from flowbench.core import FlowModule, ShapeError, constant_logdet, require_shape
 
 
 class Squeeze(FlowModule):
@@ -28,16 +28,19 @@ class Squeeze(FlowModule):
         if len(shape) != 3 or shape[1] % 2 or shape[2] % 2:
             raise ShapeError(f"squeeze takes images (C, H, W) of even height and width, got {shape}")
         channels, height, width = shape
+        self.shape = shape
         self.latent_shape = (4 * channels, height // 2, width // 2)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.shape)
         _, height, width = self.latent_shape
         blocks = x.unflatten(3, (width, 2)).unflatten(2, (height, 2))
-        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3), x.new_zeros(len(x))
+        return blocks.permute(0, 3, 5, 1, 2, 4).flatten(1, 3), constant_logdet(x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.latent_shape)
         blocks = z.unflatten(1, (2, 2, z.shape[1] // 4))
-        return blocks.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3), z.new_zeros(len(z))
+        return blocks.permute(0, 3, 4, 1, 5, 2).flatten(4, 5).flatten(2, 3), constant_logdet(z)
 
 
 def examples():

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, require_shape
 
 
 class Standardise(FlowModule):
@@ -21,9 +21,11 @@ class Standardise(FlowModule):
         self.register_buffer("log_std", torch.zeros(shape))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(x, self.mean.shape)
         return (x - self.mean) * torch.exp(-self.log_std), -self.log_std.sum().expand(len(x))
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, self.mean.shape)
         return z * torch.exp(self.log_std) + self.mean, self.log_std.sum().expand(len(z))
 
     @torch.no_grad()
