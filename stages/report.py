@@ -19,7 +19,7 @@ def main(suite: str) -> None:
     from flowbench.report import page
 
     digests = json.loads(Path("published", f"{suite}.json").read_text())
-    survived = json.loads(SURVIVED.read_text())
+    survived = json.loads(SURVIVED.read_text()) if SURVIVED.is_file() else {}
     with tempfile.TemporaryDirectory() as folder:
         tracking.fetch(suite, {key: digests[key] for key in active.all_cells if key in digests}, Path(folder))
         page.write(Path(folder), active, Path("reports", suite), digests, lock.digest(active), survived)
