@@ -352,7 +352,7 @@ class FlowModel(nn.Module):
         """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``."""
         self._require_density()
         z, logdet = self.encode(x)
-        return self.prior().log_prob(z) + logdet
+        return self._log_prior(z) + logdet
 
     def sample(self, n: int, generator: torch.Generator | None = None, *, temperature: float = 1.0) -> Tensor:
         """Draw ``(n, *event)`` from the model, reproducibly if a generator is given.
@@ -371,7 +371,11 @@ class FlowModel(nn.Module):
         self._require_density()
         z = self._draw(n, generator)
         x, logdet = self.decode(z)
-        return x, self.prior().log_prob(z) - logdet
+        return x, self._log_prior(z) - logdet
+
+    def _log_prior(self, z: Tensor) -> Tensor:
+        """Log-density of latents ``(batch, *latent)``: ``(batch,)``; torch's distributions cannot sum over none."""
+        return self.prior().log_prob(z) if len(z) else constant_logdet(z)
 
     def _require_density(self) -> None:
         if self.likelihood == "none":
@@ -382,7 +386,7 @@ class FlowModel(nn.Module):
         prior = self.prior()
         draw = prior.rsample if prior.has_rsample and torch.is_grad_enabled() else prior.sample
         with seeded(generator) if generator else nullcontext():
-            return draw((n,))
+            return draw((max(n, 1),))[:n]  # mixtures cannot draw none
 
     def loss(self, batch: Tensor) -> Tensor:
         """What training minimises on a batch of data: by default the mean negative log-likelihood in nats."""

@@ -30,7 +30,7 @@ TOLERANCE, STEPS = 1e-5, 100
 REFUSALS = (ShapeError, RuntimeError, IndexError, TypeError)
 
 # Each layer takes its share of the profile's examples.
-SHARE = settings(max_examples=max(1, settings.default.max_examples // 10))
+SHARE = settings(max_examples=max(1, settings.default.max_examples // 20))
 EACH = pytest.mark.parametrize("name", LAYERS)
 DIRECTIONS = st.sampled_from(["encode", "decode"])
 DTYPES = st.sampled_from([torch.float32, torch.float64])
@@ -218,8 +218,9 @@ def test_an_example_is_mapped_as_it_would_be_alone(name, data, survived):
 @torch.no_grad()
 def test_a_broken_example_spoils_no_other(name, data, broken, survived):
     case = data.draw(cases(name, fewest=2))
-    y, logdet = case.run()
     x = case.x.clone()
+    y, logdet = case.run(x)
+    x = x.clone()  # laid out alike, since that decides on the last digit
     x[-1] = broken
     if solved(case.module):
         with pytest.raises(SolverError, match="not finite"):
@@ -234,7 +235,7 @@ def test_a_broken_example_spoils_no_other(name, data, broken, survived):
 @st.composite
 def other_shapes(draw, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Not ``shape``: one of another number of axes, or with another size of some."""
-    sizes = st.integers(1, 6)
+    sizes = st.integers(1, 4)
     resized = st.tuples(*(st.just(size) | sizes for size in shape))
     place = draw(st.integers(0, len(shape)))
     others = [

@@ -1,0 +1,116 @@
+"""Every flow at few examples and none, at data far from what it saw, and at other shapes and types of data."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from flowbench import config, data, flows
+from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, seeded
+from flowbench.evaluation import certify
+
+PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+# Each configuration on one of the data sets that it is used on.
+CELLS = {f"{cell.flow}/{cell.config}": cell for suite in PARAMS.suites.values() for cell in suite.all_cells.values()}
+SHARE = settings(max_examples=max(1, settings.default.max_examples // 50))
+EACH = pytest.mark.parametrize("name", CELLS)
+NUMBERS = st.sampled_from([0, 1, 2, 5])
+SEEDS = st.integers(0, 2**32)
+
+
+@cache
+def ready(name: str) -> tuple[FlowModel, Event]:
+    """A small model at random parameters, those that depend on data set, or fitted; not to be changed."""
+    cell = CELLS[name]
+    event = data.load(cell.data, **PARAMS.data[cell.data]).event
+    event, options = certify.in_miniature(event, PARAMS.options(cell))
+    with seeded(0):
+        model = certify.randomised(flows.build(cell.flow, event, options))
+        if isinstance(model, FittedModel):
+            model.fit(ordinary(event, 300), ordinary(event, 100))
+        else:
+            model.initialise(ordinary(event, 200))
+    return model.eval(), event
+
+
+def ordinary(event: Event, n: int) -> Tensor:
+    return torch.randint(event.levels, (n, *event.shape)) if event.levels else torch.randn(n, *event.shape)
+
+
+def extreme(event: Event, n: int) -> Tensor:
+    """Black and white, or numbers of ±10⁴, zeros and ones."""
+    if event.levels:
+        return (event.levels - 1) * torch.randint(2, (n, *event.shape))
+    return torch.tensor([-1e4, 0.0, 1.0, 1e4])[torch.randint(4, (n, *event.shape))]
+
+
+@SHARE
+@EACH
+@given(n=NUMBERS, seed=SEEDS, far=st.booleans())
+@torch.no_grad()
+def test_densities_of_any_data(name, n, seed, far, survived):
+    model, event = ready(name)
+    with seeded(seed):
+        x = (extreme if far else ordinary)(event, n)
+        before = x.clone()
+        if model.likelihood == "none":
+            with pytest.raises(NoSuchDirectionError, match="no density of data"):
+                model.log_prob(x)
+        else:
+            log_prob = model.log_prob(x)
+            assert log_prob.shape == (n,)
+            assert log_prob.dtype == torch.float32
+            assert log_prob.isfinite().all()
+        z, logdet = model.encode(x)
+        x_continuous, again = model.reconstruct(x)
+    assert torch.equal(x, before)
+    assert z.shape == (n, *model.prior().event_shape)
+    assert logdet.shape == (n,)
+    assert again.shape == x_continuous.shape
+    assert len(again) == n
+    survived("inputs")
+
+
+@SHARE
+@EACH
+@given(n=NUMBERS, seed=SEEDS, temperature=st.sampled_from([0.0, 0.7, 1.0, 3.0]))
+@torch.no_grad()
+def test_any_number_of_samples(name, n, seed, temperature, survived):
+    model, event = ready(name)
+
+    def draw() -> Tensor:
+        return model.sample(n, torch.Generator().manual_seed(seed), temperature=temperature)
+
+    x = draw()
+    assert x.shape == (n, *event.shape)
+    assert x.dtype == torch.float32
+    assert x.isfinite().all()
+    assert torch.equal(x, draw())
+    if event.levels:
+        assert torch.equal(x, x.round().clamp(0, event.levels - 1))
+    survived("inputs")
+
+
+@SHARE
+@EACH
+@given(n=NUMBERS, seed=SEEDS)
+@torch.no_grad()
+def test_any_number_of_samples_with_their_densities(name, n, seed, survived):
+    model, event = ready(name)
+    generator = torch.Generator().manual_seed(seed)
+    if model.likelihood == "none":
+        with pytest.raises(NoSuchDirectionError, match="no density of data"):
+            model.sample_with_log_prob(n, generator)
+    else:
+        x, log_prob = model.sample_with_log_prob(n, generator)
+        assert x.shape == (n, *event.shape)
+        assert log_prob.shape == (n,)
+        assert x.dtype == log_prob.dtype == torch.float32
+        assert log_prob.isfinite().all()
+    survived("inputs")
