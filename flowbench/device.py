@@ -61,6 +61,11 @@ def forget(device: torch.device) -> None:
         torch.cuda.reset_peak_memory_stats(device)
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that a device has no memory left; of a CPU's torch has no class for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
+
+
 def describe(device: torch.device) -> dict[str, Any]:
     """Names of the device and of the host's parts: never its host name."""
     return {

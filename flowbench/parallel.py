@@ -7,9 +7,10 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -44,14 +45,33 @@ def for_each_seed(
     context = multiprocessing.get_context("fork")
     with ProcessPoolExecutor(workers, context, _start_child, (function, threads, os.getpid())) as pool:
         try:
-            return dict(zip(seeds, pool.map(_call, seeds), strict=True))
+            with _interrupts_later():
+                results = pool.map(_call, seeds)
+            return dict(zip(seeds, results, strict=True))
+        except KeyboardInterrupt:
+            for child in multiprocessing.active_children():
+                child.kill()
+            raise
         except BrokenProcessPool:
             raise RuntimeError(f"a process of the seeds {seeds} was killed; was there too little memory?") from None
+
+
+@contextmanager
+def _interrupts_later() -> Iterator[None]:
+    """Ctrl-C in this block counts at its end: in the midst of a fork it would be ignored."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_child(function: Callable[[int], Any], threads: int, parent: int) -> None:
     global _function
     _function = function
+    # Ctrl-C ends a child at once, without a word and without a further seed.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         # A child must not outlive a parent that was killed, and go on writing beside the next run.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -69,7 +89,4 @@ def _limit_threads(threads: int) -> None:
 
 
 def _call(seed: int) -> Any:
-    try:
-        return _function(seed)
-    except KeyboardInterrupt:
-        os._exit(130)  # or this process would go on with the next seed
+    return _function(seed)

@@ -71,7 +71,7 @@ class CellEvaluation:
         """Measure all seeds; write into ``results/<cell>/`` whole, or not at all.
 
         Raises:
-            ConfigError: a GPU has too little memory for the budget's batch size.
+            ConfigError: the device has too little memory for the budget's batch size.
         """
         finished = [int(seed) for seed, record in self.training["seeds"].items() if record["status"] == "finished"]
         with whole(self.folder) as folder:
@@ -89,9 +89,13 @@ class CellEvaluation:
 
             try:
                 seeds = for_each_seed(evaluate, sorted(finished), self.device, self.threads)
-            except torch.OutOfMemoryError:
+            except Exception as error:
+                if not devices.is_out_of_memory(error):
+                    raise
                 where = f"{PARAMS}: budgets.{self.cell.budget}.evaluate.batch_size = {self.budget.batch_size}"
-                raise ConfigError(f"{where}: is too much for the memory of the GPU; choose less") from None
+                raise ConfigError(
+                    f"{where}: {self.key} needs more memory than is free on the {self.device.type} device; choose less"
+                ) from None
             self._write(folder, seeds)
 
     def _write(self, folder: Path, seeds: dict[int, tuple[dict[str, float], str]]) -> None:

@@ -254,12 +254,12 @@ class CellTraining:
         budget = f"{PARAMS}: budgets.{self.cell.budget}.train"
         try:
             yield
-        except torch.OutOfMemoryError as error:
-            raise ConfigError(
-                f"{budget}.batch_size = {self.budget.batch_size}: {self.key} needs more memory than is free on the "
-                f"{self.device.type} device; choose a smaller one"
-            ) from error
         except Exception as error:
+            if devices.is_out_of_memory(error):
+                raise ConfigError(
+                    f"{budget}.batch_size = {self.budget.batch_size}: {self.key} needs more memory than is free on the "
+                    f"{self.device.type} device; choose a smaller one"
+                ) from error
             # Its class, imported, would bring the compiler into every training.
             if not type(error).__module__.startswith("torch._dynamo"):
                 raise

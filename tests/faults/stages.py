@@ -11,11 +11,22 @@ from typing import Any
 WORKING_TREE = Path(__file__).parents[2]
 
 
-def start(root: Path, stage: str, *arguments: str, env: dict[str, str] | None = None, **options: Any):
-    """``python -m stages.<stage>`` in ``root``, which holds ``params.yaml``; its outputs as one text."""
+def start(
+    root: Path,
+    stage: str,
+    *arguments: str,
+    env: dict[str, str] | None = None,
+    program: str | None = None,
+    **options: Any,
+) -> subprocess.Popen:
+    """``python -m stages.<stage>`` in ``root``, which holds ``params.yaml``; its outputs as one text.
+
+    ``program`` runs in its place, if there is one.
+    """
     environment = os.environ | {"PYTHONPATH": str(WORKING_TREE)} | (env or {})
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
-    return subprocess.Popen([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=root, env=environment, **options)
+    code = ["-c", program] if program else ["-m", f"stages.{stage}"]
+    return subprocess.Popen([sys.executable, *code, *arguments], cwd=root, env=environment, **options)
 
 
 def run(root: Path, stage: str, *arguments: str, succeeds: bool = True, **options: Any) -> str:

@@ -44,7 +44,7 @@ def test_the_newest_counts_and_two_are_kept(checkpoints):
 
 
 @pytest.mark.parametrize("damage", ["a bit", "half", "all"])
-def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage):
+def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage, survived):
     for step in (10, 20):
         checkpoints.save(step, tensors(step), FACTS)
     newest = max(checkpoints.folder.iterdir())
@@ -54,12 +54,14 @@ def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage):
     step, found, _ = checkpoints.load()
     assert (step, float(found["step"])) == (10, 10.0)
     assert not newest.exists()
+    survived("faults")
 
 
-def test_what_a_kill_left_half_written_is_no_checkpoint(checkpoints):
+def test_what_a_kill_left_half_written_is_no_checkpoint(checkpoints, survived):
     checkpoints.save(10, tensors(10), FACTS)
     (checkpoints.folder / ".unfinished-000000000020-0.safetensors").write_bytes(b"half")
     assert checkpoints.load()[0] == 10
+    survived("faults")
 
 
 def test_they_come_at_intervals_and_cost_little(tmp_path, monkeypatch):

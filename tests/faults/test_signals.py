@@ -1,0 +1,158 @@
+"""A stage that is interrupted or killed leaves nothing half-done, and the next ends as one that was left alone."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests import tiny_cells
+from tests.faults import stages
+
+KEY = "two_modes-realnvp"
+HOST_DEPENDENT = ("timings.json", "train_timings.json")
+# A checkpoint at each row of the history.
+EAGER = """\
+from flowbench.training import cell, checkpoints
+cell.CHECKPOINT_SECONDS = 0.0
+checkpoints._SHARE = 1.0
+from stages import run, train
+run(train.main)
+"""
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory) -> Path:
+    """A cell trained and measured in peace."""
+    root = tmp_path_factory.mktemp("undisturbed")
+    tiny_cells.prepare(root)
+    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 600,"))
+    stages.run(root, "train", KEY)
+    stages.run(root, "evaluate", KEY)
+    return root
+
+
+@pytest.fixture
+def untrained(undisturbed, tmp_path) -> Path:
+    shutil.copy(undisturbed / "params.yaml", tmp_path)
+    shutil.copytree(undisturbed / "data", tmp_path / "data")
+    return tmp_path
+
+
+@pytest.fixture
+def trained(undisturbed, untrained) -> Path:
+    """The same before it was measured."""
+    measured = shutil.ignore_patterns("seeds.csv", "metrics.json", "timings.json", "pictures")
+    shutil.copytree(undisturbed / "results", untrained / "results", ignore=measured)
+    return untrained
+
+
+def results(root: Path) -> dict[str, bytes]:
+    """What the cell left, but for timings."""
+    contents = tiny_cells.contents(root / "results")
+    return {name: content for name, content in contents.items() if Path(name).name not in HOST_DEPENDENT}
+
+
+def finished(root: Path) -> set[str]:
+    """What bears a final name."""
+    return {path.name for path in (root / "results" / KEY).glob("*") if not path.name.startswith(".unfinished-")}
+
+
+def unfinished(root: Path) -> list[Path]:
+    """What a stage is writing, or left when it was killed."""
+    return list((root / "results" / KEY).glob(".unfinished-*/*"))
+
+
+def checkpoints(root: Path) -> list[Path]:
+    return list((root / ".cache" / "training" / KEY).glob("*/*/[!.]*.safetensors"))
+
+
+def end(process: subprocess.Popen, number: int) -> str:
+    """Send a signal to the whole group, as a terminal does; what the process printed. It ends soon."""
+    os.killpg(process.pid, number)
+    began = time.monotonic()
+    output, _ = process.communicate()
+    assert time.monotonic() - began < 15
+    return output
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen) -> None:
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        time.sleep(0.01)
+
+
+def test_ctrl_c_while_training_ends_it_soon_and_the_next_goes_on(undisturbed, untrained, survived):
+    process = stages.start(untrained, "train", KEY, program=EAGER, start_new_session=True)
+    wait_for(lambda: checkpoints(untrained), process)
+    output = end(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert not list((untrained / "results" / KEY).iterdir())
+    assert "went on after step" in stages.run(untrained, "train", KEY)
+    stages.run(untrained, "evaluate", KEY)
+    assert results(untrained) == results(undisturbed)
+    survived("kills")
+
+
+def test_ctrl_c_while_measuring_ends_it_soon(undisturbed, trained, survived):
+    before = finished(trained)
+    process = stages.start(trained, "evaluate", KEY, start_new_session=True)
+    wait_for(lambda: unfinished(trained), process)
+    output = end(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert finished(trained) == before
+    assert not unfinished(trained)
+    stages.run(trained, "evaluate", KEY)
+    assert results(trained) == results(undisturbed)
+    survived("kills")
+
+
+@pytest.mark.parametrize("whole_group", [True, False], ids=["all processes", "the first process"])
+def test_a_killed_measurement_leaves_nothing_half_done(whole_group, undisturbed, trained, survived):
+    before = finished(trained)
+    process = stages.start(trained, "evaluate", KEY, start_new_session=True)
+    wait_for(lambda: unfinished(trained), process)
+    if whole_group:
+        end(process, signal.SIGKILL)
+    else:
+        process.kill()
+        process.communicate()  # which ends when the children have closed their outputs
+    assert finished(trained) == before
+    stages.run(trained, "evaluate", KEY)
+    assert not list(trained.rglob(".unfinished-*"))
+    assert results(trained) == results(undisturbed)
+    survived("kills")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_ten_ends_at_random_moments_change_nothing(stage, number, undisturbed, trained, survived):
+    if stage == "train":
+        shutil.rmtree(trained / "results")
+    before, moments, ended = finished(trained), random.Random(0), 0
+    while ended < 10:
+        program = EAGER if stage == "train" else None
+        process = stages.start(trained, stage, KEY, program=program, start_new_session=True)
+        wait_for(lambda: unfinished(trained), process)
+        # Of the second that a measurement takes; what is trained goes on each time, and would come to its end.
+        time.sleep(moments.uniform(0, 0.5 if stage == "evaluate" else 0.2))
+        output = end(process, number)
+        assert process.returncode in (130, -number)
+        assert "Traceback" not in output
+        assert finished(trained) == before
+        ended += 1
+    stages.run(trained, "train", KEY)
+    stages.run(trained, "evaluate", KEY)
+    assert not list(trained.rglob(".unfinished-*"))
+    assert results(trained) == results(undisturbed)
+    survived("kills", ended)
