@@ -34,8 +34,9 @@ class AffineCoupling(FlowModule):
         return join(kept, (changed - shift) * torch.exp(-log_scale), self.swap), -sum_event(log_scale)
 
     def _scale_and_shift(self, kept: Tensor, changed: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
-        require_shape(shift, changed.shape[1:])
+        outputs = self.network(kept).to(kept.dtype)
+        require_shape(outputs, (2 * changed.shape[1], *changed.shape[2:]))
+        log_scale, shift = outputs.chunk(2, 1)
         return soft_clamp(log_scale, self.scale_limit), shift
 
 
