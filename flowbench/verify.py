@@ -13,12 +13,12 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from flowbench.config import PARAMS, Params, Student, Suite
+from flowbench.lock import LOCK, md5, outputs
 from flowbench.metrics import METRICS
 
-LOCK = Path("dvc.lock")
 # What each byte of must be the same on the machine that made the record.
 _EXACT = ("metrics.json", "seeds.csv")
 # Errors near rounding are of one order on another machine, at best; what a solver or a sample finds is nearer.
@@ -70,24 +70,14 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     Raises:
         RecordError: there is none, or a file is not the one that ``dvc.lock`` tells of.
     """
-    import yaml
-
-    lock = root / LOCK
-    stages: dict[str, Any] = {}
-    if lock.is_file():
-        stages = yaml.load(lock.read_text(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
-    outs = {
-        out["path"]: out["md5"]
-        for stage in (f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}")
-        for out in stages.get(stage, {}).get("outs", [])
-    }
+    outs = outputs([f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}"], root)
     digests = {}
     for name in _EXACT:
         path = f"results/{key}/{name}"
         if path not in outs:
             raise RecordError(f"{LOCK}: has no digest of {path}; make it with: dvc repro")
         digests[name] = outs[path]
-        if (root / path).is_file() and (found := _md5(root / path)) != outs[path]:
+        if (root / path).is_file() and (found := md5(root / path)) != outs[path]:
             raise RecordError(f"{path}: altered: its MD5 is {found}, and {LOCK} has {outs[path]}")
     report = f"reports/{suite}"
     table = root / report / "results.csv"
@@ -133,7 +123,7 @@ def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
     Args:
         tolerance: relative difference that another machine may make to each metric of each seed.
     """
-    if all(_md5(folder / name) == digest for name, digest in record.digests.items()):
+    if all(md5(folder / name) == digest for name, digest in record.digests.items()):
         return Comparison("equal")
     with (folder / "seeds.csv").open(newline="") as file:
         found = {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
@@ -165,14 +155,10 @@ def _relative(a: float, b: float) -> float:
     return 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
 
 
-def _md5(path: Path) -> str:
-    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-
-
 def _md5_of_folder(folder: Path) -> str:
     """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
     files = [
-        {"md5": _md5(path), "relpath": path.relative_to(folder).as_posix()}
+        {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
         for path in folder.rglob("*")
         if path.is_file()
     ]
