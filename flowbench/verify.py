@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flowbench import lock as locks
 from flowbench.config import PARAMS, Params, Student, Suite
 from flowbench.files import md5
+from flowbench.lock import LOCK, outputs
 from flowbench.metrics import METRICS
 
 # What each byte of must be the same on the machine that made the record.
@@ -71,26 +71,21 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     Raises:
         RecordError: there is none, or a file is not the one that ``dvc.lock`` tells of.
     """
-    stages = locks.stages(root)
-    outs = {
-        out["path"]: out["md5"]
-        for stage in (f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}")
-        for out in stages.get(stage, {}).get("outs", [])
-    }
+    outs = outputs([f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}"], root)
     digests = {}
     for name in _EXACT:
         path = f"results/{key}/{name}"
         if path not in outs:
-            raise RecordError(f"{locks.LOCK}: has no digest of {path}; make it with: dvc repro")
+            raise RecordError(f"{LOCK}: has no digest of {path}; make it with: dvc repro")
         digests[name] = outs[path]
         if (root / path).is_file() and (found := md5(root / path)) != outs[path]:
-            raise RecordError(f"{path}: altered: its MD5 is {found}, and {locks.LOCK} has {outs[path]}")
+            raise RecordError(f"{path}: altered: its MD5 is {found}, and {LOCK} has {outs[path]}")
     report = f"reports/{suite}"
     table = root / report / "results.csv"
     if not table.is_file():
         raise RecordError(f"{report}/results.csv: is missing; make it with: dvc repro")
     if report in outs and (found := _md5_of_folder(root / report)) != outs[report]:
-        raise RecordError(f"{report}: altered: its MD5 is {found}, and {locks.LOCK} has {outs[report]}")
+        raise RecordError(f"{report}: altered: its MD5 is {found}, and {LOCK} has {outs[report]}")
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["cell"] == key]
     if not rows:

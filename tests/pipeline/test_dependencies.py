@@ -18,6 +18,7 @@ from tests.pipeline.clone import Clone
 UNDECLARED = {
     "params.yaml": "the keys that a stage uses are declared one by one",
     ".cache/downloads/": "what `download` fetched, it reads again",
+    "dvc.lock": "what `publish` compares the results with, and `report` digests, at each run",
     "mlartifacts/": "what `publish` put there is what published/<suite>.json says",
 }
 # Code that a stage need not have run although its imports lead there.

@@ -1,0 +1,52 @@
+import hashlib
+
+import pytest
+import yaml
+
+from flowbench import lock
+from flowbench.config import ConfigError
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A repository with the results of a cell and of a student, which are on record, and of one that is not."""
+    stages = {}
+    for key, step in (("moons-maf", "evaluate"), ("moons-iaf_distilled", "evaluate_student"), ("moons-nice", None)):
+        path = f"results/{key}/metrics.json"
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(key)
+        stages[f"{step}@{key}"] = {"outs": [{"path": path, "md5": md5(key)}]}
+    del stages["None@moons-nice"]
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    return tmp_path
+
+
+KEYS = ["moons-maf", "moons-iaf_distilled", "moons-nice"]
+
+
+def test_outputs_are_those_of_the_stages(root):
+    assert lock.outputs(["evaluate@moons-maf", "evaluate@unknown"], root) == {
+        "results/moons-maf/metrics.json": md5("moons-maf")
+    }
+
+
+@pytest.mark.parametrize("key", KEYS[:2])
+def test_a_file_that_is_not_on_record_is_named_with_its_copy_in_the_cache(root, key):
+    lock.check(KEYS, root)
+    (root / "results" / key / "metrics.json").write_text("damaged")
+    cached = f"files/md5/{md5(key)[:2]}/{md5(key)[2:]}"
+    with pytest.raises(ConfigError, match=rf"^results/{key}/metrics\.json: is not [^\n]* {cached} [^\n]*$"):
+        lock.check(KEYS, root)
+    lock.check(set(KEYS) - {key}, root)
+
+
+def test_what_is_missing_or_was_never_recorded_is_for_others_to_name(root):
+    (root / "results" / KEYS[0] / "metrics.json").unlink()
+    (root / "results" / KEYS[2] / "metrics.json").write_text("made by hand")
+    lock.check(KEYS, root)
+    (root / "dvc.lock").unlink()
+    lock.check(KEYS, root)
