@@ -86,7 +86,9 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, capfd, surv
 
 
 # In bytes: nothing, less than the weights of a seed, and less than all.
-@pytest.mark.parametrize("room", [0, pytest.param(4096, marks=pytest.mark.slow), 16384])
+@pytest.mark.parametrize(
+    "room", [0, pytest.param(4096, marks=pytest.mark.slow), pytest.param(16384, marks=pytest.mark.slow)]
+)
 def test_results_without_room_are_one_line_and_no_half_ones(room, undisturbed, root, results, survived):
     results.fill(leave=room)
     line = stages.complaint(root, "train", KEY)

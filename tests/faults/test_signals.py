@@ -116,7 +116,10 @@ def test_ctrl_c_while_measuring_ends_it_soon(undisturbed, trained, survived):
     survived("kills")
 
 
-@pytest.mark.parametrize("whole_group", [True, False], ids=["all processes", "the first process"])
+@pytest.mark.parametrize(
+    "whole_group",
+    [pytest.param(True, marks=pytest.mark.slow, id="all processes"), pytest.param(False, id="the first process")],
+)
 def test_a_killed_measurement_leaves_nothing_half_done(whole_group, undisturbed, trained, survived):
     before = finished(trained)
     process = stages.start(trained, "evaluate", KEY, start_new_session=True)
