@@ -19,7 +19,6 @@ from torch.distributions import Distribution
 
 # What a learnt map is initialised with, at most.
 _INITIALISATION_NUMBERS = 2**20
-
 Likelihood = Literal["exact", "estimate", "bound", "none"]
 
 # Rows of Jacobians that one backward pass gives: enough to keep a device busy, few enough for its memory.
@@ -40,12 +39,7 @@ class SolverError(RuntimeError):
 
 @dataclass(frozen=True)
 class Mixture:
-    """Equal isotropic Gaussians.
-
-    Attributes:
-        centres: the mean of each.
-        std: the standard deviation of all.
-    """
+    """Equal isotropic Gaussians about ``centres``, all with the standard deviation ``std``."""
 
     centres: tuple[tuple[float, ...], ...]
     std: float
@@ -85,20 +79,16 @@ def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
 
 
 def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
-    """The log-determinant of a map that scales each number of ``(batch, *event)`` alike: ``(batch,)``, in nats.
+    """The log-determinant, ``(batch,)`` in nats, to which each number of ``(batch, *event)`` adds ``each``.
 
-    Args:
-        each: what each number adds. Whole numbers, which cannot hold it, are given the default dtype.
+    Whole numbers cannot hold it, and give the default dtype.
     """
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
     return torch.full((len(x),), each * math.prod(x.shape[1:]), dtype=dtype, device=x.device)
 
 
 def soft_clamp(x: Tensor, limit: float) -> Tensor:
-    """Bound ``x`` smoothly to ``(-limit, limit)``, with slope one at zero.
-
-    Log-scales pass through this: an unbounded ``exp`` overflows in deep stacks.
-    """
+    """Bound log-scales smoothly to ``(-limit, limit)``, with slope one at zero: ``exp`` overflows in deep stacks."""
     return limit * torch.tanh(x / limit)
 
 
@@ -113,10 +103,7 @@ def full_precision(x: Tensor) -> torch.autocast:
 
 @contextmanager
 def seeded(seed: int | torch.Generator) -> Iterator[None]:
-    """Run a block with torch's global random state seeded, and put the old state back afterwards.
-
-    ``torch.distributions`` take no generator, so a generator seeds the global state here.
-    """
+    """Seed torch's global random state for a block: ``torch.distributions`` take no generator of their own."""
     if isinstance(seed, torch.Generator):
         seed = int(torch.randint(2**62, (), generator=seed, device=seed.device))
     # A GPU that has not been used has no state to keep, and asking for it would start one up in every process.

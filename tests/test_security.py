@@ -103,7 +103,7 @@ def test_no_secret_of_the_environment_is_told(tmp_path, monkeypatch):
     [
         (f"at http://me:{SECRET}@host:80/path: expected", "at http://host:80/path: expected"),
         (f"https://host/file?token={SECRET} found", "https://host/file found"),
-        ("sqlite:////home/me/mlflow.db: locked", "sqlite:////home/me/mlflow.db: locked"),
+        ("sqlite:////srv/mlflow.db: locked", "sqlite:////srv/mlflow.db: locked"),
         ("did you mean 'x'? me@host", "did you mean 'x'? me@host"),
     ],
 )
