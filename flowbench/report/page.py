@@ -111,7 +111,7 @@ def write(
             if (of_data := [cell for cell in cells if cell.data == data])
         ]
         facts = _facts(suite, cells, sections, _ranks(cells, scratch / "figures"))
-        facts |= {"lock": lock, "survived": [_plural(n, kind[:-1]) for kind, n in sorted((survived or {}).items())]}
+        facts |= {"lock": lock, "survived": _survived(survived or {})}
         for template, page in (("page.md.jinja", "README.md"), ("page.html.jinja", "index.html")):
             (scratch / page).write_text(_render(template, facts))
 
@@ -277,6 +277,12 @@ def _budgets(cells: list[CellResult]) -> list[str]:
     return [f"{', '.join(data)}: {words}" for words, data in spent.items()]
 
 
+def _survived(counts: Mapping[str, int]) -> str:
+    """What the tests came through, in words."""
+    words = {"kills": "kills", "faults": "faults of servers, disks and caches", "inputs": "hostile inputs"}
+    return "; ".join(f"{counts[kind]:,} {word}" for kind, word in words.items() if kind in counts)
+
+
 def _versions(cells: list[CellResult]) -> dict[str, dict[str, str]]:
     """Each library's versions with the cells that ran on them; Python's comes first."""
     names = {name for cell in cells for name in cell.versions}
@@ -310,7 +316,7 @@ def _words(name: str) -> str:
 
 
 def _plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n:,} {noun}s"
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _render(template: str, facts: dict[str, Any]) -> str:

@@ -328,3 +328,14 @@ def test_every_row_of_a_cell_leads_to_where_it_comes_from(report, tmp_path):
     md5 = hashlib.md5((tmp_path / "results" / "moons-nice" / "metrics.json").read_bytes()).hexdigest()
     made_of = "data.moons, flows.nice.plane, budgets.tiny"
     assert row[1:] == [made_of, "dvc repro evaluate@moons-nice", md5, 12 * "b"]
+
+
+def test_it_tells_what_was_survived_and_which_lock_it_belongs_to(tmp_path):
+    suite = fake_results.suite(CELLS)
+    fake_results.write(tmp_path / "results", suite)
+    page.write(tmp_path / "results", suite, tmp_path / "report", {}, 64 * "c", {"inputs": 12345, "kills": 60})
+    told = "60 kills; 12,345 hostile inputs: afterwards results were the same bytes"
+    for name in ("README.md", "index.html"):
+        text = (tmp_path / "report" / name).read_text()
+        assert told in text
+        assert 64 * "c" in text
