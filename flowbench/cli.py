@@ -116,7 +116,10 @@ def digest() -> None:
     """Print the SHA-256 of what dvc.lock says of the active suite, which its report carries."""
     from flowbench import lock
 
-    print(lock.digest(_load().active))
+    active = _load().active
+    if not (found := lock.digest(active)):
+        raise config.ConfigError(f"{lock.LOCK}: has no cell of the suite {active.name}; make them with: dvc repro")
+    print(found)
 
 
 @app.command()

@@ -49,7 +49,7 @@ def check(keys: Iterable[str], root: Path = Path()) -> None:
 
 
 def digest(suite: Suite, root: Path = Path()) -> str:
-    """SHA-256 of all that the lock says of a suite's code, data and cells, as JSON.
+    """SHA-256 of all that the lock says of a suite's code, data and cells, as JSON; empty if it has none of its cells.
 
     Its report and what is published come after, and are left out: no report could hold its own digest.
     """
@@ -60,4 +60,6 @@ def digest(suite: Suite, root: Path = Path()) -> str:
         for name, stage in stages(root).items()
         if name not in last and (name == "code" or name.partition("@")[2] in items)
     }
+    if not any(name.partition("@")[2] in suite.all_cells for name in of_suite):
+        return ""
     return hashlib.sha256(json.dumps(of_suite, sort_keys=True).encode()).hexdigest()

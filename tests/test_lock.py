@@ -5,6 +5,7 @@ import yaml
 
 from flowbench import lock
 from flowbench.config import ConfigError
+from tests import fake_results
 
 
 def md5(text: str) -> str:
@@ -50,3 +51,20 @@ def test_what_is_missing_or_was_never_recorded_is_for_others_to_name(root):
     lock.check(KEYS, root)
     (root / "dvc.lock").unlink()
     lock.check(KEYS, root)
+
+
+def test_a_suite_has_a_digest_of_its_cells_and_not_of_its_report(root):
+    suite = fake_results.suite({"moons-maf": ("moons", "maf")})
+    found = lock.digest(suite, root)
+    change(root, "report@tiny", "evaluate@of-another-suite")
+    assert lock.digest(suite, root) == found
+    change(root, "train@moons-maf")
+    assert lock.digest(suite, root) not in (found, "")
+    assert lock.digest(fake_results.suite({"moons-glow": ("moons", "glow")}), root) == ""
+
+
+def change(root, *names):
+    path = root / "dvc.lock"
+    document = yaml.safe_load(path.read_text())
+    document["stages"] |= {name: {"outs": []} for name in names}
+    path.write_text(yaml.safe_dump(document))
