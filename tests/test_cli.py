@@ -48,13 +48,15 @@ def fail(monkeypatch, capsys):
     return refused
 
 
-@pytest.mark.parametrize("command", [[], ["list"], ["suite"], ["check"]], ids=lambda command: " ".join(command))
+@pytest.mark.parametrize(
+    "command", [[], ["list"], ["suite"], ["check"], ["verify"], ["digest"]], ids=lambda command: " ".join(command)
+)
 def test_help(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.output
     if not command:
-        assert all(word in result.output for word in ("list", "suite", "check"))
+        assert all(word in result.output for word in ("list", "suite", "check", "verify", "digest"))
 
 
 def test_list_names_everything():
@@ -116,6 +118,10 @@ def test_no_configuration_at_all(params, fail):
     params.unlink()
     for command in (["list"], ["suite", "smoke"], ["check"]):
         assert fail(*command) == "params.yaml: is not in this folder; run it in the repository's root\n"
+
+
+def test_a_digest_is_of_what_was_run(fail):
+    assert fail("digest") == "dvc.lock: has no cell of the suite laptop; make them with: dvc repro\n"
 
 
 def test_version():
