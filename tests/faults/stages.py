@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -24,9 +25,14 @@ def start(
     ``program`` runs in its place, if there is one.
     """
     environment = os.environ | {"PYTHONPATH": str(WORKING_TREE)} | (env or {})
-    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True} | options
+    options = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "preexec_fn": heed} | options
     code = ["-c", program] if program else ["-m", f"stages.{stage}"]
     return subprocess.Popen([sys.executable, *code, *arguments], cwd=root, env=environment, **options)
+
+
+def heed() -> None:
+    """Let Ctrl-C count: what a shell starts in the background ignores it, and so do the tests then."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def run(root: Path, stage: str, *arguments: str, succeeds: bool = True, **options: Any) -> str:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from flowbench import lock
+from tests.faults import stages
 from tests.pipeline.clone import Clone
 
 pytestmark = pytest.mark.slow  # stages of a real pipeline
@@ -76,7 +77,7 @@ def test_of_two_runs_at_once_one_gives_way_and_the_results_are_whole(option, und
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
 def test_an_interrupted_run_leaves_nothing_half_done(number, undisturbed, untrained, survived):
     untrained.edit("params.yaml", "train: {steps: 20,", "train: {steps: 1000000,")
-    process = untrained.start("dvc", "repro", TRAIN, start_new_session=True)
+    process = untrained.start("dvc", "repro", TRAIN, start_new_session=True, preexec_fn=stages.heed)
     wait_for_training(untrained, process)
     time.sleep(1)
     os.killpg(process.pid, number)
