@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -62,22 +63,24 @@ def list_() -> None:
 
 @app.command()
 def suite(name: Annotated[str, typer.Argument(help="One of the suites in params.yaml.")]) -> None:
-    """Make NAME the suite that `dvc repro` runs, by changing one line of params.yaml."""
+    """Make NAME the suite that `dvc repro` runs, by changing one line of params.yaml, and put dvc.lock aside."""
     params = _load()
     config.known(name, params.suites, "suites", "suite")
+    from flowbench import lock
+
     # The line alone: a YAML library would lose comments or anchors of the rest.
     replacement = config.PARAMS.with_suffix(".yaml.new")
-    replacement.write_text(re.sub(r"(?m)^active:.*$", f"active: *{name}", config.PARAMS.read_text()))
     try:
-        switched = config.load(replacement).active.name == name
-    except config.ConfigError:
-        switched = False
-    if not switched:
-        replacement.unlink()
-        raise config.ConfigError(
-            f"{config.PARAMS}: active: cannot become *{name}: the key must stand on one line, and the anchor be &{name}"
-        )
-    replacement.replace(config.PARAMS)
+        replacement.write_text(re.sub(r"(?m)^active:.*$", f"active: *{name}", config.PARAMS.read_text()))
+        if _active(replacement) != name:
+            raise config.ConfigError(
+                f"{config.PARAMS}: active: cannot become *{name}: the key must stand on one line, and the anchor be "
+                f"&{name}"
+            )
+        lock.switch(params.suites[name], params.suites.values())
+        replacement.replace(config.PARAMS)
+    finally:
+        replacement.unlink(missing_ok=True)
     print(f"{name}: {params.suites[name].about}. Now run: dvc repro")
 
 
@@ -172,6 +175,14 @@ def _subjects(params: config.Params, name: str | None) -> Iterator[tuple[str, Fl
         yield from (example for example in examples if example[0].startswith(f"{name}: "))
     if name is None or name in params.flows:
         yield from certify.subjects(params, name)
+
+
+def _active(path: Path) -> str:
+    """The suite that a configuration names as active; empty if there is a mistake in it."""
+    try:
+        return config.load(path).active.name
+    except config.ConfigError:
+        return ""
 
 
 def _load() -> config.Params:

@@ -71,7 +71,7 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     Raises:
         RecordError: there is none, or a file is not the one that ``dvc.lock`` tells of.
     """
-    outs = outputs([f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}"], root)
+    outs = outputs([f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}"], root, suite)
     digests = {}
     for name in _EXACT:
         path = f"results/{key}/{name}"

@@ -63,8 +63,77 @@ def test_a_suite_has_a_digest_of_its_cells_and_not_of_its_report(root):
     assert lock.digest(fake_results.suite({"moons-glow": ("moons", "glow")}), root) == ""
 
 
-def change(root, *names):
+def change(root, *names, outs=()):
     path = root / "dvc.lock"
-    document = yaml.safe_load(path.read_text())
-    document["stages"] |= {name: {"outs": []} for name in names}
-    path.write_text(yaml.safe_dump(document))
+    document = yaml.safe_load(path.read_text()) if path.is_file() else {"schema": "2.0", "stages": {}}
+    document["stages"] |= {name: {"outs": list(outs)} for name in names}
+    path.write_text(yaml.safe_dump(document, sort_keys=False))
+
+
+A = fake_results.suite({"moons-maf": ("moons", "maf")}, "a")
+B = fake_results.suite({"b-nice": ("moons", "nice"), "b-maf": ("digits", "maf")}, "b")
+C = fake_results.suite({"c-glow": ("digits", "glow")}, "c")
+OF_A = ["code", "download@moons", "train@moons-maf", "report@a"]
+OF_B = ["download@digits", "evaluate@b-maf"]
+
+
+@pytest.fixture
+def switched(tmp_path):
+    """A repository that has run suite ``a``, and a way to switch to another; what is then on record, and where."""
+    change(tmp_path, *OF_A)
+
+    def to(suite):
+        lock.switch(suite, [A, B, C], tmp_path)
+        paths = [tmp_path / "dvc.lock", *(tmp_path / "reports").glob("*")]
+        return {str(path.relative_to(tmp_path)): list(yaml.safe_load(path.read_text())["stages"]) for path in paths}
+
+    return tmp_path, to
+
+
+def test_each_suite_has_a_record_of_its_own(switched):
+    root, to = switched
+    before = (root / "dvc.lock").read_text()
+    assert to(A) == {"dvc.lock": OF_A}
+    assert (root / "dvc.lock").read_text() == before
+    assert to(B) == {"dvc.lock": OF_A[:2], "reports/a.lock": OF_A}
+    change(root, *OF_B)
+    assert to(C) == {
+        "dvc.lock": ["code", "download@digits"],
+        "reports/a.lock": OF_A,
+        "reports/b.lock": [*OF_A[:2], *OF_B],
+    }
+    assert list(lock.stages(root)) == ["code", "download@digits"]
+    assert set(lock.stages(root, "b")) == {*OF_A[:2], *OF_B}
+    assert to(A) == {"dvc.lock": OF_A, "reports/b.lock": [*OF_A[:2], *OF_B]}
+
+
+def test_cells_of_several_suites_in_one_record_are_told_apart(switched):
+    root, to = switched
+    change(root, *OF_B)
+    assert to(C) == {
+        "dvc.lock": ["code", "download@digits"],
+        "reports/a.lock": OF_A,
+        "reports/b.lock": [*OF_A[:2], *OF_B],
+    }
+
+
+def test_the_newest_record_of_what_suites_share_counts(switched):
+    root, to = switched
+    to(B)
+    change(root, "code", outs=["new"])
+    to(A)
+    assert lock.stages(root)["code"] == {"outs": ["new"]}
+
+
+def test_without_a_record_there_is_nothing_to_switch(switched):
+    root, _ = switched
+    (root / "dvc.lock").unlink()
+    lock.switch(B, [A, B, C], root)
+    assert list(root.iterdir()) == []
+
+
+def test_a_record_that_is_none_is_named(switched):
+    root, to = switched
+    (root / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n")
+    with pytest.raises(ConfigError, match=r"^\S*dvc\.lock: is not a lock of DVC's; [^\n]*$"):
+        to(B)

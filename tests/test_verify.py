@@ -59,6 +59,12 @@ def test_a_clone_without_results_has_its_record_all_the_same(root):
     assert record(root).values
 
 
+def test_a_suite_that_is_not_active_has_its_record_beside_its_report(root):
+    before = record(root)
+    (root / "dvc.lock").rename(root / "reports" / f"{SUITE}.lock")
+    assert record(root) == before
+
+
 def test_an_altered_file_is_named_with_both_digests(root):
     path = root / "results" / KEY / "metrics.json"
     path.write_text("{}")
