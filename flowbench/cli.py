@@ -53,7 +53,7 @@ def list_() -> None:
     _section("Budgets")
     for name, budget in params.budgets.items():
         train = budget.train
-        print(f"  {name:18} {train.steps} steps of {train.batch_size}, {len(train.seeds)} seeds, on {train.device}")
+        print(f"  {name:24} {train.steps} steps of {train.batch_size}, {len(train.seeds)} seeds, on {train.device}")
     for name, suite in params.suites.items():
         active = "  <- active" if suite == params.active else ""
         _section(f"Suite {name}: {suite.about} ({len(suite.all_cells)} cells){active}")

@@ -44,11 +44,13 @@ class ContinuousFlow(FlowModule):
 
     An adaptive Runge-Kutta method of order 5 (Dormand & Prince 1980) solves both to a tolerance, which every example
     of a batch keeps. The steps are those that the most difficult one needs, so results depend on the batch within the
-    tolerance. Gradients pass through the steps.
+    tolerance. Gradients pass through the steps, which are stored for them. Where none are asked for, the state is
+    float64, and the field alone computes in the precision of its weights: a state that is rounded at each step does
+    not come back as near, since the errors grow along the way.
 
     Args:
         field: v.
-        tolerance: absolute and relative, of the local error; in float32 the precision bears none below 1.2e-6.
+        tolerance: absolute and relative, of the local error; gradients in float32 bear none below 1.2e-6.
         max_evaluations: of the field in one solution; more are a `SolverError`.
         probes: Hutchinson's estimate of the divergence, εᵀ (∂v/∂x) ε, from so many random signs ε, which stay the same
             along the way (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact divergence, at the
@@ -121,6 +123,8 @@ class ContinuousFlow(FlowModule):
         if not state[0].numel():  # nothing to choose steps by
             return state, 0
         evaluations, velocity = 0, state[0]
+        dtype = state[0].dtype
+        wide = dtype if torch.is_grad_enabled() else torch.float64
 
         def counted(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             nonlocal evaluations, velocity
@@ -130,22 +134,23 @@ class ContinuousFlow(FlowModule):
                     f"the solver needs more than max_evaluations = {self.max_evaluations} of the field at "
                     f"tolerance = {self.tolerance:g}; raise one of them"
                 )
-            velocity, *rest = derivative(t, state)
-            return velocity, *rest
+            velocity, *rest = derivative(t.to(dtype), tuple(part.to(dtype) for part in state))
+            return tuple(part.to(wide) for part in (velocity, *rest))
 
-        times = torch.tensor([start, end], dtype=state[0].dtype, device=state[0].device)
-        tolerance = max(self.tolerance, 10 * torch.finfo(state[0].dtype).eps)
+        times = torch.tensor([start, end], dtype=wide, device=state[0].device)
+        tolerance = max(self.tolerance, 10 * torch.finfo(wide).eps)
         # The last step is to end at the end: an interpolation within a longer one would be less accurate.
         options = {"step_t": times[1:], "norm": _largest}
         try:
-            solved = odeint(counted, state, times, rtol=tolerance, atol=tolerance, options=options)
+            beginning = tuple(part.to(wide) for part in state)
+            solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
         except AssertionError:  # that a step is too small, which it also is where nothing is finite
             if velocity.isfinite().all():
                 reason = f"tolerance = {self.tolerance:g} cannot be reached; raise it"
             else:
                 reason = "the vector field is not finite; lower the budget's learning_rate or clip_norm"
             raise SolverError(reason) from None
-        return tuple(values[-1] for values in solved), evaluations
+        return tuple(values[-1].to(dtype) for values in solved), evaluations
 
     def _probes(self, x: Tensor) -> Tensor | None:
         """Random signs ``(probes, batch, *event)``: of all signs and normal numbers they vary least (1810.01367)."""

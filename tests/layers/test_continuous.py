@@ -134,6 +134,22 @@ def test_the_round_trip_falls_with_the_tolerance():
     assert all(after < before / 2 for before, after in pairwise(errors))
 
 
+def test_without_gradients_a_state_of_few_digits_is_not_rounded_at_each_step():
+    matrix = torch.tensor([[3.0, 40.0], [-40.0, -3.0]])  # six turns, and thousands of evaluations
+    flow, x = ContinuousFlow(Linear(matrix), tolerance=1e-9, max_evaluations=10_000), points(50, 2).float()
+
+    def error() -> float:
+        there, _ = flow.transport(x, 1.0, 0.0)
+        back, _ = flow.transport(there, 0.0, 1.0)
+        assert back.dtype == there.dtype == torch.float32
+        return float((back - x).abs().max())
+
+    rounded = error()
+    with torch.no_grad():
+        assert error() < 2e-6
+    assert rounded > 2e-5
+
+
 @torch.no_grad()
 def test_without_log_determinants_the_way_is_the_same_and_nothing_is_differentiated():
     flow, x = ContinuousFlow(perceptron(), tolerance=1e-8), points(5)
