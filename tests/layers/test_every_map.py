@@ -13,7 +13,7 @@ from torch import Tensor
 from flowbench import config, layers
 from flowbench.core import FlowModule, FlowSequential, seeded
 from flowbench.evaluation import certify
-from flowbench.layers.continuous import ContinuousFlow
+from flowbench.layers.continuous import ContinuousFlow, solving
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 SUBJECTS = {name: (module, shape) for name, module, shape in certify.subjects(PARAMS)}
@@ -203,7 +203,8 @@ def test_a_mistake_is_caught(name, mistake):
 def test_autocast_rounds_only_the_networks(subject, direction):
     x = subject.points(direction)
     exact, exact_logdet = getattr(subject.module, direction)(x)
-    with torch.autocast("cpu", torch.bfloat16):
+    # No solver can follow a field that is rounded to three digits to the ten that these examples ask for.
+    with torch.autocast("cpu", torch.bfloat16), solving(subject.module, tolerance_factor=1e4):
         y, logdet = getattr(subject.module, direction)(x)
     assert y.dtype == logdet.dtype == torch.float32
     # Networks at random parameters are rounded to three digits; a map without a network not at all.
