@@ -196,9 +196,9 @@ def _section(title: str) -> None:
 
 
 def main() -> None:
-    """Run the command; a mistake in ``params.yaml`` or in a name ends it with one line and status 2."""
+    """Run the command; a mistake in ``params.yaml`` or in a name, or a file's, ends it with one line and status 2."""
     try:
         app()
-    except config.ConfigError as error:
+    except (config.ConfigError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)

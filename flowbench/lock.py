@@ -6,41 +6,58 @@ DVC reads and writes the whole lock at each stage, so the cells of other suites 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from flowbench.config import ConfigError, Suite
+from flowbench.config import PARAMS, ConfigError, Suite
 from flowbench.files import md5, replace_file
 
 LOCK = Path("dvc.lock")
 ASIDE = Path("reports")
 
 
-def stages(root: Path = Path(), suite: str = "") -> dict[str, Any]:
+def stages(root: Path = Path(), suite: str | None = None) -> dict[str, Any]:
     """What each stage depended on and what it made, by its name; none where there is no lock.
 
     Args:
         suite: whose stages there are beside those of the active one.
     """
-    return _read(_aside(suite, root)) | _read(root / LOCK)
+    return (_read(_aside(suite, root)) if suite else {}) | _read(root / LOCK)
 
 
 def switch(new: Suite, suites: Iterable[Suite], root: Path = Path()) -> None:
-    """Make ``dvc.lock`` the record of one suite, and put aside what it has of the cells of others."""
+    """Make ``dvc.lock`` the record of one suite, and put aside what it has of others that have been run."""
     here, there = _read(root / LOCK), _read(_aside(new.name, root))
+    put_aside: set[str] = set()
     for other in suites:
         recorded = _of_suite(other, here)
         if other.name != new.name and any(_item(name) in other.all_cells for name in recorded):
             (root / ASIDE).mkdir(exist_ok=True)
             _write(_aside(other.name, root), _read(_aside(other.name, root)) | recorded)
+            put_aside |= recorded.keys()
+    kept = {name: stage for name, stage in here.items() if name not in put_aside} | _of_suite(new, here)
     if here or there:
-        _write(root / LOCK, there | _of_suite(new, here))
+        _write(root / LOCK, there | kept)
     _aside(new.name, root).unlink(missing_ok=True)
 
 
-def outputs(names: Iterable[str], root: Path = Path(), suite: str = "") -> dict[str, str]:
+def check_active(suite: Suite, root: Path = Path()) -> None:
+    """See that ``dvc.lock`` is the record of a suite, which it is not where ``active`` was edited by hand.
+
+    Raises:
+        ConfigError: the suite's record lies aside, and DVC would run all of its cells again.
+    """
+    if (aside := _aside(suite.name, root)).exists():
+        raise ConfigError(
+            f"{PARAMS}: active: {LOCK} is the record of another suite, and {aside.relative_to(root)} that of "
+            f"{suite.name}; put it in place with: flowbench suite {suite.name}"
+        )
+
+
+def outputs(names: Iterable[str], root: Path = Path(), suite: str | None = None) -> dict[str, str]:
     """The MD5 of each output of some stages by path, as far as they are on record."""
     recorded = stages(root, suite)
     return {out["path"]: out["md5"] for name in names for out in recorded.get(name, {}).get("outs", [])}
@@ -65,12 +82,13 @@ def check(keys: Iterable[str], root: Path = Path()) -> None:
 
 
 def digest(suite: Suite, root: Path = Path()) -> str:
-    """SHA-256 of all that the lock says of a suite's code, data and cells, as JSON; empty if it has none of its cells.
+    """SHA-256 of all that the lock says of a suite's data and cells, as JSON; empty if it has none of its cells.
 
-    Its report and what is published come after, and are left out: no report could hold its own digest.
+    What comes after them is left out, as no report could hold its own digest, and so is the stage that lists the code:
+    it changes with every file, and each cell's entry has the digests of the lists that concern it.
     """
-    last = {f"publish@{suite.name}", f"report@{suite.name}"}
-    recorded = {name: stage for name, stage in _of_suite(suite, stages(root)).items() if name not in last}
+    rest = {"code", f"publish@{suite.name}", f"report@{suite.name}"}
+    recorded = {name: stage for name, stage in _of_suite(suite, stages(root)).items() if name not in rest}
     if not any(_item(name) in suite.all_cells for name in recorded):
         return ""
     return hashlib.sha256(json.dumps(recorded, sort_keys=True).encode()).hexdigest()
@@ -92,20 +110,26 @@ def _aside(suite: str, root: Path) -> Path:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    import yaml
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
 
     if not path.is_file():
         return {}
-    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times faster in C
     try:
-        return yaml.load(path.read_text(), Loader=loader)["stages"]
-    except (yaml.YAMLError, TypeError, KeyError):  # such as the marks of a merge
-        raise ConfigError(f"{path}: is not a lock of DVC's; restore it with: git checkout -- {path}") from None
+        recorded = YAML(typ="safe").load(path.read_text())["stages"]
+    except (YAMLError, UnicodeDecodeError, TypeError, KeyError):
+        recorded = None
+    if not isinstance(recorded, dict):  # such as a file with the marks of a merge
+        raise ConfigError(f"{path}: is no lock of DVC's; take one side of a merge, restore it with git or remove it")
+    return recorded
 
 
 def _write(path: Path, recorded: dict[str, Any]) -> None:
-    import yaml
+    """As DVC does, to the byte, so that its next change shows in git as just that."""
+    from ruamel.yaml import YAML
 
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text = yaml.dump({"schema": "2.0", "stages": recorded}, Dumper=dumper, sort_keys=False, allow_unicode=True)
-    replace_file(path, text.encode())
+    yaml = YAML()
+    yaml.default_flow_style = False
+    text = io.StringIO()
+    yaml.dump({"schema": "2.0", "stages": recorded}, text)
+    replace_file(path, text.getvalue().encode())

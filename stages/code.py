@@ -10,8 +10,9 @@ from stages import run
 def main() -> None:
     """Check params.yaml and write code/, the source files behind each flow, data set and stage."""
     params = config.load()
-    from flowbench import closures, data, flows
+    from flowbench import closures, data, flows, lock
 
+    lock.check_active(params.active)
     for flow, configurations in params.flows.items():
         config.known(flow, flows.names(), "flows", "file in flowbench/flows")
         for name, options in configurations.items():

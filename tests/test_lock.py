@@ -1,4 +1,5 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 import yaml
@@ -56,7 +57,7 @@ def test_what_is_missing_or_was_never_recorded_is_for_others_to_name(root):
 def test_a_suite_has_a_digest_of_its_cells_and_not_of_its_report(root):
     suite = fake_results.suite({"moons-maf": ("moons", "maf")})
     found = lock.digest(suite, root)
-    change(root, "report@tiny", "evaluate@of-another-suite")
+    change(root, "code", "report@tiny", "evaluate@of-another-suite")
     assert lock.digest(suite, root) == found
     change(root, "train@moons-maf")
     assert lock.digest(suite, root) not in (found, "")
@@ -104,7 +105,7 @@ def test_each_suite_has_a_record_of_its_own(switched):
     }
     assert list(lock.stages(root)) == ["code", "download@digits"]
     assert set(lock.stages(root, "b")) == {*OF_A[:2], *OF_B}
-    assert to(A) == {"dvc.lock": OF_A, "reports/b.lock": [*OF_A[:2], *OF_B]}
+    assert to(A) == {"dvc.lock": [*OF_A, "download@digits"], "reports/b.lock": [*OF_A[:2], *OF_B]}
 
 
 def test_cells_of_several_suites_in_one_record_are_told_apart(switched):
@@ -125,6 +126,28 @@ def test_the_newest_record_of_what_suites_share_counts(switched):
     assert lock.stages(root)["code"] == {"outs": ["new"]}
 
 
+def test_what_is_of_no_suite_that_was_run_stays(switched):
+    root, to = switched
+    change(root, "download@digits", "train@a-cell-that-was-taken-out")
+    assert to(A)["dvc.lock"] == [*OF_A, "download@digits", "train@a-cell-that-was-taken-out"]
+    assert to(B)["dvc.lock"] == ["download@digits", "train@a-cell-that-was-taken-out", "code", "download@moons"]
+
+
+def test_a_record_of_another_suite_is_refused(switched):
+    root, to = switched
+    lock.check_active(A, root)
+    to(B)
+    lock.check_active(B, root)
+    with pytest.raises(ConfigError, match=r"^params\.yaml: active: [^\n]*: flowbench suite a$"):
+        lock.check_active(A, root)
+
+
+def test_a_record_is_written_as_dvc_writes_it(tmp_path):
+    path = Path(__file__).parents[1] / "dvc.lock"
+    lock._write(tmp_path / "again.lock", lock._read(path))
+    assert (tmp_path / "again.lock").read_bytes() == path.read_bytes()
+
+
 def test_without_a_record_there_is_nothing_to_switch(switched):
     root, _ = switched
     (root / "dvc.lock").unlink()
@@ -132,8 +155,11 @@ def test_without_a_record_there_is_nothing_to_switch(switched):
     assert list(root.iterdir()) == []
 
 
-def test_a_record_that_is_none_is_named(switched):
+@pytest.mark.parametrize(
+    "content", [b"<<<<<<< HEAD\nschema: '2.0'\n", b"schema: '2.0'\nstages:\n", b"[]", b"", b"\xff\xfe"]
+)
+def test_a_record_that_is_none_is_named(switched, content):
     root, to = switched
-    (root / "dvc.lock").write_text("<<<<<<< HEAD\nschema: '2.0'\n")
-    with pytest.raises(ConfigError, match=r"^\S*dvc\.lock: is not a lock of DVC's; [^\n]*$"):
+    (root / "dvc.lock").write_bytes(content)
+    with pytest.raises(ConfigError, match=r"^\S*dvc\.lock: is no lock of DVC's; [^\n]*$"):
         to(B)
