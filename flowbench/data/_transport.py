@@ -1,6 +1,6 @@
 """The ends of the transports in the plane by which Tong et al. compare flow matching (2024, 2302.00482, table 2).
 
-The constants are those of their code, so that numbers may be compared.
+The constants are those of their code's examples; the scale of the paper's table is another.
 """
 
 import math

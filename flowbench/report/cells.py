@@ -6,6 +6,7 @@ import csv
 import json
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -133,6 +134,15 @@ class CellResult:
         """A metric's values over the seeds that finished."""
         return list(self.by_seed(metric).values())
 
+    def score(self, metric: str) -> dict[int, float]:
+        """What comparisons go by, by seed: a metric; of bits per dim what is above the truth on the same examples.
+
+        Where the truth is not on record they stay as they are; the difference of two cells is the same either way
+        unless they were measured on different examples.
+        """
+        true = self.by_seed("true_bits_per_dim") if metric == "bits_per_dim" else {}
+        return {seed: value - true.get(seed, 0.0) for seed, value in self.by_seed(metric).items()}
+
     def estimate(self, metric: str) -> Estimate | None:
         """A metric over the seeds that finished; ``None`` if no seed has it."""
         values = self.finished(metric)
@@ -154,6 +164,18 @@ class CellResult:
     def worst(self, metric: str) -> float | None:
         """The largest value of a metric over the seeds that finished; nothing is worse than what is no number."""
         return max((math.inf if math.isnan(value) else value for value in self.finished(metric)), default=None)
+
+
+def comparable(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
+    """The cells on one data set whose means of a metric are finite, and over the same test examples.
+
+    Those are the most that any cell was measured on. Bits per dim above the truth may be over others.
+    """
+    measured = [cell for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)]
+    if metric != "bits_per_dim" or all(cell.by_seed("true_bits_per_dim") for cell in measured):
+        return measured
+    examples = [cell.mean("test_examples") or math.inf for cell in measured]
+    return [cell for cell, count in zip(measured, examples, strict=True) if count == max(examples)]
 
 
 def load(folder: Path, suite: str, digest: str = "") -> CellResult:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Sequence
-from statistics import stdev
+from statistics import fmean, stdev
 
 from flowbench.report import numbers
-from flowbench.report.cells import CellResult
+from flowbench.report.cells import CellResult, comparable
 from flowbench.report.layout import Row, Table, Value, of_cells, single
 from flowbench.report.statistics import Ranking, paired, ranking
 from flowbench.report.tables import QUALITY, quality_metric
@@ -17,8 +17,8 @@ ABOUT = {
     "difference": "The mean over the seeds, with Student's 95 % interval.",
     "p": "Of the two-sided paired t test, by Holm's correction for all rows of the table.",
     "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
-    "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next; the value "
-    "shown elsewhere is a mean over several, where the budget says so.",
+    "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next, and of the "
+    "probes where there are any; the value shown elsewhere is a mean over several draws, where the budget says so.",
     "probes": "Standard deviation of the test split's mean by the random probes of the divergence.",
     "test split": "Standard error of the mean over the test examples.",
     "mean rank": "Over the data sets; 1 is best.",
@@ -28,20 +28,23 @@ ABOUT = {
 def differences(cells: Sequence[CellResult]) -> list[Table]:
     """What sets each cell on one data set apart from the best flow, and whether that may be chance."""
     metric = quality_metric(cells)
-    shown = [cell for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)]
+    shown = comparable(cells, metric)
     flows = [cell for cell in shown if not cell.baseline]
     if not flows or len(shown) < 2:
         return []
-    leader = min(flows, key=lambda cell: cell.mean(metric) or 0.0)
+    leader = min(flows, key=lambda cell: fmean(cell.score(metric).values()))
     others = [cell for cell in shown if cell is not leader]
-    found = paired([cell.by_seed(metric) for cell in others], leader.by_seed(metric))
-    caption = f"Differences in {QUALITY[metric]} to {leader.label}, the flow of the lowest mean, paired by seed."
+    found = paired([cell.score(metric) for cell in others], leader.score(metric))
+    above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
+    caption = f"Differences in {QUALITY[metric]}{above} to {leader.label}, the flow of the lowest mean, paired by seed."
     if single(cells):
         caption += " One seed cannot say which of them are chance."
     elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
         caption += f" Not significant at 5 %: {', '.join(chance)}."
     else:
         caption += " All are significant at 5 %."
+    if left := [cell.label for cell in cells if cell.estimate(metric) and cell not in shown]:
+        caption += f" Not compared, as they are not finite or were measured on other test examples: {', '.join(left)}."
     columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]
     if not single(cells):
         columns.append(("p", [Value(_p(one.p)) for one in found]))
@@ -93,9 +96,8 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     for data in dict.fromkeys(cell.data for cell in cells):
         of_data = [cell for cell in cells if cell.data == data]
         metric = quality_metric(of_data)
-        for cell in of_data:
-            if (e := cell.estimate(metric)) and math.isfinite(e.mean):
-                scores[data][cell.label] = e.mean
+        for cell in comparable(of_data, metric):
+            scores[data][cell.label] = fmean(cell.score(metric).values())
     found = ranking(scores)
     if found is None:
         return None
@@ -106,7 +108,7 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     else:
         caption += (
             f" {len(found.ranks)} data sets are too few to tell any apart: at 5 %, mean ranks would have to "
-            f"differ by {difference} (Nemenyi's test), and {len(found.means) - 1} is the most there is."
+            f"differ by {difference} (Nemenyi's test), and the most they can differ by is {len(found.means) - 1}."
         )
     table = Table(caption, [*found.ranks, "mean rank"], first="flow", titles={"mean rank": ABOUT["mean rank"]})
     for name, mean in found.means.items():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 
 from flowbench.metrics import LATENT_STDS
 from flowbench.report import numbers
@@ -88,18 +90,22 @@ def _farthest(cell: CellResult) -> int | None:
 
 
 def stress(cells: Sequence[CellResult]) -> list[Table]:
-    """How far round trips miss their start where a flow is not at home, and how many are lost."""
+    """How far from their start round trips end where a flow is not at home, and how many are lost."""
     shown = [cell for cell in cells if measured([cell], "l2_error_data")]
     if not shown:
         return []
     caption = (
-        "Round trips in float32 by the length of what an example misses, |x - decode(encode(x))|₂, or of latents "
-        "|z - encode(decode(z))|₂: means over examples and seeds; in brackets the share that is not finite."
+        "Round-trip errors in float32 as lengths, |x - decode(encode(x))|₂, or of latents |z - encode(decode(z))|₂: "
+        "means over the examples that come back finite, and over seeds; in brackets the share that does not."
     )
     columns = [texts(head, shown, partial(_lengths, start)) for start, head in STRESS.items()]
     return [of_cells(caption, shown, columns, meanings(_STRESS), "cell")]
 
 
 def _lengths(start: str, cell: CellResult) -> str:
-    lost = cell.mean(f"lost_share_{start}")
-    return numbers.power(cell.mean(f"l2_error_{start}")) + (f" ({lost:.1%})" if lost else "")
+    lengths, lost = cell.finished(f"l2_error_{start}"), cell.mean(f"lost_share_{start}")
+    if not lengths:
+        return numbers.power(None)
+    finite = list(filter(math.isfinite, lengths))  # of a seed that loses all there is no length
+    text = numbers.power(fmean(finite) if finite else math.inf)
+    return f"{text} ({f'{lost:.1%}' if lost >= 0.0005 else '<0.1%'})" if lost else text

@@ -99,8 +99,8 @@ def _trained_by(cell: CellResult) -> str:
 def _distillation(cells: Sequence[CellResult]) -> Table:
     """How near students are to their teachers, and how much faster they sample."""
     caption = (
-        "Distillation: how many times faster a student samples than its teacher does here, where the features that "
-        "follow one another cost little more than one pass, and than it would by a pass for each of D features. "
+        "Distillation: how many times faster a student samples than its teacher, whose decoder here costs little more "
+        "than one pass of the network in all, and than a textbook decoder, with one full pass for each of D features. "
         "Students see no data, and need the training of their teachers besides their own."
     )
     columns = [texts("teacher", cells, lambda cell: cell.params["cell"]["teacher"]), *_columns(cells, DISTILLATION)]

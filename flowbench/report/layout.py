@@ -8,7 +8,7 @@ from typing import Literal
 
 from flowbench.metrics import METRICS
 from flowbench.report import numbers
-from flowbench.report.cells import CellResult
+from flowbench.report.cells import CellResult, comparable
 from flowbench.report.numbers import Estimate
 from flowbench.report.verdicts import note
 
@@ -79,7 +79,9 @@ def texts(head: str, cells: Iterable[CellResult], text: Callable[[CellResult], s
 def ranked(head: str, cells: Sequence[CellResult], metric: str) -> Column:
     """A column of means with their intervals, the leaders marked where the metric is better one way."""
     better, estimates = METRICS[metric].better, [cell.estimate(metric) for cell in cells]
-    marks = numbers.marks(estimates, better) if better else [""] * len(estimates)
+    compared = comparable(cells, metric)
+    scores = [numbers.estimate(list(cell.score(metric).values())) if cell in compared else None for cell in cells]
+    marks = numbers.marks(scores, better) if better else [""] * len(scores)
     if metric == "bits_per_dim" and single(cells):
         errors = [cell.mean("bits_per_dim_standard_error") for cell in cells]
         estimates = [e and Estimate(e.mean, error, e.n) for e, error in zip(estimates, errors, strict=True)]

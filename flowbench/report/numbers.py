@@ -73,8 +73,8 @@ def spread(e: Estimate | None, *, count: bool = True) -> str:
         return _fixed(e.mean, _places(abs(e.mean) / 100)) + (f" (n = {e.n})" if count else "")
     # No more places than four, or than three digits of a small mean.
     places = min(_places(e.half), max(4, _places(abs(e.mean) / 10)))
-    half = f"{e.half:.{places}f}"
-    return f"{_fixed(e.mean, places)} ± {half if float(half) else f'<{10.0**-places:.{places}f}'}"
+    half = f"{e.half:,.{places}f}"
+    return f"{_fixed(e.mean, places)} ± {half if e.half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -99,8 +99,7 @@ def power(value: float | None) -> str:
         return _unusual(value)
     if value == 0:
         return "0"
-    mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    return _powers_of_ten(value)
 
 
 def rate(value: float | None) -> str:
@@ -122,7 +121,14 @@ def _unusual(value: float | None) -> str:
     """What stands in the place of digits that say nothing."""
     if value is None:
         return "–"
-    return f"{value:.1e}" if math.isfinite(value) else "not finite"
+    return _powers_of_ten(value) if math.isfinite(value) else "not finite"
+
+
+def _powers_of_ten(value: float) -> str:
+    mantissa, exponent = f"{value:.1e}".split("e")
+    return (
+        f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+    )
 
 
 def _places(value: float) -> int:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
-from flowbench.report.cells import CellResult
-from flowbench.report.numbers import Estimate, marks, overlap, spread
+from flowbench.report.cells import CellResult, comparable
+from flowbench.report.numbers import Estimate, estimate, marks, overlap, spread
+from flowbench.report.statistics import paired
 from flowbench.report.tables import floor, quality_metric
 from flowbench.report.verdicts import note
 
+# More are counted.
+_NAMED = 3
 Ranked = list[tuple[CellResult, Estimate]]
 
 
@@ -19,26 +21,26 @@ def summary(cells: Sequence[CellResult]) -> str:
     "Best" is said only where the tables say it in bold; cells without a finite value have no rank.
     """
     metric = quality_metric(cells)
-    estimates = [(cell, e) for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)]
-    ranked: Ranked = sorted(estimates, key=lambda pair: pair[1].mean)
+    scores = [(cell, estimate(list(cell.score(metric).values()))) for cell in comparable(cells, metric)]
+    ranked: Ranked = sorted(scores, key=lambda pair: pair[1].mean)
     flows = [(cell, e) for cell, e in ranked if not cell.baseline]
     baselines = [(cell, e) for cell, e in ranked if cell.baseline]
     lowest = None if metric == "kl_to_target" else floor(cells)
     unit = "nats of KL to the target" if metric == "kl_to_target" else "bits per dim"
     sentences = []
     if flows:
-        sentences.append(_lead(flows, unit, lowest))
+        sentences.append(_lead(flows, metric, unit, lowest))
     elif any(not cell.baseline and cell.likelihood != "none" for cell in cells):
         sentences.append(f"No flow has finite {unit}.")
     if baselines:
-        sentences.append(_baseline(baselines, flows, unit))
+        sentences.append(_baseline(baselines, flows, metric, unit))
     return " ".join(sentences)
 
 
-def _lead(flows: Ranked, unit: str, lowest: float | None) -> str:
-    """The leading flow, its value, and who cannot be told from it."""
+def _lead(flows: Ranked, metric: str, unit: str, lowest: float | None) -> str:
+    """The leading flow, its value, and who cannot be told from it, by the test of the table of differences."""
     (cell, e), *others = flows
-    value = f"{spread(e)} {unit}"
+    value = f"{spread(cell.estimate(metric))} {unit}"
     if lowest is not None:
         value += f", above the true density's by {spread(cell.excess, count=False)}"
     inexact = "" if cell.likelihood == "exact" else {"bound": "a bound", "estimate": "an estimate"}[cell.likelihood]
@@ -49,20 +51,24 @@ def _lead(flows: Ranked, unit: str, lowest: float | None) -> str:
         return f"{name} reaches {value}."
     if marked[0] == "best":
         return f"{name} is the best flow: {value}."
-    if within := [other.label for (other, _), mark in zip(others, marked[1:], strict=True) if mark]:
-        return f"{name} leads the flows, tied with {_list(within)}: {value}."
     if marked[0]:
-        return f"{name} has the best mean of the flows, though intervals overlap: {value}."
+        found = paired([other.score(metric) for other, _ in others], cell.score(metric))
+        near = [other.label for (other, _), one in zip(others, found, strict=True) if not one.significant]
+        if not near:
+            return f"{name} has the lowest mean of the flows, significantly so: {value}."
+        if len(near) > _NAMED:
+            near = [f"{len(near)} of the {len(others)} others"]
+        return f"{name} has the lowest mean of the flows, not significantly different from {_list(near)}: {value}."
     if equal := [other.label for other, theirs in others if theirs.mean == e.mean]:
         return f"{_list([name, *equal])} have the lowest value of the flows: {value}."
     return f"{name} has the lowest value of the flows: {value}."
 
 
-def _baseline(baselines: Ranked, flows: Ranked, unit: str) -> str:
+def _baseline(baselines: Ranked, flows: Ranked, metric: str, unit: str) -> str:
     """Whether the best baseline beats every flow."""
     cell, e = baselines[0]
     name = f"The baseline {cell.label}"
-    value = f"{spread(e)} {unit}"
+    value = f"{spread(cell.estimate(metric))} {unit}"
     if not flows:
         return f"{name} reaches {value}."
     if e.mean >= flows[0][1].mean:

@@ -72,7 +72,7 @@ _FEW = (
     "the same latents. And energy_distance_data, the mean of other test data, as many.",
 )
 _LENGTHS = (
-    "length of a miss",
+    "round-trip error, L2",
     "l2_error_START",
     "data or latent units",
     "Mean over examples of |x - decode(encode(x))|₂ in float32, of those that are finite, with START one of data, "
@@ -115,7 +115,7 @@ def quality(cells: Sequence[CellResult]) -> Table:
         columns.append(texts("round trip", cells, _worst_round_trip))
     table = of_cells(_caption(cells), cells, columns, ABOUT | meanings(QUALITY | COSTS | {"parameters": "parameters"}))
     if lowest is not None:
-        known = {"bits per dim": f"{lowest:.4f}".replace("-", "−"), "above truth": "0"}
+        known = {"bits per dim": f"{lowest:.4f}".replace("-", "−")}
         table.rows.append(Row("entropy floor", [Value(known.get(head, "")) for head in table.columns], "", True))
     return table
 
@@ -206,7 +206,7 @@ def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
     if not single(cells):
         caption = "Means over the seeds, and of the training time the shortest and the longest."
         if any(cell.device == "cpu" for cell in cells):
-            caption += " On a CPU, times are of the computing thread: that it waits for others does not count."
+            caption += " On a CPU, times are what the computing thread took, without its waiting for other processes."
     columns = [texts(head, cells, partial(_cost, metric)) for metric, head in COSTS.items() if measured(cells, metric)]
     if len(hosts) > 1:
         columns.append(texts("host", cells, lambda cell: hosts[cell.host]))

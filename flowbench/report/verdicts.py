@@ -23,8 +23,9 @@ def certification(cells: Sequence[CellResult]) -> str:
     strict, loose = numbers.power(LARGEST_FLOAT64_ERROR), numbers.power(LARGEST_FLOAT32_ERROR)
     text = (
         f"A flow passes in float64 where test data comes back to within {strict} and log-determinants err by less "
-        f"than {strict} nats, and in float32 where test data comes back to within {loose}. Latents and noise far off "
-        "the data may come back worse in float32: that is shown, and is a property of the model rather than a failure."
+        f"than {strict} nats, and in float32 where test data comes back to within {loose}. The verdict looks at test "
+        "data alone: round trips of latents, from which a model samples, and of noise off the data can fail in either "
+        "precision, as their columns show."
     )
     if any("log_prob_error_max" in cell.values for cell in cells):
         text += (
@@ -39,7 +40,8 @@ def certification(cells: Sequence[CellResult]) -> str:
         text += "."
     if any(cell.continuous for cell in cells):
         text += (
-            f" A continuous flow is as accurate as its solver is asked to be, and no more. In float64 it passes "
+            " The accuracy of a continuous flow is limited by its solver's tolerance; its float32 is that of the field, "
+            "while the solver's state is float64. In float64 it passes "
             f"“{TO_TOLERANCE}”: test data comes back to within {loose}, and nearer still where the tolerance is a "
             f"tenth; log-determinants, where they are exact but for the solver, err by less than {loose} nats."
         )

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench.report.cells import CellResult
+from flowbench.report.cells import CellResult, comparable
 from flowbench.report.summary import summary
 
 
@@ -49,11 +49,17 @@ def around(x):
         ),
         (
             [cell("nice", *near(1)), cell("maf", *near(1.01)), cell("glow", *near(1.02)), cell("iaf", *around(9))],
-            "nice leads the flows, tied with maf and glow: 1.000 ± 0.025 bits per dim.",
+            "nice has the lowest mean of the flows, significantly so: 1.000 ± 0.025 bits per dim.",
         ),
         (
             [cell("nice", *near(1)), cell("planar", *around(2))],
-            "nice has the best mean of the flows, though intervals overlap: 1.000 ± 0.025 bits per dim.",
+            "nice has the lowest mean of the flows, not significantly different from planar: "
+            "1.000 ± 0.025 bits per dim.",
+        ),
+        (
+            [cell("nice", *near(1)), *(cell(f"planar{i}", *around(2 + i / 9)) for i in range(4)), cell("iaf", 7, 8, 9)],
+            "nice has the lowest mean of the flows, not significantly different from 4 of the 5 others: "
+            "1.000 ± 0.025 bits per dim.",
         ),
         ([cell("nice", 2), cell("glow", 1)], "glow has the lowest value of the flows: 1.000 (n = 1) bits per dim."),
         (
@@ -96,3 +102,18 @@ def test_a_flow_without_a_value_is_not_beaten():
     assert summary(cells) == (
         "No flow has finite bits per dim. The baseline gaussian reaches 1.000 ± 0.025 bits per dim."
     )
+
+
+def test_the_truth_on_the_same_examples_is_what_flows_are_compared_by():
+    cells = [cell("nice", *near(1)), cell("glow", *near(1.2))]
+    for one, true in zip(cells, (0.5, 0.9), strict=True):
+        one.values["true_bits_per_dim"] = dict.fromkeys(range(3), true)
+    assert summary(cells).startswith("glow is the best flow: 1.200")
+
+
+def test_a_flow_measured_on_fewer_examples_has_no_rank():
+    cells = [cell("nice", *near(2)), cell("glow", *near(3)), cell("flow_matching", *near(1))]
+    cells[2].values["test_examples"] = dict.fromkeys(range(3), 100)
+    assert summary(cells).startswith("nice is the best flow: 2.000")
+    assert comparable(cells, "bits_per_dim") == cells[:2]
+    assert comparable(cells[2:], "bits_per_dim") == cells[2:]
