@@ -126,9 +126,8 @@ def _unusual(value: float | None) -> str:
 
 def _powers_of_ten(value: float) -> str:
     mantissa, exponent = f"{value:.1e}".split("e")
-    return (
-        f"{mantissa.replace('-', '−')} × 10{str(int(exponent)).translate(str.maketrans('-0123456789', '⁻⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
-    )
+    raised = str(int(exponent)).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"{mantissa.replace('-', '−')} × 10{raised}"
 
 
 def _places(value: float) -> int:

@@ -40,8 +40,8 @@ def certification(cells: Sequence[CellResult]) -> str:
         text += "."
     if any(cell.continuous for cell in cells):
         text += (
-            " The accuracy of a continuous flow is limited by its solver's tolerance; its float32 is that of the field, "
-            "while the solver's state is float64. In float64 it passes "
+            " The accuracy of a continuous flow is limited by its solver's tolerance; float32 is what its field "
+            "computes in, while the solver's state is float64. In float64 it passes "
             f"“{TO_TOLERANCE}”: test data comes back to within {loose}, and nearer still where the tolerance is a "
             f"tenth; log-determinants, where they are exact but for the solver, err by less than {loose} nats."
         )
