@@ -29,7 +29,7 @@ def summary(cells: Sequence[CellResult]) -> str:
     unit = "nats of KL to the target" if metric == "kl_to_target" else "bits per dim"
     sentences = []
     if flows:
-        sentences.append(_lead(flows, metric, unit, lowest))
+        sentences.append(_lead(flows, baselines, metric, unit, lowest))
     elif any(not cell.baseline and cell.likelihood != "none" for cell in cells):
         sentences.append(f"No flow has finite {unit}.")
     if baselines:
@@ -37,7 +37,7 @@ def summary(cells: Sequence[CellResult]) -> str:
     return " ".join(sentences)
 
 
-def _lead(flows: Ranked, metric: str, unit: str, lowest: float | None) -> str:
+def _lead(flows: Ranked, baselines: Ranked, metric: str, unit: str, lowest: float | None) -> str:
     """The leading flow, its value, and who cannot be told from it, by the test of the table of differences."""
     (cell, e), *others = flows
     value = f"{spread(cell.estimate(metric))} {unit}"
@@ -52,7 +52,8 @@ def _lead(flows: Ranked, metric: str, unit: str, lowest: float | None) -> str:
     if marked[0] == "best":
         return f"{name} is the best flow: {value}."
     if marked[0]:
-        found = paired([other.score(metric) for other, _ in others], cell.score(metric))
+        # Baselines too, since Holm's correction is for all rows of that table.
+        found = paired([other.score(metric) for other, _ in others + baselines], cell.score(metric))[: len(others)]
         near = [other.label for (other, _), one in zip(others, found, strict=True) if not one.significant]
         if not near:
             return f"{name} has the lowest mean of the flows, significantly so: {value}."
