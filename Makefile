@@ -30,7 +30,7 @@ test: env ## run the tests (pytest $(ARGS))
 	$(RUN) pytest -m "not slow" $(ARGS)
 
 test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
-	$(RUN) pytest -m "slow or survival" --hypothesis-profile=long --record-survived reports/survived.json $(ARGS)
+	$(RUN) pytest -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)
 
 lint: env ## check style, types and the floors of the house
 	$(RUN) ruff check

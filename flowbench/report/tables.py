@@ -181,23 +181,18 @@ def _source(value: Published) -> str:
 
 
 def moments(cells: Sequence[CellResult]) -> list[Table]:
-    """What each flow learnt of the moments, beside the true ones."""
-    tables = []
-    for cell in cells:
-        learnt = sorted(name for name in cell.values if name.startswith(("learnt_mean_x", "learnt_std_x")))
-        if not learnt:
-            continue
-        rows = {
-            name.removeprefix("learnt_").replace("_x", " of x"): (name, cell.mean(name.replace("learnt", "true")))
-            for name in learnt
-        }
-        rows |= {f"error of the {name}, in true std": (f"learnt_{name}_error", None) for name in ("mean", "std")}
-        table = Table(f"Moments that {cell.label} learnt.", ["true", "learnt"])
-        for name, (metric, true) in rows.items():
-            spread = numbers.spread(cell.estimate(metric), count=not single(cells))
-            table.rows.append(Row(name, [Value("" if true is None else numbers.significant(true)), Value(spread)]))
-        tables.append(table)
-    return tables
+    """What the flows learnt of the moments, above the true ones."""
+    cells = [cell for cell in cells if "learnt_mean_error" in cell.values]
+    if not cells:
+        return []
+    learnt = sorted(name for name in cells[0].values if name.startswith(("learnt_mean_x", "learnt_std_x")))
+    heads = {name: name.removeprefix("learnt_").replace("_x", " of x") for name in learnt}
+    heads |= {f"learnt_{moment}_error": f"error of the {moment}, in true std" for moment in ("mean", "std")}
+    columns = [ranked(head, cells, metric) for metric, head in heads.items()]
+    table = of_cells("Moments of the learnt densities, and the true ones.", cells, columns, meanings(heads))
+    truth = [cells[0].mean(name.replace("learnt", "true")) for name in heads]
+    table.rows.append(Row("truth", [Value("" if m is None else numbers.significant(m)) for m in truth], "", True))
+    return [table]
 
 
 def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
