@@ -104,7 +104,9 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     caption = "Ranks by bits per dim, or the KL to the target, where all of these flows stand; equals share a rank."
     difference = f"{found.critical_difference:.2f}"
     if found.conclusive:
-        caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)."
+        caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)"
+        furthest = max(found.means.values()) - min(found.means.values())
+        caption += ", and none are further." if furthest < found.critical_difference else "."
     else:
         caption += (
             f" {len(found.ranks)} data sets are too few to tell any apart: at 5 %, mean ranks would have to "

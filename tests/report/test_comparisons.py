@@ -54,5 +54,17 @@ def test_ranks_over_data_sets_say_when_they_are_too_few(report):
     assert "Over all data sets" not in (report(MOONS) / "README.md").read_text()
 
 
+def test_ranks_over_enough_data_sets_are_drawn(report):
+    datasets = ("moons", "digits", "gaussian", "checkerboard")
+    folder = report({f"{data}-{flow}": (data, flow) for data in datasets for _, flow in MOONS.values()})
+    (caption,) = [text for text in captions(folder) if text.startswith("Ranks by")]
+    assert (folder / "figures" / "ranks.png").exists()
+    apart = float(re.search(r"less than (\d\.\d\d) apart", caption)[1])
+    rows = [row for row in Page((folder / "index.html").read_text()).rows if len(row) == len(datasets) + 2]
+    means = [float(row[-1]) for row in rows if re.fullmatch(r"\d\.\d\d", row[-1])]
+    assert len(means) == len(MOONS)
+    assert ("none are further" in caption) == (max(means) - min(means) < apart)
+
+
 def test_the_page_of_made_up_cells_has_no_ranks(report):
     assert not [text for text in captions(report(CELLS)) if text.startswith("Ranks")]
