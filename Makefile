@@ -27,7 +27,7 @@ repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
 	$(RUN) dvc repro $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))
-	$(RUN) pytest -m "not slow" $(ARGS)
+	$(RUN) pytest -m "not slow" -n auto --maxprocesses 4 $(ARGS)
 
 test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
 	$(RUN) pytest -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)

@@ -1,7 +1,4 @@
-"""A second clone, another environment and a killed run give the same results, byte for byte.
-
-First of the tests of the pipeline: most of it needs no finished run of the smoke suite.
-"""
+"""A second clone, another environment and a killed run give the same results, byte for byte."""
 
 import os
 import signal
@@ -14,7 +11,7 @@ CELLS = ["smoke-two_modes-planar", "smoke-digits-glow-multi-scale", "smoke-moons
 HOST_DEPENDENT = ("timings.json", "train_timings.json")
 
 
-def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(request, smoke_run, tmp_path):
+def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(smoke, tmp_path):
     clone = Clone.of_working_tree(tmp_path, "smoke")
     killed = CELLS[0]
     results = clone.root / "results" / killed
@@ -34,7 +31,6 @@ def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(request
     clone.dvc("repro", *(f"evaluate@{key}" for key in CELLS), env=environment, preexec_fn=use_one_processor)
     assert list(clone.root.rglob(".unfinished-*")) == []
 
-    smoke = request.getfixturevalue("smoke")
     for key in CELLS:
         again, first = (
             each.files(f"results/{key}", f"data/{smoke.cells[key]['data']}", but=HOST_DEPENDENT)
