@@ -1,4 +1,4 @@
-"""What all tests share: one thread each, no window, and nothing read from or written to the user's own settings."""
+"""What all tests share: one thread each, a seed, no window, and no setting of the user's that is read or written."""
 
 import json
 import os
@@ -58,6 +58,14 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if "survived" in item.fixturenames:
             item.add_marker(pytest.mark.survival)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item):
+    """A test draws the same numbers alone and after others, its fixtures as well."""
+    import torch  # not before the threads are set; and `pytest --help` need not wait
+
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
