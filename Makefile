@@ -14,6 +14,8 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 # OpenMP's threads otherwise spin while they wait, which slows a machine of few cores down. Each stage is a process,
 # which would compile torch's sources again if it might not keep the result.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= DO_NOT_TRACK=true
+# A process for each processor, but at most four, for each takes up to 4 GB.
+PYTEST := $(RUN) pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-slow lint format env lock clean
@@ -27,10 +29,10 @@ repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
 	$(RUN) dvc repro $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))
-	$(RUN) pytest -m "not slow" -n auto --maxprocesses 4 $(ARGS)
+	$(PYTEST) -m "not slow" $(ARGS)
 
 test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
-	$(RUN) pytest -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)
+	$(PYTEST) -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)
 
 lint: env ## check style, types and the floors of the house
 	$(RUN) ruff check

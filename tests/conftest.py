@@ -82,7 +82,15 @@ def survived(request) -> Callable[..., None]:
     return count
 
 
+def pytest_testnodedown(node):
+    """Add what one of several processes has counted; one that died tells nothing."""
+    node.config.stash[SURVIVED].update(getattr(node, "workeroutput", {}).get("survived", {}))
+
+
 def pytest_sessionfinish(session, exitstatus):
-    path = session.config.option.record_survived
-    if path and exitstatus == pytest.ExitCode.OK:
-        path.write_text(json.dumps(session.config.stash[SURVIVED], indent=2, sort_keys=True) + "\n")
+    config = session.config
+    counted = config.stash[SURVIVED]
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["survived"] = dict(counted)  # for the process that started this one
+    elif exitstatus == pytest.ExitCode.OK and (path := config.option.record_survived):
+        path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n")
