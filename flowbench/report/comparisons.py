@@ -36,7 +36,8 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
     others = [cell for cell in shown if cell is not leader]
     found = paired([cell.score(metric) for cell in others], leader.score(metric))
     above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
-    caption = f"Differences in {QUALITY[metric]}{above} to {leader.label}, the flow of the lowest mean, paired by seed."
+    leads = f"{leader.label}, of these flows the one of the lowest mean"
+    caption = f"Differences in {QUALITY[metric]}{above} to {leads}, paired by seed."
     if single(cells):
         caption += " One seed cannot say which of them are chance."
     elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
@@ -101,7 +102,10 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     found = ranking(scores)
     if found is None:
         return None
-    caption = "Ranks by bits per dim, or the KL to the target, where all of these flows stand; equals share a rank."
+    caption = (
+        "Ranks by bits per dim, above the truth where that is known, or by the KL to the target, where all of these "
+        "flows stand; equals share a rank."
+    )
     difference = f"{found.critical_difference:.2f}"
     if found.conclusive:
         caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)"

@@ -160,7 +160,7 @@ def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles:
                 axes.fill_between(counts, low, high, color=colour, alpha=0.15, linewidth=0)
                 if (e := final.get(cell.label)) and (evaluations := cell.mean("sample_evaluations")):
                     axes.plot(evaluations, e.mean, markersize=10, linestyle="none", zorder=3, **look)
-                shown += means
+                shown += low + means
             if others:
                 axes.axhline(others, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_title(title, loc="left")

@@ -11,8 +11,9 @@ from flowbench.report.cells import CellResult
 from flowbench.report.layout import Row, Table, Value
 from flowbench.report.words import words
 
-# They mean something only where an energy is learnt.
+# They mean something only where an energy is learnt, or a teacher's density.
 _OF_ENERGIES = ("anneal_steps", "snapshot_every")
+_OF_TEACHERS = ("anneal_steps",)
 # And these in one architecture of flow matching or with one coupling.
 _OF_FLOW_MATCHING = {
     ("architecture", "vector"): ("hidden", "frequencies"),
@@ -76,9 +77,13 @@ def _training(cell: CellResult) -> str:
     budget = cell.params["budget"] | {"seeds": str(cell.params["budget"]["seeds"])}
     if budget.get("validation_examples", "") is None:
         budget["validation_examples"] = "all"
-    learns_energy = cell.epochs is None and "teacher" not in cell.params["cell"]
+    unused = set(_OF_ENERGIES)
+    if "teacher" in cell.params["cell"]:
+        unused -= set(_OF_TEACHERS)
+    elif cell.epochs is None:
+        unused = set()
     names = [name for name in dict.fromkeys([*TrainBudget.model_fields, *budget]) if name in budget]
-    shown = {name: budget[name] for name in names if learns_energy or name not in _OF_ENERGIES}
+    shown = {name: budget[name] for name in names if name not in unused}
     text = _list({name: value for name, value in shown.items() if value})
     off = ", ".join(name.replace("_", " ") for name, value in shown.items() if not value)
     return f"{text}; without {off}" if off else text

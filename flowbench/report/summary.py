@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from flowbench.report.cells import CellResult, comparable
@@ -21,7 +22,8 @@ def summary(cells: Sequence[CellResult]) -> str:
     "Best" is said only where the tables say it in bold; cells without a finite value have no rank.
     """
     metric = quality_metric(cells)
-    scores = [(cell, estimate(list(cell.score(metric).values()))) for cell in comparable(cells, metric)]
+    shown = comparable(cells, metric)
+    scores = [(cell, estimate(list(cell.score(metric).values()))) for cell in shown]
     ranked: Ranked = sorted(scores, key=lambda pair: pair[1].mean)
     flows = [(cell, e) for cell, e in ranked if not cell.baseline]
     baselines = [(cell, e) for cell, e in ranked if cell.baseline]
@@ -34,6 +36,9 @@ def summary(cells: Sequence[CellResult]) -> str:
         sentences.append(f"No flow has finite {unit}.")
     if baselines:
         sentences.append(_baseline(baselines, flows, metric, unit))
+    others = [cell for cell in cells if cell not in shown and (e := cell.estimate(metric)) and math.isfinite(e.mean)]
+    if others:
+        sentences.append(f"Not compared, as measured on fewer test examples: {_list([cell.label for cell in others])}.")
     return " ".join(sentences)
 
 

@@ -115,8 +115,12 @@ def quality(cells: Sequence[CellResult]) -> Table:
         columns.append(texts("round trip", cells, _worst_round_trip))
     table = of_cells(_caption(cells), cells, columns, ABOUT | meanings(QUALITY | COSTS | {"parameters": "parameters"}))
     if lowest is not None:
-        known = {"bits per dim": f"{lowest:.4f}".replace("-", "−")}
-        table.rows.append(Row("entropy floor", [Value(known.get(head, "")) for head in table.columns], "", True))
+        known = [("entropy floor", lowest)]
+        for count, bits in _truth(cells).items():
+            known.append((f"truth, {count} test examples" if count else "truth, test split", bits))
+        for label, bits in known:
+            text = {"bits per dim": f"{bits:.4f}".replace("-", "−")}
+            table.rows.append(Row(label, [Value(text.get(head, "")) for head in table.columns], "", True))
     return table
 
 
@@ -239,6 +243,16 @@ def floor(cells: Sequence[CellResult]) -> float | None:
     return next((e.mean for cell in cells if (e := cell.estimate("entropy_floor_bits_per_dim"))), None)
 
 
+def _truth(cells: Sequence[CellResult]) -> dict[str, float]:
+    """Bits per dim of the true density by the number of test examples, which is empty where these are all."""
+    of_parts = {}
+    for cell in cells:
+        if (bits := cell.mean("true_bits_per_dim")) is not None:
+            part = cell.mean("test_examples")
+            of_parts[f"{int(part):,}" if part else ""] = bits
+    return of_parts
+
+
 def _cost(metric: str, cell: CellResult) -> str:
     """A mean over the seeds, but of times, which differ by what else the machine did, their range."""
     if metric == "train_seconds":
@@ -260,7 +274,7 @@ def _caption(cells: Sequence[CellResult]) -> str:
         noise += f"; bits per dim: {' or '.join(map(str, draws))} draw{plural} of the dequantisation noise"
         if varied := [std for cell in cells if (std := cell.worst("bits_per_dim_noise_std")) is not None]:
             noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
-    noise += _parts_of_test(cells)
+    noise += _parts_of_test(cells) + _annealed(cells)
     if single(cells):
         known = any("bits_per_dim_standard_error" in cell.values for cell in cells)
         return f"One seed each (n = 1){'; ± is one standard error over the test examples' if known else ''}{noise}."
@@ -273,6 +287,20 @@ def _caption(cells: Sequence[CellResult]) -> str:
     return f"Mean ± 95 % interval; seeds: {by_count}{noise}."
 
 
+def _annealed(cells: Sequence[CellResult]) -> str:
+    """How much of an energy was learnt, where training ended before its annealing did."""
+    budgets = [cell.params["budget"] for cell in cells if cell.estimate("kl_to_target") and not cell.baseline]
+    annealed = [(budget["steps"] - 1, anneal) for budget in budgets if (anneal := budget.get("anneal_steps"))]
+    ends = {min(1.0, 0.01 + last / anneal) for last, anneal in annealed}
+    if not ends or min(ends) == 1:
+        return ""
+    shares = " or ".join(f"{end:.2f}" for end in sorted(ends))
+    return (
+        f"; trained by the KL to p^β, with β growing to {shares}, and measured against the target p itself, so that "
+        "even the best fit of what was trained has a KL above 0"
+    )
+
+
 def _parts_of_test(cells: Sequence[CellResult]) -> str:
     """Which cells were measured on the first of the test examples only."""
     by_count = defaultdict(list)
@@ -280,7 +308,8 @@ def _parts_of_test(cells: Sequence[CellResult]) -> str:
         if part := cell.mean("test_examples"):
             by_count[int(part)].append(cell.label)
     of_all = [
-        f"{'all' if len(labels) == len(cells) else ', '.join(labels)} on the first {part:,} test examples"
+        f"{'all' if len(labels) == len(cells) else ', '.join(labels)} on the first {part:,} test examples, and with "
+        "no more samples"
         for part, labels in sorted(by_count.items())
     ]
     return "".join(f"; {words}" for words in of_all)

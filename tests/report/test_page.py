@@ -1,3 +1,4 @@
+import csv
 import hashlib
 import json
 import re
@@ -284,6 +285,36 @@ def test_all_options_are_shown(report):
     words = "steps 300, batch size 512, seeds [0, 1, 2], learning rate 0.004, ema decay 0.9"
     assert ["moons", "all", f"{words}; without clip norm, compile"] in html.rows
     assert ["two_modes", "all", f"{words}, anneal steps 100; without clip norm, compile"] in html.rows
+
+
+@pytest.mark.parametrize(("anneal_steps", "told"), [(1000, "with β growing to 0.31"), (250, "")])
+def test_an_annealing_that_did_not_end_is_told(anneal_steps, told, report):
+    markdown = (report(budget={"two_modes-planar": {"anneal_steps": anneal_steps}}) / "README.md").read_text()
+    assert told in markdown
+    assert ("growing to" in markdown) == bool(told)
+
+
+def test_a_student_has_the_annealing_of_its_teachers_density(report):
+    budget = {"moons-iaf_distilled": {"anneal_steps": 100, "snapshot_every": 50}}
+    cells = {"moons-maf": ("moons", "maf"), "moons-iaf_distilled": ("moons", "iaf_distilled")}
+    html = Page((report(cells, budget=budget) / "index.html").read_text())
+    (options,) = (row[2] for row in html.rows if row[:2] == ["moons", "iaf_distilled"] and "batch size" in row[2])
+    assert "anneal steps 100" in options
+    assert "snapshot" not in options
+
+
+def test_the_truth_on_the_test_examples_stands_beside_the_flows(report):
+    def change(results):
+        for key, values in {
+            "moons-nice": {"true_bits_per_dim": 0.21},
+            "moons-realnvp": {"true_bits_per_dim": 0.2, "test_examples": 5000},
+        }.items():
+            with (results / key / "seeds.csv").open("a", newline="") as file:
+                csv.writer(file).writerows([0, metric, value, ""] for metric, value in values.items())
+
+    html = Page((report(change=change) / "index.html").read_text())
+    assert html.row("truth, test split")[1] == "0.2100"
+    assert html.row("truth, 5,000 test examples")[1] == "0.2000"
 
 
 def test_pictures_say_their_seed(report):

@@ -115,5 +115,15 @@ def test_a_flow_measured_on_fewer_examples_has_no_rank():
     cells = [cell("nice", *near(2)), cell("glow", *near(3)), cell("flow_matching", *near(1))]
     cells[2].values["test_examples"] = dict.fromkeys(range(3), 100)
     assert summary(cells).startswith("nice is the best flow: 2.000")
+    assert summary(cells).endswith(" Not compared, as measured on fewer test examples: flow_matching.")
     assert comparable(cells, "bits_per_dim") == cells[:2]
     assert comparable(cells[2:], "bits_per_dim") == cells[2:]
+
+
+def test_distances_of_fewer_samples_are_not_compared():
+    cells = [cell(name, *near(1), metric="energy_distance") for name in ("nice", "flow_matching")]
+    cells[1].values["test_examples"] = dict.fromkeys(range(3), 50)
+    assert comparable(cells, "energy_distance") == cells[:1]
+    for one in cells:
+        one.values["true_bits_per_dim"] = dict.fromkeys(range(3), 1.0)
+    assert comparable(cells, "energy_distance") == cells
