@@ -75,19 +75,19 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
 
     Raises:
         ConfigError: the cell has not been trained.
-        TeacherError: this seed of it has diverged or failed.
+        TeacherError: this seed of it is not among those that were, or has diverged or failed.
     """
+    teacher_key = f"{PARAMS}: {where} = {folder.name!r}"
     try:
         training: dict[str, Any] = json.loads((folder / "training.json").read_text())
-        if (status := training["seeds"][str(seed)]["status"]) != "finished":
-            raise TeacherError(
-                f"{PARAMS}: {where} = {folder.name!r}: seed {seed} of it has {status}; choose another teacher"
-            )
+        if (record := training["seeds"].get(str(seed))) is None:
+            raise TeacherError(f"{teacher_key}: has no seed {seed}; give both the same seeds, or choose another teacher")
+        if (status := record["status"]) != "finished":
+            raise TeacherError(f"{teacher_key}: seed {seed} of it has {status}; choose another teacher")
         weights = load_file(folder / "trained" / f"seed-{seed}.safetensors")
-    except (OSError, KeyError):
+    except OSError:
         raise ConfigError(
-            f"{PARAMS}: {where} = {folder.name!r}: has not been trained with seed {seed}; "
-            f"run `dvc repro train@{folder.name}`, or choose another teacher"
+            f"{teacher_key}: has not been trained; run `dvc repro train@{folder.name}`, or choose another teacher"
         ) from None
     teacher = maf.build(event, **training["provenance"]["params"]["flow"])
     teacher.load_state_dict(weights)

@@ -50,7 +50,8 @@ class ContinuousFlow(FlowModule):
 
     Args:
         field: v.
-        tolerance: absolute and relative, of the local error; gradients in float32 bear none below 1.2e-6.
+        tolerance: absolute and relative, of the local error; gradients in float32 bear none below 1.2e-6. No solver
+            reaches zero, which is a `SolverError`.
         max_evaluations: of the field in one solution; more are a `SolverError`.
         probes: Hutchinson's estimate of the divergence, εᵀ (∂v/∂x) ε, from so many random signs ε, which stay the same
             along the way (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact divergence, at the
@@ -122,20 +123,22 @@ class ContinuousFlow(FlowModule):
 
         if not state[0].numel():  # nothing to choose steps by
             return state, 0
-        evaluations, velocity = 0, state[0]
+        if self.tolerance <= 0:
+            raise SolverError(f"tolerance = {self.tolerance:g} cannot be reached; raise it")
+        evaluations, derivatives = 0, state
         dtype = state[0].dtype
         wide = dtype if torch.is_grad_enabled() else torch.float64
 
         def counted(t: Tensor, state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            nonlocal evaluations, velocity
+            nonlocal evaluations, derivatives
             evaluations += 1
             if evaluations > self.max_evaluations:
                 raise SolverError(
                     f"the solver needs more than max_evaluations = {self.max_evaluations} of the field at "
                     f"tolerance = {self.tolerance:g}; raise one of them"
                 )
-            velocity, *rest = derivative(t.to(dtype), tuple(part.to(dtype) for part in state))
-            return tuple(part.to(wide) for part in (velocity, *rest))
+            derivatives = derivative(t.to(dtype), tuple(part.to(dtype) for part in state))
+            return tuple(part.to(wide) for part in derivatives)
 
         times = torch.tensor([start, end], dtype=wide, device=state[0].device)
         tolerance = max(self.tolerance, 10 * torch.finfo(wide).eps)
@@ -144,8 +147,11 @@ class ContinuousFlow(FlowModule):
         try:
             beginning = tuple(part.to(wide) for part in state)
             solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
-        except AssertionError:  # that a step is too small, which it also is where nothing is finite
-            if velocity.isfinite().all():
+        except AssertionError as error:
+            if not str(error).startswith(("underflow in dt", "non-finite values")):  # the field's own
+                raise
+            # A step is too small where nothing is finite, too.
+            if all(part.isfinite().all() for part in derivatives):
                 reason = f"tolerance = {self.tolerance:g} cannot be reached; raise it"
             else:
                 reason = "the vector field is not finite; lower the budget's learning_rate or clip_norm"

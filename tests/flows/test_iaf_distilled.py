@@ -94,9 +94,9 @@ def test_a_teacher_comes_from_its_files(trained):
     ("seed", "lost", "message"),
     [
         (1, None, "seed 1 of it has diverged; choose another teacher"),
-        (2, None, "has not been trained with seed 2; run `dvc repro train@moons-maf`"),
-        (0, "trained/seed-0.safetensors", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),
-        (0, "training.json", "has not been trained with seed 0; run `dvc repro train@moons-maf`"),
+        (2, None, "has no seed 2; give both the same seeds"),
+        (0, "trained/seed-0.safetensors", "has not been trained; run `dvc repro train@moons-maf`"),
+        (0, "training.json", "has not been trained; run `dvc repro train@moons-maf`"),
     ],
 )
 def test_a_teacher_that_is_not_there_is_one_line(trained, seed, lost, message):

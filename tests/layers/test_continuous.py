@@ -224,13 +224,38 @@ def test_a_field_that_is_not_finite_is_named(value, divergence):
         flow.solve(points(3), 1.0, 0.0) if divergence else flow.transport(points(3))
 
 
-def test_a_field_that_explodes_ends_with_an_error():
+def test_a_divergence_that_is_not_finite_is_named_though_the_field_is():
+    class Kink(VectorField):
+        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+            return (x - x.detach()).sqrt()  # zero, of a slope that is not finite
+
+    with pytest.raises(SolverError, match="the vector field is not finite"):
+        ContinuousFlow(Kink()).decode(points(3))
+
+
+def test_a_solution_that_reaches_infinity_ends_with_the_option():
     class Explosive(VectorField):
         def forward(self, t: Tensor, x: Tensor) -> Tensor:
             return x.square() * 50
 
-    with pytest.raises(SolverError):
+    with pytest.raises(SolverError, match=r"tolerance = 1e-05 cannot be reached; raise it|more than max_evaluations"):
         ContinuousFlow(Explosive()).transport(torch.ones(2, 2))
+
+
+def test_no_solver_reaches_a_tolerance_of_zero():
+    flow = ContinuousFlow(perceptron(), tolerance=0.0)
+    for direction in (flow.encode, flow.decode, flow.transport):
+        with pytest.raises(SolverError, match="tolerance = 0 cannot be reached; raise it"):
+            direction(points(3))
+
+
+def test_an_assertion_of_the_field_is_no_error_of_the_solver():
+    class Particular(VectorField):
+        def forward(self, t: Tensor, x: Tensor) -> Tensor:
+            raise AssertionError("underneath")
+
+    with pytest.raises(AssertionError, match="underneath"):
+        ContinuousFlow(Particular()).transport(points(3))
 
 
 def test_single_precision_is_solved_as_far_as_it_goes():

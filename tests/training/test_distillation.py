@@ -142,19 +142,29 @@ def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(
     assert tiny_cells.contents(root / "results") == before
 
 
-def test_a_diverged_seed_of_the_teacher_fails_that_seed_and_no_other(prepared, tmp_path, capfd):
+@pytest.mark.parametrize(
+    ("record_of_teacher", "reason"),
+    [
+        ({"status": "diverged"}, "seed 1 of it has diverged; choose another teacher"),
+        (None, "has no seed 1; give both the same seeds, or choose another teacher"),
+    ],
+    ids=["diverged", "not trained"],
+)
+def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(
+    prepared, tmp_path, capfd, record_of_teacher, reason
+):
     root = shutil.copytree(prepared[0], tmp_path / "copy")
     path = root / "results" / TEACHER / "training.json"
     record = json.loads(path.read_text())
-    record["seeds"]["1"]["status"] = "diverged"
+    del record["seeds"]["1"]
+    if record_of_teacher:
+        record["seeds"]["1"] = record_of_teacher
     path.write_text(json.dumps(record))
     StudentTraining(prepared[1], STUDENT, root).run()
     folder = root / "results" / STUDENT
     seeds = json.loads((folder / "training.json").read_text())["seeds"]
     assert [seeds[seed]["status"] for seed in "012"] == ["finished", "failed", "finished"]
-    assert seeds["1"]["reason"] == (
-        f"params.yaml: {WHERE} = '{TEACHER}': seed 1 of it has diverged; choose another teacher"
-    )
+    assert seeds["1"]["reason"] == f"params.yaml: {WHERE} = '{TEACHER}': {reason}"
     assert seeds["1"]["reason"] in capfd.readouterr().err
     assert {path.name for path in (folder / "trained").iterdir()} == {"seed-0.safetensors", "seed-2.safetensors"}
     StudentEvaluation(prepared[1], STUDENT, root).run()

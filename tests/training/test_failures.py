@@ -18,7 +18,7 @@ data:
   normal_to_moons: {{train: 300, validation: 100, test: 200}}
 flows:
   cnf:
-    plane: {{hidden: [8], tolerance: 1e-3, max_evaluations: {most}}}
+    plane: {{hidden: [8], tolerance: {tolerance}, max_evaluations: {most}}}
 budgets:
   tiny:
     train: {{steps: 3, batch_size: 20, seeds: [0, 1], device: cpu}}
@@ -36,8 +36,8 @@ active: *tiny
 KEY = "normal_to_moons-cnf"
 
 
-def prepare(root: Path, most: int) -> Params:
-    (root / "params.yaml").write_text(TEXT.format(most=most))
+def prepare(root: Path, most: int = 2000, tolerance: str = "1e-3") -> Params:
+    (root / "params.yaml").write_text(TEXT.format(most=most, tolerance=tolerance))
     params = config.load(root / "params.yaml")
     data.save(data.load("normal_to_moons", **params.data["normal_to_moons"]), root / "data" / "normal_to_moons")
     return params
@@ -67,6 +67,14 @@ def test_a_solver_without_enough_evaluations_fails_its_seeds_and_names_the_optio
     assert metrics(tmp_path) == {"status": "failed", "seeds": 2, "diverged": 0, "failed": 2}
 
 
+def test_a_tolerance_of_zero_fails_the_seeds_and_names_cell_and_option(tmp_path, capfd):
+    params = prepare(tmp_path, tolerance="0")
+    CellTraining(params, KEY, tmp_path).run()
+    reason = "params.yaml: flows.cnf.plane, budgets.tiny.train: tolerance = 0 cannot be reached; raise it"
+    assert {record["status"]: record["reason"] for record in records(tmp_path).values()} == {"failed": reason}
+    assert f"{KEY} seed 1: failed; {reason}" in capfd.readouterr().err
+
+
 class Brittle(PerceptronField):
     """Fails after so many calls."""
 
@@ -80,7 +88,7 @@ class Brittle(PerceptronField):
 
 def test_a_field_that_stops_being_finite_fails_while_training(tmp_path, monkeypatch):
     monkeypatch.setattr("flowbench.flows.cnf.PerceptronField", Brittle)
-    params = prepare(tmp_path, most=2000)
+    params = prepare(tmp_path)
     CellTraining(params, KEY, tmp_path).run()
     assert {record["status"] for record in records(tmp_path).values()} == {"failed"}
     assert (
@@ -91,7 +99,7 @@ def test_a_field_that_stops_being_finite_fails_while_training(tmp_path, monkeypa
 
 @pytest.fixture
 def trained(tmp_path) -> tuple[Params, Path]:
-    params = prepare(tmp_path, most=2000)
+    params = prepare(tmp_path)
     CellTraining(params, KEY, tmp_path).run()
     return params, tmp_path
 
