@@ -30,6 +30,8 @@ PARAMS = Path("params.yaml")
 # Flows that learn from a trained cell instead of from data, and the flow of that cell.
 TEACHERS = {"iaf_distilled": "maf"}
 Rate = Annotated[float, Field(gt=0, le=1)]
+# dvc.yaml puts names into paths and into commands of a shell as they are.
+_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ConfigError(ValueError):
@@ -202,6 +204,7 @@ def load(path: Path = PARAMS) -> Params:
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping with the keys {', '.join(Params.model_fields)}")
     params = parse(Params, document, "")
+    _check_names(params)
     for suite in {suite.name: suite for suite in (*params.suites.values(), params.active)}.values():
         _check_suite(params, suite)
     for name, suite in params.suites.items():
@@ -270,6 +273,22 @@ def _fields_at(model: Any, location: tuple) -> list[str]:
         arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
         model = arguments[-1] if arguments else annotation
     return list(getattr(model, "model_fields", {}))
+
+
+def _check_names(params: Params) -> None:
+    """No name is more than a name to a shell or in a path."""
+    places: dict[str, Iterable[str]] = {"data": params.data, "flows": params.flows}
+    places |= {f"flows.{flow}": configurations for flow, configurations in params.flows.items()}
+    places |= {"budgets": params.budgets, "suites": params.suites}
+    for name, suite in params.suites.items():
+        places |= {f"suites.{name}.cells": suite.cells, f"suites.{name}.students": suite.students}
+    for where, names in places.items():
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{PARAMS}: {where} = {name!r}: is no name; choose one of the letters A to Z and a to z, digits, "
+                    "_, - and . that does not begin with - or . and has no two . together"
+                )
 
 
 def _check_suite(params: Params, suite: Suite) -> None:

@@ -1,5 +1,6 @@
 """Mistakes in params.yaml: one line with the file, the key, the value and the nearest valid choice."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -120,6 +121,35 @@ def test_a_mistake_is_one_line(read, old, new, message):
     assert "params.yaml: " in text
     assert message in text
     assert "\n" not in text
+
+
+PLACES = {
+    "data": ("data: {%s:", "moons"),
+    "flows": ("flows: {%s:", "glow"),
+    "flows.glow": ("{%s: {steps: 10}", "plane"),
+    "budgets": ("  %s:\n    train", "quick"),
+    "suites": ("  %s: &tiny", "tiny"),
+    "suites.tiny.cells": ("      %s:", "moons-maf"),
+    "suites.tiny.students": ("      %s:", "moons-iaf_distilled"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["moons;touch x", "../../x", "$(id)", "a..b", ".a", "-a", "a b", "a/b", "é", "", "a\n"]
+)
+@pytest.mark.parametrize("where", PLACES)
+def test_a_name_is_no_more_than_a_name_to_a_shell_or_in_a_path(read, where, name):
+    place, key = PLACES[where]
+    assert place % key in GOOD
+    with pytest.raises(ConfigError) as error:
+        read(GOOD.replace(place % key, place % json.dumps(name), 1))
+    assert str(error.value).startswith(f"params.yaml: {where} = {name!r}: is no name; ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["moons-glow-2.5_B", "moons-glow.x-", "tiny-moons-glow"])
+def test_a_name_may_have_points_and_hyphens_within(read, name):
+    assert name in read(GOOD.replace("moons-glow:", f"{name}:", 1)).active.cells
 
 
 STUDENT = "moons-iaf_distilled: {data: moons, flow: iaf_distilled, config: plane, budget: quick, teacher: moons-maf}"
