@@ -9,6 +9,7 @@ import difflib
 import inspect
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,16 @@ class ConfigError(ValueError):
 
 class _Loader(yaml.SafeLoader):
     """YAML that reads ``1e-3`` as a number, as DVC's YAML 1.2 does and PyYAML's 1.1 does not."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As PyYAML does it, which lets a value such as ``2026-13-45`` or ``!!bool x`` raise what it will."""
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            value = reprlib.repr(node.value)
+            raise yaml.constructor.ConstructorError(None, None, f"{value}: {error}", node.start_mark) from None
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
@@ -201,6 +212,8 @@ def load(path: Path = PARAMS) -> Params:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping with the keys {', '.join(Params.model_fields)}")
     params = parse(Params, document, "")
@@ -220,12 +233,14 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
     try:
         # As JSON, whose types are YAML's: a strict model then takes an array for a tuple, but still no "3" for 3.
         text = json.dumps(values, default=str)
-    except TypeError as error:  # a key that is a date, for instance
+    except (TypeError, ValueError, RecursionError) as error:  # a key that is a date, or a list that holds itself
         raise ConfigError(f"{PARAMS}: {where or 'top level'}: {error}") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt key is a missing one too
+        if first["type"] == "json_invalid":  # half a character, for instance; the input would be all that there is
+            raise ConfigError(f"{PARAMS}: {where or 'top level'}: {first['msg']}") from None
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))
         if first["type"] == "extra_forbidden":
             known(
