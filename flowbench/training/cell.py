@@ -85,9 +85,10 @@ class CellTraining:
             shutil.rmtree(other, ignore_errors=True)
         with whole(self.root / "results" / self.key) as folder:
             (folder / "trained").mkdir()
-            seeds = for_each_seed(
-                lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
-            )
+            with self._explained():  # here too, for a process that was killed cannot explain itself
+                seeds = for_each_seed(
+                    lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
+                )
             self._write_history(folder / "history.csv", {seed: result.pop("history") for seed, result in seeds.items()})
             timings = {seed: result.pop("timings") for seed, result in seeds.items()}
             parameters = [result.pop("parameters") for result in seeds.values()]
