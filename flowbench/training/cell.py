@@ -120,7 +120,8 @@ class CellTraining:
 
     def _identity(self) -> dict[str, Any]:
         """What would make other numbers if it were another."""
-        return self._provenance()
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        return self._provenance() | {"device": [self.device.type, name]}
 
     def build(self, seed: int) -> FlowModel:
         """The cell's model with its initial parameters, on the CPU."""

@@ -179,6 +179,21 @@ def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
     survived("kills", killed)
 
 
+def test_no_device_goes_on_from_a_checkpoint_of_another(tmp_path, monkeypatch):
+    params = tiny_cells.prepare(tmp_path)
+
+    def checkpoints(device: str, name: str = "") -> Path:
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+        training = CellTraining(params, "gaussian-affine", tmp_path)
+        training.device = torch.device(device)
+        assert "device" not in training._provenance()  # whose bytes the record holds
+        return training._checkpoints
+
+    assert checkpoints("cpu") == checkpoints("cpu")
+    assert checkpoints("cuda", "a GPU") == checkpoints("cuda", "a GPU")
+    assert len({checkpoints("cpu"), checkpoints("cuda", "a GPU"), checkpoints("cuda", "another")}) == 3
+
+
 def test_another_configuration_starts_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(training_cell, "CHECKPOINT_SECONDS", 0.0)
     params = tiny_cells.prepare(tmp_path)
