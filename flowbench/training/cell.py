@@ -304,7 +304,7 @@ def _git_commit() -> str:
     """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository.
 
     Not if only ``dvc.lock`` or a report does, which DVC rewrites while it runs, or ``params.yaml``, whose values are
-    on record.
+    on record. Files that git does not track count where code lies.
     """
 
     def git(*command: str) -> str:
@@ -314,6 +314,7 @@ def _git_commit() -> str:
         changes = git(
             "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!reports", ":!params.yaml"
         )
+        changes += git("ls-files", "--others", "--exclude-standard", "--", "flowbench", "stages")
         return git("rev-parse", "HEAD") + ("-dirty" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -213,6 +213,40 @@ def test_seeds_share_the_examples_in_memory(prepared):
     assert isinstance(training.splits["train"], np.memmap)
 
 
+@pytest.mark.parametrize(
+    ("path", "dirty"),
+    [
+        (None, False),
+        ("stages/train.py", True),
+        ("flowbench/new.py", True),
+        ("stages/new/part.py", True),
+        ("flowbench/__pycache__/new.pyc", False),
+        ("notes.txt", False),
+        ("dvc.lock", False),
+        ("params.yaml", False),
+        ("README.md", True),
+    ],
+)
+def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch, path, dirty):
+    monkeypatch.chdir(tmp_path)
+    for name in ("flowbench/old.py", "stages/train.py", "dvc.lock", "params.yaml", "README.md"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    Path(".gitignore").write_text("__pycache__/\n")
+
+    def git(*command: str) -> str:
+        who = ("-c", "user.name=me", "-c", "user.email=me@host")
+        return subprocess.run(["git", *who, *command], capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    if path:
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text("changed")
+    assert training_cell._git_commit() == git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
+
+
 def test_training_needs_neither_pipeline_nor_report():
     blocked = ("dvc", "mlflow", "pandas", "matplotlib", "torchvision", "jinja2", "grimp", "sklearn")
     code = f"import sys; sys.modules |= dict.fromkeys({blocked}); import flowbench.training.cell, stages.train"
