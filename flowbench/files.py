@@ -86,6 +86,17 @@ def md5(path: Path) -> str:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
+def md5_of_folder(folder: Path) -> str:
+    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
+    files = [
+        {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
+    text = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+
+
 def write_json(path: Path, content: Any) -> None:
     """Write JSON that is the same, byte for byte, for the same content."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import math
 import os
 import re
@@ -16,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from flowbench.config import PARAMS, Params, Student, Suite
-from flowbench.files import md5
+from flowbench.files import md5, md5_of_folder
 from flowbench.lock import LOCK, outputs
 from flowbench.metrics import METRICS
 
@@ -84,7 +82,7 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     table = root / report / "results.csv"
     if not table.is_file():
         raise RecordError(f"{report}/results.csv: is missing; make it with: dvc repro")
-    if report in outs and (found := _md5_of_folder(root / report)) != outs[report]:
+    if report in outs and (found := md5_of_folder(root / report)) != outs[report]:
         raise RecordError(f"{report}: altered: its MD5 is {found}, and {LOCK} has {outs[report]}")
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["cell"] == key]
@@ -154,14 +152,3 @@ def verify(params: Params, key: str, tolerance: float, root: Path = Path()) -> C
 
 def _relative(a: float, b: float) -> float:
     return 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
-
-
-def _md5_of_folder(folder: Path) -> str:
-    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
-    files = [
-        {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
-        for path in folder.rglob("*")
-        if path.is_file()
-    ]
-    text = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flowbench import verify
+from flowbench.files import md5_of_folder
 from flowbench.verify import Record, RecordError, compare, load_record
 
 KEY, SUITE = "moons-nice", "tiny"
@@ -37,7 +37,7 @@ def root(tmp_path) -> Path:
     ]
     stages = {
         f"evaluate@{KEY}": {"outs": outs},
-        f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": verify._md5_of_folder(report)}]},
+        f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": md5_of_folder(report)}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     return tmp_path
@@ -74,11 +74,11 @@ def test_an_altered_file_is_named_with_both_digests(root):
 
 def test_an_altered_report_is_named_with_both_digests(root):
     path = root / "reports" / SUITE / "results.csv"
-    before = verify._md5_of_folder(path.parent)
+    before = md5_of_folder(path.parent)
     path.write_text(path.read_text().replace("0.25", "0.20"))
-    with pytest.raises(RecordError, match=rf"reports/tiny: altered: its MD5 is {verify._md5_of_folder(path.parent)}"):
+    with pytest.raises(RecordError, match=rf"reports/tiny: altered: its MD5 is {md5_of_folder(path.parent)}"):
         record(root)
-    assert verify._md5_of_folder(path.parent) != before
+    assert md5_of_folder(path.parent) != before
 
 
 @pytest.mark.parametrize(
