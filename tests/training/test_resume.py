@@ -110,6 +110,24 @@ def eager(checkpoints: Checkpoints) -> Checkpoints:
     return Eager(checkpoints.folder, 0.0)
 
 
+@pytest.mark.parametrize(("make", "options"), [CASES[1], CASES[-1]], ids=["data", "energy"])
+def test_what_goes_on_from_the_checkpoint_before_a_damaged_one_ends_the_same(make, options, tmp_path, survived):
+    options = budget(**options)
+    wanted = descend(make, options, None)
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    with pytest.raises(Killed):
+        descend(make, options, eager(checkpoints), kill_at=47)
+    newest = max(tmp_path.iterdir())
+    content = bytearray(newest.read_bytes())
+    for place in range(len(content) // 3, len(content), len(content) // 3):
+        content[place] ^= 0xFF
+    newest.write_bytes(content)
+    found = descend(make, options, eager(checkpoints))
+    assert found.resumed_at == 30
+    assert_same(found, wanted)
+    survived("faults")
+
+
 def test_what_is_finished_is_not_trained_again(tmp_path):
     options, checkpoints = budget(), Checkpoints(tmp_path, 1e9)
     wanted = descend(on_data, options, checkpoints)
