@@ -9,6 +9,7 @@ import difflib
 import inspect
 import json
 import re
+import reprlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,6 +31,8 @@ PARAMS = Path("params.yaml")
 # Flows that learn from a trained cell instead of from data, and the flow of that cell.
 TEACHERS = {"iaf_distilled": "maf"}
 Rate = Annotated[float, Field(gt=0, le=1)]
+# dvc.yaml puts names into paths and into commands of a shell as they are.
+_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 class ConfigError(ValueError):
@@ -42,6 +45,16 @@ class ConfigError(ValueError):
 
 class _Loader(yaml.SafeLoader):
     """YAML that reads ``1e-3`` as a number, as DVC's YAML 1.2 does and PyYAML's 1.1 does not."""
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """As PyYAML does it, which lets a value such as ``2026-13-45`` or ``!!bool x`` raise what it will."""
+        try:
+            return super().construct_object(node, deep)
+        except (yaml.YAMLError, RecursionError):
+            raise
+        except Exception as error:
+            value = reprlib.repr(node.value)
+            raise yaml.constructor.ConstructorError(None, None, f"{value}: {error}", node.start_mark) from None
 
 
 _Loader.add_implicit_resolver("tag:yaml.org,2002:float", re.compile(r"[-+]?\d+[eE][-+]?\d+$"), list("-+0123456789"))
@@ -199,9 +212,12 @@ def load(path: Path = PARAMS) -> Params:
         raise ConfigError(f"{path}: cannot be read: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping with the keys {', '.join(Params.model_fields)}")
     params = parse(Params, document, "")
+    _check_names(params)
     for suite in {suite.name: suite for suite in (*params.suites.values(), params.active)}.values():
         _check_suite(params, suite)
     for name, suite in params.suites.items():
@@ -217,12 +233,14 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
     try:
         # As JSON, whose types are YAML's: a strict model then takes an array for a tuple, but still no "3" for 3.
         text = json.dumps(values, default=str)
-    except TypeError as error:  # a key that is a date, for instance
+    except (TypeError, ValueError, RecursionError) as error:  # a key that is a date, or a list that holds itself
         raise ConfigError(f"{PARAMS}: {where or 'top level'}: {error}") from None
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
         first = min(error.errors(), key=lambda one: one["type"] == "missing")  # a misspelt key is a missing one too
+        if first["type"] == "json_invalid":  # half a character, for instance; the input would be all that there is
+            raise ConfigError(f"{PARAMS}: {where or 'top level'}: {first['msg']}") from None
         key = ".".join(filter(None, [where, *map(str, first["loc"])]))
         if first["type"] == "extra_forbidden":
             known(
@@ -270,6 +288,22 @@ def _fields_at(model: Any, location: tuple) -> list[str]:
         arguments = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
         model = arguments[-1] if arguments else annotation
     return list(getattr(model, "model_fields", {}))
+
+
+def _check_names(params: Params) -> None:
+    """No name is more than a name to a shell or in a path."""
+    places: dict[str, Iterable[str]] = {"data": params.data, "flows": params.flows}
+    places |= {f"flows.{flow}": configurations for flow, configurations in params.flows.items()}
+    places |= {"budgets": params.budgets, "suites": params.suites}
+    for name, suite in params.suites.items():
+        places |= {f"suites.{name}.cells": suite.cells, f"suites.{name}.students": suite.students}
+    for where, names in places.items():
+        for name in names:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"{PARAMS}: {where} = {name!r}: is no name; choose one of the letters A to Z and a to z, digits, "
+                    "_, - and . that does not begin with - or . and has no two . together"
+                )
 
 
 def _check_suite(params: Params, suite: Suite) -> None:

@@ -62,7 +62,10 @@ def forget(device: torch.device) -> None:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that a device has no memory left; of a CPU's torch has no class for it."""
+    """Whether an error says that a device has no memory left; of a CPU's torch has no class for it.
+
+    That of `parallel.for_each_seed` is one, where the kernel killed a process.
+    """
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 

@@ -63,14 +63,38 @@ def replace_file(path: Path, content: bytes) -> None:
 
 
 def without_secrets(text: str) -> str:
-    """``text`` without the passwords of the URLs in it and without their queries, which no message may show."""
-    return re.sub(r"(\w://)(?:[^\s/@]*@)?([^\s?]*)(?:\?\S*)?", r"\1\2", text)
+    """``text`` without the users, passwords and queries of the URLs in it, which no message may show.
+
+    Passwords may hold what a URL should have encoded. Where they cannot be told from the rest, nothing of it is shown.
+    """
+    return re.sub(r"(\w://)(\S+)", lambda url: url[1] + _place(url[2]), text)
+
+
+def _place(address: str) -> str:
+    """Host and path of what follows the ``://`` of a URL."""
+    host = address.partition("/")[0]
+    # Without a colon before the first slash there is no password, and an @ behind it is one of the path.
+    user, at, _ = (address if ":" in host else host).rpartition("@")
+    if "?" in user:  # a password's, or that of a query which holds an @
+        return "…"
+    return address[len(user + at) :].partition("?")[0]
 
 
 def md5(path: Path) -> str:
     """The digest of a file by which DVC and publishers of data know it; it protects from accidents alone."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def md5_of_folder(folder: Path) -> str:
+    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
+    files = [
+        {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
+        for path in folder.rglob("*")
+        if path.is_file()
+    ]
+    text = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, Suite
-from flowbench.files import md5, replace_file
+from flowbench.files import md5, md5_of_folder, replace_file
 
 LOCK = Path("dvc.lock")
 ASIDE = Path("reports")
@@ -64,20 +64,24 @@ def outputs(names: Iterable[str], root: Path = Path(), suite: str | None = None)
 
 
 def check(keys: Iterable[str], root: Path = Path()) -> None:
-    """Compare the files with the numbers of some cells with the record; pictures and weights are not looked at.
+    """Compare the files and folders of some cells, such as numbers, weights and pictures, with the record.
 
     DVC believes what lies in its cache, and restores a damaged file as if it were whole.
 
     Raises:
-        ConfigError: a file is not the one on record.
+        ConfigError: a file or a folder is not the one on record.
     """
     steps = ("train", "train_student", "evaluate", "evaluate_student")
-    for path, wanted in outputs([f"{step}@{key}" for key in keys for step in steps], root).items():
-        if (root / path).is_file() and md5(root / path) != wanted:
-            cached = f"files/md5/{wanted[:2]}/{wanted[2:]}"
+    for name, wanted in outputs([f"{step}@{key}" for key in keys for step in steps], root).items():
+        path, cached = root / name, f"files/md5/{wanted[:2]}/{wanted[2:]}"
+        if not path.exists():
+            continue
+        kind, found = ("folder", md5_of_folder(path)) if path.is_dir() else ("file", md5(path))
+        if found != wanted:
+            whole = f"{cached} with the files that it lists" if kind == "folder" else cached
             raise ConfigError(
-                f"{path}: is not the file that {LOCK} has on record; remove it and {cached} in the folder that "
-                "`dvc cache dir` names, which is damaged if nobody edited the file, then run `dvc repro`"
+                f"{name}: is not the {kind} that {LOCK} has on record; remove it and {whole} in the folder that "
+                f"`dvc cache dir` names, which is damaged if nobody edited the {kind}, then run `dvc repro`"
             )
 
 

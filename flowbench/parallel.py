@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 from typing import Any
 
 import torch
@@ -32,7 +33,8 @@ def for_each_seed(
         threads: CPU threads of each.
 
     Raises:
-        RuntimeError: a process was killed from outside, for instance for want of memory.
+        MemoryError: a process was killed, as the kernel does for want of memory.
+        RuntimeError: a process ended in another way before its seed was done.
     """
     seeds = list(seeds)
     if device.type != "cpu":
@@ -43,17 +45,23 @@ def for_each_seed(
     # Forked children need not import torch again. This process must not have computed with several threads
     # before: a thread pool does not survive a fork.
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(workers, context, _start_child, (function, threads, os.getpid())) as pool:
-        try:
-            with _interrupts_later():
-                results = pool.map(_call, seeds)
-            return dict(zip(seeds, results, strict=True))
-        except KeyboardInterrupt:
-            for child in multiprocessing.active_children():
-                child.kill()
-            raise
-        except BrokenProcessPool:
-            raise RuntimeError(f"a process of the seeds {seeds} was killed; was there too little memory?") from None
+    children: list[BaseProcess] = []
+    try:
+        with ProcessPoolExecutor(workers, context, _start_child, (function, threads, os.getpid())) as pool:
+            try:
+                with _interrupts_later():
+                    results = pool.map(_call, seeds)
+                    children = multiprocessing.active_children()
+                return dict(zip(seeds, results, strict=True))
+            except KeyboardInterrupt:
+                for child in multiprocessing.active_children():
+                    child.kill()
+                raise
+    except BrokenProcessPool:
+        # The pool, in its end, has waited for all of them.
+        if any(child.exitcode == -signal.SIGKILL for child in children):
+            raise MemoryError(f"a process of the seeds {seeds} was killed") from None
+        raise RuntimeError(f"a process of the seeds {seeds} ended before it was done") from None
 
 
 @contextmanager

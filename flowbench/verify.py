@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
-import json
 import math
 import os
 import re
@@ -16,14 +14,29 @@ from pathlib import Path
 from typing import Literal
 
 from flowbench.config import PARAMS, Params, Student, Suite
-from flowbench.files import md5
+from flowbench.files import md5, md5_of_folder
 from flowbench.lock import LOCK, outputs
 from flowbench.metrics import METRICS
 
 # What each byte of must be the same on the machine that made the record.
 _EXACT = ("metrics.json", "seeds.csv")
-# Errors near rounding are of one order on another machine, at best; what a solver or a sample finds is nearer.
-_IGNORED = ("_error", "non_finite", "lost_share", "evaluations")
+# Errors near rounding, or near a solver's tolerance, are of one order on another machine, at best, and so are counts of
+# what such errors decide. Only whether they are finite is compared.
+_ROUNDING = (
+    "invertibility_error_",
+    "latent_invertibility_error_",
+    "l2_error_",
+    "logdet_error_max",
+    "log_prob_error_max",
+    "sample_log_prob_error_max",
+    "bits_per_dim_solver_error",
+    "non_finite_share",
+    "lost_share_",
+    "log_prob_evaluations",
+    "sample_evaluations",
+)
+# Differences from the truth, which are relative ones already.
+_RELATIVE = ("learnt_mean_error", "learnt_std_error")
 
 Verdict = Literal["equal", "within tolerance", "different"]
 
@@ -84,7 +97,7 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     table = root / report / "results.csv"
     if not table.is_file():
         raise RecordError(f"{report}/results.csv: is missing; make it with: dvc repro")
-    if report in outs and (found := _md5_of_folder(root / report)) != outs[report]:
+    if report in outs and (found := md5_of_folder(root / report)) != outs[report]:
         raise RecordError(f"{report}: altered: its MD5 is {found}, and {LOCK} has {outs[report]}")
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["cell"] == key]
@@ -132,10 +145,8 @@ def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
     # On either side alone, too; but the report's table also has what depends on the host, and no file here.
     steady = {key for key in record.values if key[1] in METRICS and not METRICS[key[1]].host_dependent}
     for seed, metric in sorted(found.keys() | steady):
-        if any(part in metric for part in _IGNORED):
-            continue
         key = seed, metric
-        difference = _relative(found.get(key, math.nan), record.values.get(key, math.nan))
+        difference = _difference(metric, found.get(key, math.nan), record.values.get(key, math.nan))
         if not difference <= largest:  # what is not a number is the largest of all
             largest, where = difference, f"{metric} of seed {seed}"
             if math.isnan(difference):
@@ -152,16 +163,10 @@ def verify(params: Params, key: str, tolerance: float, root: Path = Path()) -> C
         return compare(record, run_again(params, suite, key, Path(scratch), root), tolerance)
 
 
-def _relative(a: float, b: float) -> float:
-    return 0.0 if a == b else abs(a - b) / max(abs(a), abs(b))
-
-
-def _md5_of_folder(folder: Path) -> str:
-    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
-    files = [
-        {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
-        for path in folder.rglob("*")
-        if path.is_file()
-    ]
-    text = json.dumps(sorted(files, key=lambda file: file["relpath"]), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
+def _difference(metric: str, a: float, b: float) -> float:
+    """How far two values of a metric are from each other, not a number where they cannot be compared."""
+    if metric.startswith(_ROUNDING):
+        return 0.0 if math.isfinite(a) == math.isfinite(b) else math.nan
+    if a == b:
+        return 0.0
+    return abs(a - b) / (1 if metric in _RELATIVE else max(abs(a), abs(b)))

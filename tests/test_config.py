@@ -1,5 +1,6 @@
 """Mistakes in params.yaml: one line with the file, the key, the value and the nearest valid choice."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -108,6 +109,9 @@ def test_the_configuration_of_the_repository_is_right():
         ("active: *tiny", "activ: *tiny", "'activ': no such key; did you mean 'active'?"),
         ("active: *tiny", "active: *tinny", "is not YAML: found undefined alias 'tinny'"),
         ("active: *tiny", "active: [", "is not YAML: "),
+        ("noise: 0.05", "noise: 2026-13-45", "is not YAML: '2026-13-45': month must be in 1..12 in "),
+        ("noise: 0.05", f"noise: {'[' * 3000}{']' * 3000}", "is nested too deeply"),
+        ("noise: 0.05", "noise: &a [*a]", "top level: Circular reference detected"),
         (GOOD, "", "must be a mapping with the keys data, flows, budgets, suites, active"),
         (GOOD, "- 1", "must be a mapping"),
     ],
@@ -120,6 +124,35 @@ def test_a_mistake_is_one_line(read, old, new, message):
     assert "params.yaml: " in text
     assert message in text
     assert "\n" not in text
+
+
+PLACES = {
+    "data": ("data: {%s:", "moons"),
+    "flows": ("flows: {%s:", "glow"),
+    "flows.glow": ("{%s: {steps: 10}", "plane"),
+    "budgets": ("  %s:\n    train", "quick"),
+    "suites": ("  %s: &tiny", "tiny"),
+    "suites.tiny.cells": ("      %s:", "moons-maf"),
+    "suites.tiny.students": ("      %s:", "moons-iaf_distilled"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["moons;touch x", "../../x", "$(id)", "a..b", ".a", "-a", "a b", "a/b", "é", "", "a\n"]
+)
+@pytest.mark.parametrize("where", PLACES)
+def test_a_name_is_no_more_than_a_name_to_a_shell_or_in_a_path(read, where, name):
+    place, key = PLACES[where]
+    assert place % key in GOOD
+    with pytest.raises(ConfigError) as error:
+        read(GOOD.replace(place % key, place % json.dumps(name), 1))
+    assert str(error.value).startswith(f"params.yaml: {where} = {name!r}: is no name; ")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["moons-glow-2.5_B", "moons-glow.x-", "tiny-moons-glow"])
+def test_a_name_may_have_points_and_hyphens_within(read, name):
+    assert name in read(GOOD.replace("moons-glow:", f"{name}:", 1)).active.cells
 
 
 STUDENT = "moons-iaf_distilled: {data: moons, flow: iaf_distilled, config: plane, budget: quick, teacher: moons-maf}"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from flowbench import config
@@ -48,10 +48,37 @@ def read(path: Path, text: str) -> Params | None:
     return None
 
 
+# What PyYAML reads and then stumbles over, and what JSON does.
+STUMBLING = [
+    "2026-13-45",
+    "0x_",
+    "0b_",
+    "!!bool x",
+    "!!int ''",
+    "!!timestamp x",
+    "9" * 5000,
+    f"0x{'f' * 5000}",
+    "&a [*a]",
+    "&a {b: *a}",
+    '"\\uD800"',
+    "[" * 400 + "]" * 400,
+    "[" * 3000 + "]" * 3000,
+    "- " * 3000 + "x",
+]
+
+
+def with_examples(test):
+    """A test that also has each of these as the value of a key, at the top and in a place that takes anything."""
+    for value in STUMBLING:
+        test = example(text=value)(example(text=f"data: {{moons: {{noise: {value}}}}}")(test))
+    return test
+
+
 UNHURRIED = settings(suppress_health_check=[HealthCheck.too_slow])
 
 
 @UNHURRIED
+@with_examples
 @given(text=st.text(st.characters(codec="utf-8")))
 def test_any_text(path, survived, text):
     assert read(path, text) is None

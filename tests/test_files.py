@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from flowbench.files import whole, write_json
+from flowbench.files import whole, without_secrets, write_json
 
 
 def names(folder) -> list[str]:
@@ -63,3 +63,42 @@ def test_json_is_the_same_for_the_same_content(tmp_path):
     assert (tmp_path / "one.json").read_bytes() == (tmp_path / "two.json").read_bytes()
     assert (tmp_path / "one.json").read_text().endswith("}\n")
     assert json.loads((tmp_path / "one.json").read_text())["b"] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("told", "shown"),
+    [
+        ("at http://me:p@ss-hunter2@host/x: no", "at http://host/x: no"),
+        ("http://me:a/hunter2@host:80/x", "http://host:80/x"),
+        ("http://me:80/hunter2@host", "http://host"),
+        ("http://me:a/b@hunter2@host", "http://host"),
+        ("http://me:a@b/hunter2@host", "http://host"),
+        ("postgresql+psycopg2://me:hunter2@host/db", "postgresql+psycopg2://host/db"),
+        ("https://hunter2@host/path", "https://host/path"),
+        ("http://me:a?hunter2@host", "http://…"),
+        ("http://me:a/b?hunter2@host", "http://…"),
+        ("http://host:80/x?token=a@hunter2", "http://…"),
+        ("https://host?token=a@hunter2", "https://…"),
+        ("https://host/x?token=a:b@hunter2 found", "https://host/x found"),
+        ("sqlite:///x.db?password=hunter2", "sqlite:///x.db"),
+        ("http://me:p@ss-hunter2@a and http://me:b/hunter2@b", "http://a and http://b"),
+    ],
+)
+def test_no_password_or_query_of_a_url_is_shown(told, shown):
+    assert without_secrets(told) == shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://127.0.0.1:5000/x: refused",
+        "http://[::1]:5000/x",
+        "https://host/@user/file",
+        "sqlite:///x@y.db",
+        "sqlite:////srv/a:b@c/mlflow.db",
+        "file:///srv/me@host/mlruns",
+        "no URL: me:secret@host?",
+    ],
+)
+def test_what_is_no_secret_is_shown(text):
+    assert without_secrets(text) == text

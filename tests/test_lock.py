@@ -6,6 +6,7 @@ import yaml
 
 from flowbench import lock
 from flowbench.config import ConfigError
+from flowbench.files import md5_of_folder
 from tests import fake_results
 
 
@@ -44,6 +45,23 @@ def test_a_file_that_is_not_on_record_is_named_with_its_copy_in_the_cache(root, 
     with pytest.raises(ConfigError, match=rf"^results/{key}/metrics\.json: is not [^\n]* {cached} [^\n]*$"):
         lock.check(KEYS, root)
     lock.check(set(KEYS) - {key}, root)
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "too many"])
+def test_a_folder_that_is_not_on_record_is_named_with_its_list_in_the_cache(root, damage):
+    folder = root / "results" / KEYS[0] / "trained"
+    folder.mkdir()
+    for seed in (0, 1):
+        (folder / f"seed-{seed}.safetensors").write_text("weights")
+    listed = md5_of_folder(folder)
+    change(root, f"train@{KEYS[0]}", outs=[{"path": f"results/{KEYS[0]}/trained", "md5": listed}])
+    lock.check(KEYS, root)
+    path = folder / "seed-1.safetensors"
+    {"changed": lambda: path.write_text("damaged"), "missing": path.unlink, "too many": (folder / "x").touch}[damage]()
+    cached = rf"files/md5/{listed[:2]}/{listed[2:]} with the files that it lists"
+    with pytest.raises(ConfigError, match=rf"^results/{KEYS[0]}/trained: is not the folder [^\n]* {cached} [^\n]*$"):
+        lock.check(KEYS, root)
+    lock.check(KEYS[1:], root)
 
 
 def test_what_is_missing_or_was_never_recorded_is_for_others_to_name(root):

@@ -47,9 +47,14 @@ def test_an_error_is_that_of_the_seed():
         for_each_seed(lambda seed: 1 / seed, [1, 0], CPU, threads=1)
 
 
-def test_a_killed_process_is_an_error_that_says_so():
-    with pytest.raises(RuntimeError, match=r"a process of the seeds \[0, 1\] was killed"):
+def test_a_killed_process_is_one_without_memory():
+    with pytest.raises(MemoryError, match=r"a process of the seeds \[0, 1\] was killed"):
         for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGKILL), [0, 1], CPU, threads=1)
+
+
+def test_a_process_that_ends_in_another_way_is_an_error_that_says_so():
+    with pytest.raises(RuntimeError, match=r"a process of the seeds \[0, 1\] ended before it was done"):
+        for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGTERM), [0, 1], CPU, threads=1)
 
 
 def test_an_interrupt_starts_no_further_seed(monkeypatch, tmp_path):

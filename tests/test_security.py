@@ -53,6 +53,13 @@ def test_parameter_files_hold_no_objects(text, tmp_path):
         config.load(tmp_path / "params.yaml")
 
 
+@pytest.mark.parametrize("key", ["gaussian-affine;touch x", "gaussian-affine$(id)", "../../gaussian-affine"])
+def test_no_name_of_a_cell_reaches_a_shell_as_more(key, tmp_path):
+    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT.replace("gaussian-affine:", f'"{key}":'))
+    with pytest.raises(ConfigError, match=r"^params\.yaml: suites\.tiny\.cells = '[^\n]*': is no name; [^\n]*$"):
+        config.load(tmp_path / "params.yaml")
+
+
 OUTSIDE = [
     "os",
     "os.system",

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flowbench import verify
-from flowbench.verify import Record, RecordError, compare, load_record
+from flowbench import metrics, verify
+from flowbench.files import md5_of_folder
+from flowbench.verify import Comparison, Record, RecordError, compare, load_record
 
 KEY, SUITE = "moons-nice", "tiny"
 SEEDS = "seed,metric,value,unit\n0,bits_per_dim,0.25,bits/dim\n0,invertibility_error_max,1e-07,data units\n"
@@ -37,7 +38,7 @@ def root(tmp_path) -> Path:
     ]
     stages = {
         f"evaluate@{KEY}": {"outs": outs},
-        f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": verify._md5_of_folder(report)}]},
+        f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": md5_of_folder(report)}]},
     }
     (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
     return tmp_path
@@ -74,11 +75,11 @@ def test_an_altered_file_is_named_with_both_digests(root):
 
 def test_an_altered_report_is_named_with_both_digests(root):
     path = root / "reports" / SUITE / "results.csv"
-    before = verify._md5_of_folder(path.parent)
+    before = md5_of_folder(path.parent)
     path.write_text(path.read_text().replace("0.25", "0.20"))
-    with pytest.raises(RecordError, match=rf"reports/tiny: altered: its MD5 is {verify._md5_of_folder(path.parent)}"):
+    with pytest.raises(RecordError, match=rf"reports/tiny: altered: its MD5 is {md5_of_folder(path.parent)}"):
         record(root)
-    assert verify._md5_of_folder(path.parent) != before
+    assert md5_of_folder(path.parent) != before
 
 
 @pytest.mark.parametrize(
@@ -134,3 +135,46 @@ def test_a_metric_that_is_on_record_alone_is_a_difference(root, tmp_path):
     (folder / "seeds.csv").write_text("".join(SEEDS.splitlines(True)[::2]))  # without the bits per dim
     found = compare(record(root), folder, tolerance=0.05)
     assert (found.verdict, found.where) == ("different", "bits_per_dim of seed 0")
+
+
+def with_error(root: Path, folder: Path, metric: str, before: float | None, now: float | None) -> Comparison:
+    """How two cells compare that differ in a metric, and not in others; ``None`` where it is missing."""
+    values = {key: value for key, value in record(root).values.items() if key[1] != metric}
+    if before is not None:
+        values["0", metric] = before
+    lines = [line for line in SEEDS.splitlines(True) if f",{metric}," not in line]
+    (again(folder, 0.25) / "seeds.csv").write_text("".join(lines) + ("" if now is None else f"0,{metric},{now!r},\n"))
+    return compare(Record({"seeds.csv": "another"}, values), folder, 0.05)
+
+
+@pytest.mark.parametrize(
+    "metric",
+    ["invertibility_error_max", "latent_invertibility_error_max_float64", "l2_error_data", "logdet_error_max",
+     "log_prob_error_max", "sample_log_prob_error_max", "bits_per_dim_solver_error"],
+)  # fmt: skip
+def test_of_rounding_it_counts_whether_it_is_finite(root, tmp_path, metric):
+    assert with_error(root, tmp_path / "near", metric, 1e-7, 1e-5).verdict == "within tolerance"
+    for number, (before, now) in enumerate([(1e-7, math.inf), (math.nan, 1e-7), (1e-7, None), (None, 1e-7)]):
+        found = with_error(root, tmp_path / str(number), metric, before, now)
+        assert (found.verdict, found.where) == ("different", f"{metric} of seed 0")
+    assert with_error(root, tmp_path / "never", metric, math.inf, math.nan).verdict == "within tolerance"
+
+
+@pytest.mark.parametrize(
+    "metric", ["reconstruction_error", "bits_per_dim_standard_error", "kl_to_teacher_standard_error"]
+)
+def test_other_errors_are_compared_as_every_metric(root, tmp_path, metric):
+    assert with_error(root, tmp_path / "near", metric, 0.1, 0.101).verdict == "within tolerance"
+    assert with_error(root, tmp_path / "far", metric, 0.1, 0.2).verdict == "different"
+
+
+@pytest.mark.parametrize("metric", ["learnt_mean_error", "learnt_std_error"])
+def test_errors_of_moments_are_relative_to_the_truth_already(root, tmp_path, metric):
+    assert with_error(root, tmp_path / "near", metric, 0.001, 0.002).verdict == "within tolerance"
+    assert with_error(root, tmp_path / "far", metric, 0.001, 0.1).verdict == "different"
+
+
+def test_every_metric_of_an_error_is_one_or_the_other():
+    compared = {"reconstruction_error", "bits_per_dim_standard_error", "kl_to_teacher_standard_error"}
+    errors = {name for name in metrics.METRICS if "_error" in name}
+    assert {name for name in errors if not name.startswith(verify._ROUNDING)} == compared | set(verify._RELATIVE)

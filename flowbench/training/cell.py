@@ -85,9 +85,10 @@ class CellTraining:
             shutil.rmtree(other, ignore_errors=True)
         with whole(self.root / "results" / self.key) as folder:
             (folder / "trained").mkdir()
-            seeds = for_each_seed(
-                lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
-            )
+            with self._explained():  # here too, for a process that was killed cannot explain itself
+                seeds = for_each_seed(
+                    lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
+                )
             self._write_history(folder / "history.csv", {seed: result.pop("history") for seed, result in seeds.items()})
             timings = {seed: result.pop("timings") for seed, result in seeds.items()}
             parameters = [result.pop("parameters") for result in seeds.values()]
@@ -119,7 +120,8 @@ class CellTraining:
 
     def _identity(self) -> dict[str, Any]:
         """What would make other numbers if it were another."""
-        return self._provenance()
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
+        return self._provenance() | {"device": [self.device.type, name]}
 
     def build(self, seed: int) -> FlowModel:
         """The cell's model with its initial parameters, on the CPU."""
@@ -302,7 +304,7 @@ def _git_commit() -> str:
     """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository.
 
     Not if only ``dvc.lock`` or a report does, which DVC rewrites while it runs, or ``params.yaml``, whose values are
-    on record.
+    on record. Files that git does not track count where code lies.
     """
 
     def git(*command: str) -> str:
@@ -312,6 +314,7 @@ def _git_commit() -> str:
         changes = git(
             "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!reports", ":!params.yaml"
         )
+        changes += git("ls-files", "--others", "--exclude-standard", "--", "flowbench", "stages")
         return git("rev-parse", "HEAD") + ("-dirty" if changes else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -68,17 +68,28 @@ class Checkpoints:
         self._next = ended + max(self._seconds, (ended - began) / _SHARE)
 
     def load(self) -> tuple[int, dict[str, Tensor], dict[str, Any]] | None:
-        """The step, the tensors and the facts of the newest that is undamaged; ``None`` where there is none."""
+        """The step, the tensors and the facts of the newest that is undamaged; ``None`` where there is none.
+
+        Those that are damaged are removed, and a line says so.
+        """
+        damaged: list[int] = []
         for path in self._files():
             step, _, digest = path.stem.partition("-")
-            if hashlib.sha256(path.read_bytes()).hexdigest() != digest:
-                path.unlink()
-                continue
-            with safe_open(path, "pt") as file:
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-                return int(step), tensors, json.loads(file.metadata()[_FACTS])
+            if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+                self._say_damaged(damaged, f"goes on after step {int(step):,}")
+                with safe_open(path, "pt") as file:
+                    tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+                    return int(step), tensors, json.loads(file.metadata()[_FACTS])
+            damaged.append(int(step))
+            path.unlink()
+        self._say_damaged(damaged, "starts anew")
         return None
 
+    def _say_damaged(self, steps: list[int], then: str) -> None:
+        if steps:
+            of = " and ".join(f"step {step:,}" for step in steps)
+            tqdm.write(f"{self.folder}: damaged: the checkpoint of {of}; training {then}", file=sys.stderr)
+
     def _files(self) -> list[Path]:
-        """The newest first; what a kill left half written has another name."""
-        return sorted(self.folder.glob("*.safetensors"), reverse=True)
+        """The newest first; what a kill left half written has another name, which begins with no digit."""
+        return sorted(self.folder.glob("[0-9]*-*.safetensors"), reverse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from flowbench import lock
+from flowbench.files import md5
 from tests.faults import stages
 from tests.pipeline.clone import Clone
 
@@ -98,8 +100,8 @@ def test_an_interrupted_run_leaves_nothing_half_done(number, undisturbed, untrai
 def test_a_result_that_is_damaged_in_the_cache_is_not_published(undisturbed, finished, survived):
     path = f"results/{KEY}/metrics.json"
     digest = lock.outputs([EVALUATE], finished.root)[path]
-    cached = finished.root / ".dvc" / "cache" / "files" / "md5" / digest[:2] / digest[2:]
-    damage(cached)
+    cache = finished.root / ".dvc" / "cache"
+    damage(cached(cache, digest))
     (finished.root / path).unlink()
     # DVC believes what bears the mode of its cache.
     finished.dvc("repro", EVALUATE)
@@ -107,14 +109,40 @@ def test_a_result_that_is_damaged_in_the_cache_is_not_published(undisturbed, fin
     line = publish(finished, succeeds=False).strip()
     assert line.startswith(f"{path}: is not the file that dvc.lock has on record; ")
     # As the line says.
-    assert str(cached.relative_to(finished.root / ".dvc" / "cache")) in line
-    cached.unlink()
+    assert str(cached(cache, digest).relative_to(cache)) in line
+    cached(cache, digest).unlink()
     (finished.root / path).unlink()
     finished.dvc("repro", EVALUATE)
     assert results(finished) == results(undisturbed)
     publish(finished)
     assert_clean(finished)
     survived("faults")
+
+
+def test_weights_that_are_damaged_in_the_cache_are_not_published(undisturbed, finished, survived):
+    path = f"results/{KEY}/trained"
+    cache = finished.root / ".dvc" / "cache"
+    weights = finished.root / path / "seed-0.safetensors"
+    damaged, listed = (cached(cache, one) for one in (md5(weights), lock.outputs([TRAIN], finished.root)[path]))
+    damage(damaged)
+    shutil.rmtree(weights.parent)
+    finished.dvc("checkout", TRAIN)
+    line = publish(finished, succeeds=False).strip()
+    assert line.startswith(f"{path}: is not the folder that dvc.lock has on record; ")
+    # As the line says.
+    assert str(listed.relative_to(cache)) in line
+    for one in json.loads(listed.read_text()):
+        cached(cache, one["md5"]).unlink()
+    listed.unlink()
+    shutil.rmtree(weights.parent)
+    finished.dvc("repro", EVALUATE)
+    assert results(finished) == results(undisturbed)
+    assert_clean(finished)
+    survived("faults")
+
+
+def cached(cache: Path, digest: str) -> Path:
+    return cache / "files" / "md5" / digest[:2] / digest[2:]
 
 
 def damage(path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +19,12 @@ from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
 
 KEY = "gaussian-affine"
-# Petabytes, which no machine hands out: real refusals of the CPU's allocators, and what a GPU's is said to be.
+# Petabytes, which no machine hands out: real refusals of the CPU's allocators, what the kernel does,
+# and what a GPU's is said to be.
 GREEDY = {
     "torch": lambda: torch.empty(10**15),
     "numpy": lambda: np.empty(10**15),
+    "kernel": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "gpu": lambda: (_ for _ in ()).throw(torch.OutOfMemoryError("CUDA out of memory.\nTried to allocate 80.00 GiB")),
 }
 

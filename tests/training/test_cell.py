@@ -213,6 +213,40 @@ def test_seeds_share_the_examples_in_memory(prepared):
     assert isinstance(training.splits["train"], np.memmap)
 
 
+@pytest.mark.parametrize(
+    ("path", "dirty"),
+    [
+        (None, False),
+        ("stages/train.py", True),
+        ("flowbench/new.py", True),
+        ("stages/new/part.py", True),
+        ("flowbench/__pycache__/new.pyc", False),
+        ("notes.txt", False),
+        ("dvc.lock", False),
+        ("params.yaml", False),
+        ("README.md", True),
+    ],
+)
+def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch, path, dirty):
+    monkeypatch.chdir(tmp_path)
+    for name in ("flowbench/old.py", "stages/train.py", "dvc.lock", "params.yaml", "README.md"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).touch()
+    Path(".gitignore").write_text("__pycache__/\n")
+
+    def git(*command: str) -> str:
+        who = ("-c", "user.name=me", "-c", "user.email=me@host")
+        return subprocess.run(["git", *who, *command], capture_output=True, text=True, check=True).stdout.strip()
+
+    git("init", "--quiet")
+    git("add", ".")
+    git("commit", "--quiet", "--message", "all")
+    if path:
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text("changed")
+    assert training_cell._git_commit() == git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
+
+
 def test_training_needs_neither_pipeline_nor_report():
     blocked = ("dvc", "mlflow", "pandas", "matplotlib", "torchvision", "jinja2", "grimp", "sklearn")
     code = f"import sys; sys.modules |= dict.fromkeys({blocked}); import flowbench.training.cell, stages.train"
@@ -246,6 +280,24 @@ def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepa
     files = trained((root, few_steps), key)
     assert {path.split("/")[0] for path in files} == {"trained", "training.json", "history.csv", TIMINGS}
     assert not left.exists()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_training_twice_on_a_gpu_gives_the_same_weights(tmp_path):
+    found = []
+    for name in ("first", "again"):
+        root = tmp_path / name
+        root.mkdir()
+        tiny_cells.prepare(root)
+        (root / "params.yaml").write_text(tiny_cells.TEXT.replace("device: cpu", "device: cuda"))
+        # In a process of its own: what makes a GPU repeat itself is set once, and before its first use.
+        environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+        subprocess.run([sys.executable, "-m", "stages.train", "digits-maf"], cwd=root, env=environment, check=True)
+        files = tiny_cells.contents(root / "results" / "digits-maf")
+        assert json.loads(files[TIMINGS])["device"] == "cuda"
+        found.append({path: content for path, content in files.items() if path.endswith(".safetensors")})
+    assert len(found[0]) == 3
+    assert found[0] == found[1]
 
 
 def alive(pid: int) -> bool:

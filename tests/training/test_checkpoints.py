@@ -44,7 +44,7 @@ def test_the_newest_counts_and_two_are_kept(checkpoints):
 
 
 @pytest.mark.parametrize("damage", ["a bit", "half", "all"])
-def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage, survived):
+def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage, capfd, survived):
     for step in (10, 20):
         checkpoints.save(step, tensors(step), FACTS)
     newest = max(checkpoints.folder.iterdir())
@@ -54,13 +54,33 @@ def test_a_damaged_one_is_passed_over_and_removed(checkpoints, damage, survived)
     step, found, _ = checkpoints.load()
     assert (step, float(found["step"])) == (10, 10.0)
     assert not newest.exists()
+    said = f"{checkpoints.folder}: damaged: the checkpoint of step 20; training goes on after step 10\n"
+    assert capfd.readouterr().err == said
+    assert checkpoints.load()[0] == 10
+    assert capfd.readouterr().err == ""
     survived("faults")
 
 
-def test_what_a_kill_left_half_written_is_no_checkpoint(checkpoints, survived):
+def test_where_all_are_damaged_training_starts_anew(checkpoints, capfd):
+    for step in (10, 20):
+        checkpoints.save(step, tensors(step), FACTS)
+    for path in checkpoints.folder.iterdir():
+        path.write_bytes(b"")
+    assert checkpoints.load() is None
+    said = f"{checkpoints.folder}: damaged: the checkpoint of step 20 and step 10; training starts anew\n"
+    assert capfd.readouterr().err == said
+
+
+def test_what_a_kill_left_half_written_is_no_checkpoint(checkpoints, capfd, survived):
+    unfinished = checkpoints.folder / ".unfinished-000000000020-0.safetensors"
+    checkpoints.folder.mkdir()
+    unfinished.write_bytes(b"half")
+    assert checkpoints._files() == []
+    assert checkpoints.load() is None
     checkpoints.save(10, tensors(10), FACTS)
-    (checkpoints.folder / ".unfinished-000000000020-0.safetensors").write_bytes(b"half")
     assert checkpoints.load()[0] == 10
+    assert len(checkpoints._files()) == 1
+    assert capfd.readouterr().err == ""
     survived("faults")
 
 

@@ -110,6 +110,24 @@ def eager(checkpoints: Checkpoints) -> Checkpoints:
     return Eager(checkpoints.folder, 0.0)
 
 
+@pytest.mark.parametrize(("make", "options"), [CASES[1], CASES[-1]], ids=["data", "energy"])
+def test_what_goes_on_from_the_checkpoint_before_a_damaged_one_ends_the_same(make, options, tmp_path, survived):
+    options = budget(**options)
+    wanted = descend(make, options, None)
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    with pytest.raises(Killed):
+        descend(make, options, eager(checkpoints), kill_at=47)
+    newest = max(tmp_path.iterdir())
+    content = bytearray(newest.read_bytes())
+    for place in range(len(content) // 3, len(content), len(content) // 3):
+        content[place] ^= 0xFF
+    newest.write_bytes(content)
+    found = descend(make, options, eager(checkpoints))
+    assert found.resumed_at == 30
+    assert_same(found, wanted)
+    survived("faults")
+
+
 def test_what_is_finished_is_not_trained_again(tmp_path):
     options, checkpoints = budget(), Checkpoints(tmp_path, 1e9)
     wanted = descend(on_data, options, checkpoints)
@@ -177,6 +195,21 @@ def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
     assert found == wanted
     assert not (root / ".cache" / "training" / key).exists()
     survived("kills", killed)
+
+
+def test_no_device_goes_on_from_a_checkpoint_of_another(tmp_path, monkeypatch):
+    params = tiny_cells.prepare(tmp_path)
+
+    def checkpoints(device: str, name: str = "") -> Path:
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
+        training = CellTraining(params, "gaussian-affine", tmp_path)
+        training.device = torch.device(device)
+        assert "device" not in training._provenance()  # whose bytes the record holds
+        return training._checkpoints
+
+    assert checkpoints("cpu") == checkpoints("cpu")
+    assert checkpoints("cuda", "a GPU") == checkpoints("cuda", "a GPU")
+    assert len({checkpoints("cpu"), checkpoints("cuda", "a GPU"), checkpoints("cuda", "another")}) == 3
 
 
 def test_another_configuration_starts_anew(tmp_path, monkeypatch):
