@@ -14,8 +14,9 @@ from flowbench.report.statistics import Ranking, paired, ranking
 from flowbench.report.tables import QUALITY, quality_metric
 
 ABOUT = {
-    "difference": "The mean over the seeds, with Student's 95 % interval.",
-    "p": "Of the two-sided paired t test, by Holm's correction for all rows of the table.",
+    "difference": "The mean over the seeds, with Student's 95 % interval of this difference alone.",
+    "p": "Of the two-sided paired t test, by Holm's correction for all pairs of what the table compares, since which "
+    "of them leads was not known beforehand.",
     "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
     "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next, and of the "
     "probes where there are any; the value shown elsewhere is a mean over several draws, where the budget says so.",
@@ -34,16 +35,19 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
         return []
     leader = min(flows, key=lambda cell: fmean(cell.score(metric).values()))
     others = [cell for cell in shown if cell is not leader]
-    found = paired([cell.score(metric) for cell in others], leader.score(metric))
+    found = paired([cell.score(metric) for cell in shown], shown.index(leader))
     above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
     leads = f"{leader.label}, of these flows the one of the lowest mean"
     caption = f"Differences in {QUALITY[metric]}{above} to {leads}, paired by seed."
     if single(cells):
         caption += " One seed cannot say which of them are chance."
-    elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
-        caption += f" Not significant at 5 %: {', '.join(chance)}."
     else:
-        caption += " All are significant at 5 %."
+        if metric == "bits_per_dim":
+            caption += " Intervals are of the seeds alone: the noise of the test split, one for all, is not in them."
+        if chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
+            caption += f" Not significant at 5 %: {', '.join(chance)}."
+        else:
+            caption += " All are significant at 5 %."
     if left := [cell.label for cell in cells if cell.estimate(metric) and cell not in shown]:
         caption += f" Not compared, as they are not finite or were measured on other test examples: {', '.join(left)}."
     columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]

@@ -31,6 +31,11 @@ def test_differences_are_named_with_those_that_may_be_chance(report):
         assert (name.split()[0] in named) == (verdict == "not significant")
 
 
+def test_intervals_of_differences_say_what_they_leave_out(report):
+    (caption,) = [text for text in captions(report(MOONS)) if text.startswith("Differences")]
+    assert "the noise of the test split, one for all, is not in them" in caption
+
+
 def test_one_seed_has_differences_and_no_verdict(report):
     folder = report(MOONS, seeds=1)
     (caption,) = [text for text in captions(folder) if text.startswith("Differences")]
