@@ -113,8 +113,7 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     difference = f"{found.critical_difference:.2f}"
     if found.conclusive:
         caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)"
-        furthest = max(found.means.values()) - min(found.means.values())
-        caption += ", and none are further." if furthest < found.critical_difference else "."
+        caption += "." if found.apart else ", and none are further."
     else:
         caption += (
             f" {len(found.ranks)} data sets are too few to tell any apart: at 5 %, mean ranks would have to "

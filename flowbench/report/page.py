@@ -185,7 +185,7 @@ def _ranks(cells: list[CellResult], folder: Path) -> dict[str, Any]:
     if found is None:
         return {"ranks": None, "ranks_figure": None}
     ranking, table = found
-    if not ranking.conclusive:
+    if not ranking.apart:
         return {"ranks": table, "ranks_figure": None}
     caption = "Mean ranks; flows whose bars overlap are not told apart"
     picture = Picture(folder / "ranks.png", caption)

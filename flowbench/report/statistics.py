@@ -93,6 +93,11 @@ class Ranking:
         """Whether there are enough data sets to tell the first from the last if they always were."""
         return self.critical_difference < len(self.means) - 1
 
+    @property
+    def apart(self) -> bool:
+        """Whether any two are told apart; the first and the last are farthest from each other."""
+        return self.conclusive and max(self.means.values()) - min(self.means.values()) >= self.critical_difference
+
 
 def ranking(scores: Mapping[str, Mapping[str, float]]) -> Ranking | None:
     """Of the names and data sets that make the largest full table; lower scores are better.
