@@ -18,10 +18,10 @@ ABOUT = {
     "p": "Of the two-sided paired t test, by Holm's correction for all pairs of what the table compares, since which "
     "of them leads was not known beforehand.",
     "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
-    "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next, and of the "
-    "probes where there are any; the value shown elsewhere is a mean over several draws, where the budget says so.",
-    "probes": "Standard deviation of the test split's mean by the random probes of the divergence.",
-    "test split": "Standard error of the mean over the test examples.",
+    "dequantisation": "Standard error of one seed's value by the draws of the noise that it is a mean over, and by the "
+    "probes, which are drawn with it, where there are any; not known where there is one draw.",
+    "probes": "Standard error of one seed's value by the random probes of the divergence.",
+    "test split": "Standard error of one seed's value by the test examples.",
     "mean rank": "Over the data sets; 1 is best.",
 }
 
@@ -67,20 +67,20 @@ def _p(value: float | None) -> str:
 def noise(cells: Sequence[CellResult]) -> list[Table]:
     """How much of the uncertainty of bits per dim is training's, and how much evaluation's."""
     metrics = ("bits_per_dim_noise_std", "bits_per_dim_probe_std")
-    shown = [cell for cell in cells if any(metric in cell.values for metric in metrics)]
-    if not shown:
+    if not any(metric in cell.values for cell in cells for metric in metrics):
         return []
+    shown = [cell for cell in cells if any(metric in cell.values for metric in (*metrics, "noise_draws"))]
     columns = []
     for head, value in (
         ("between seeds", _between_seeds),
-        ("dequantisation", lambda cell: cell.mean("bits_per_dim_noise_std")),
+        ("dequantisation", _of_draws),
         ("probes", _of_probes),
         ("test split", lambda cell: cell.mean("bits_per_dim_standard_error")),
     ):
         found = [value(cell) for cell in shown]
         if any(number is not None for number in found):
             columns.append((head, [Value(numbers.significant(number, 2)) for number in found]))
-    return [of_cells("Where the uncertainty of bits per dim comes from.", shown, columns, ABOUT)]
+    return [of_cells("Where the uncertainty of one seed's bits per dim comes from.", shown, columns, ABOUT)]
 
 
 def _between_seeds(cell: CellResult) -> float | None:
@@ -88,11 +88,20 @@ def _between_seeds(cell: CellResult) -> float | None:
     return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
 
 
+def _of_draws(cell: CellResult) -> float | None:
+    """Of the mean over the draws of the noise, from the spread of a single draw, which one draw does not have."""
+    spread, draws = cell.mean("bits_per_dim_noise_std"), cell.mean("noise_draws")
+    return spread / math.sqrt(draws) if spread is not None and draws else None
+
+
 def _of_probes(cell: CellResult) -> float | None:
-    """Of the mean over test examples and probes, from the spread of a single probe's estimate of one example."""
+    """Of the mean over test examples and probes, from the spread of a single probe's estimate of one example.
+
+    Each draw of the dequantisation noise has probes of its own.
+    """
     spread, probes = cell.mean("bits_per_dim_probe_std"), cell.mean("probes")
-    examples = cell.mean("test_examples") or cell.params["data"].get("test")
-    return spread / math.sqrt(probes * examples) if spread is not None and probes and examples else None
+    examples, draws = cell.mean("test_examples") or cell.params["data"].get("test"), cell.mean("noise_draws") or 1
+    return spread / math.sqrt(probes * examples * draws) if spread is not None and probes and examples else None
 
 
 def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
