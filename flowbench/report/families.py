@@ -8,6 +8,7 @@ from flowbench.report.cells import CellResult
 from flowbench.report.layout import (
     Column,
     Table,
+    Value,
     count,
     mean,
     meanings,
@@ -19,6 +20,18 @@ from flowbench.report.layout import (
     times,
     worst,
 )
+
+
+def _trained_by(cell: CellResult) -> str:
+    return cell.params["flow"].get("flow_learns_by", "")
+
+
+def _of_likelihood(head: str, cells: Sequence[CellResult], metric: str) -> Column:
+    """A column of means, without those of flows that learnt nothing about density."""
+    _, values = ranked(head, cells, metric)
+    learnt = [_trained_by(cell) != "reconstruction" for cell in cells]
+    return head, [value if known else Value("–") for value, known in zip(values, learnt, strict=True)]
+
 
 # By metric the head of its column, and how the column is written.
 Columns = dict[str, tuple[str, Callable[[str, Sequence[CellResult], str], Column]]]
@@ -34,7 +47,7 @@ CONTINUOUS: Columns = {
 AUTOENCODERS: Columns = {
     "reconstruction_error": ("squared error", ranked),
     "psnr": ("PSNR, dB", ranked),
-    "latent_bits_per_dim": ("bits per latent dim", ranked),
+    "latent_bits_per_dim": ("bits per latent dim", _of_likelihood),
 }
 DISTILLATION: Columns = {
     "bits_per_dim": ("bits per dim", ranked),
@@ -86,14 +99,10 @@ def _autoencoders(cells: Sequence[CellResult]) -> Table:
     """How well images come back, and what the flow in between makes of their codes."""
     caption = f"Autoencoders: test images with shades from 0 to 1, and the codes between{_largest(cells)}."
     if any(_trained_by(cell) == "reconstruction" for cell in cells):
-        caption += " A flow that learns by reconstruction alone learns nothing about density: its bits are no quality."
+        caption += " A flow that learns by reconstruction alone learns nothing about density, and so has no bits here."
     columns = [texts("flow learns by", cells, _trained_by), *_columns(cells, AUTOENCODERS)]
     columns.append(worst("round trip of codes", cells, "invertibility_error_max"))
     return of_cells(caption, cells, columns, _ABOUT)
-
-
-def _trained_by(cell: CellResult) -> str:
-    return cell.params["flow"].get("flow_learns_by", "")
 
 
 def _distillation(cells: Sequence[CellResult]) -> Table:
