@@ -16,6 +16,17 @@ from flowbench.files import md5
 from flowbench.metrics import METRICS
 from flowbench.report.numbers import Estimate, estimate, significant
 
+# The metrics over test examples, and how many of the first of them count at most: distances are between no more samples
+# than `config.EvaluateBudget` has by default, or than `evaluation.transport.POINTS`, and as many test examples.
+MOST_EXAMPLES = {
+    "bits_per_dim": math.inf,
+    "reconstruction_error": math.inf,
+    "psnr": math.inf,
+    "sliced_wasserstein": 5000,
+    "energy_distance": 5000,
+    "wasserstein_2": 1000,
+}
+
 
 @dataclass(frozen=True)
 class CellResult:
@@ -169,14 +180,14 @@ class CellResult:
 def comparable(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
     """The cells on one data set whose means of a metric are finite, and over the same test examples.
 
-    Those are the most that any cell was measured on. Bits per dim above the truth may be over others. Distances are
-    biased upwards by few examples, and no more samples are taken than there are examples.
+    Those are the most that any cell was measured on. Bits per dim above the truth may be over others. Distances may
+    not: they are biased upwards by few examples, whatever is known of the truth, and no more samples are taken.
     """
     measured = [cell for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)]
-    over_examples = ("bits_per_dim", "sliced_wasserstein", "energy_distance")
-    if metric not in over_examples or all(cell.by_seed("true_bits_per_dim") for cell in measured):
+    above_truth = metric == "bits_per_dim" and all(cell.by_seed("true_bits_per_dim") for cell in measured)
+    if metric not in MOST_EXAMPLES or above_truth:
         return measured
-    examples = [cell.mean("test_examples") or math.inf for cell in measured]
+    examples = [min(cell.mean("test_examples") or math.inf, MOST_EXAMPLES[metric]) for cell in measured]
     return [cell for cell, count in zip(measured, examples, strict=True) if count == max(examples)]
 
 

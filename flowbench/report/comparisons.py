@@ -14,13 +14,14 @@ from flowbench.report.statistics import Ranking, paired, ranking
 from flowbench.report.tables import QUALITY, quality_metric
 
 ABOUT = {
-    "difference": "The mean over the seeds, with Student's 95 % interval.",
-    "p": "Of the two-sided paired t test, by Holm's correction for all rows of the table.",
+    "difference": "The mean over the seeds, with Student's 95 % interval of this difference alone.",
+    "p": "Of the two-sided paired t test, by Holm's correction for all pairs of what the table compares, since which "
+    "of them leads was not known beforehand.",
     "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
-    "dequantisation": "Standard deviation of the test split's mean from one draw of the noise to the next, and of the "
-    "probes where there are any; the value shown elsewhere is a mean over several draws, where the budget says so.",
-    "probes": "Standard deviation of the test split's mean by the random probes of the divergence.",
-    "test split": "Standard error of the mean over the test examples.",
+    "dequantisation": "Standard error of one seed's value by the draws of the noise that it is a mean over, and by the "
+    "probes, which are drawn with it, where there are any; not known where there is one draw.",
+    "probes": "Standard error of one seed's value by the random probes of the divergence.",
+    "test split": "Standard error of one seed's value by the test examples.",
     "mean rank": "Over the data sets; 1 is best.",
 }
 
@@ -34,16 +35,19 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
         return []
     leader = min(flows, key=lambda cell: fmean(cell.score(metric).values()))
     others = [cell for cell in shown if cell is not leader]
-    found = paired([cell.score(metric) for cell in others], leader.score(metric))
+    found = paired([cell.score(metric) for cell in shown], shown.index(leader))
     above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
     leads = f"{leader.label}, of these flows the one of the lowest mean"
     caption = f"Differences in {QUALITY[metric]}{above} to {leads}, paired by seed."
     if single(cells):
         caption += " One seed cannot say which of them are chance."
-    elif chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
-        caption += f" Not significant at 5 %: {', '.join(chance)}."
     else:
-        caption += " All are significant at 5 %."
+        if metric == "bits_per_dim":
+            caption += " Intervals are of the seeds alone: the noise of the test split, one for all, is not in them."
+        if chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
+            caption += f" Not significant at 5 %: {', '.join(chance)}."
+        else:
+            caption += " All are significant at 5 %."
     if left := [cell.label for cell in cells if cell.estimate(metric) and cell not in shown]:
         caption += f" Not compared, as they are not finite or were measured on other test examples: {', '.join(left)}."
     columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]
@@ -63,20 +67,20 @@ def _p(value: float | None) -> str:
 def noise(cells: Sequence[CellResult]) -> list[Table]:
     """How much of the uncertainty of bits per dim is training's, and how much evaluation's."""
     metrics = ("bits_per_dim_noise_std", "bits_per_dim_probe_std")
-    shown = [cell for cell in cells if any(metric in cell.values for metric in metrics)]
-    if not shown:
+    if not any(metric in cell.values for cell in cells for metric in metrics):
         return []
+    shown = [cell for cell in cells if any(metric in cell.values for metric in (*metrics, "noise_draws"))]
     columns = []
     for head, value in (
         ("between seeds", _between_seeds),
-        ("dequantisation", lambda cell: cell.mean("bits_per_dim_noise_std")),
+        ("dequantisation", _of_draws),
         ("probes", _of_probes),
         ("test split", lambda cell: cell.mean("bits_per_dim_standard_error")),
     ):
         found = [value(cell) for cell in shown]
         if any(number is not None for number in found):
             columns.append((head, [Value(numbers.significant(number, 2)) for number in found]))
-    return [of_cells("Where the uncertainty of bits per dim comes from.", shown, columns, ABOUT)]
+    return [of_cells("Where the uncertainty of one seed's bits per dim comes from.", shown, columns, ABOUT)]
 
 
 def _between_seeds(cell: CellResult) -> float | None:
@@ -84,11 +88,20 @@ def _between_seeds(cell: CellResult) -> float | None:
     return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
 
 
+def _of_draws(cell: CellResult) -> float | None:
+    """Of the mean over the draws of the noise, from the spread of a single draw, which one draw does not have."""
+    spread, draws = cell.mean("bits_per_dim_noise_std"), cell.mean("noise_draws")
+    return spread / math.sqrt(draws) if spread is not None and draws else None
+
+
 def _of_probes(cell: CellResult) -> float | None:
-    """Of the mean over test examples and probes, from the spread of a single probe's estimate of one example."""
+    """Of the mean over test examples and probes, from the spread of a single probe's estimate of one example.
+
+    Each draw of the dequantisation noise has probes of its own.
+    """
     spread, probes = cell.mean("bits_per_dim_probe_std"), cell.mean("probes")
-    examples = cell.mean("test_examples") or cell.params["data"].get("test")
-    return spread / math.sqrt(probes * examples) if spread is not None and probes and examples else None
+    examples, draws = cell.mean("test_examples") or cell.params["data"].get("test"), cell.mean("noise_draws") or 1
+    return spread / math.sqrt(probes * examples * draws) if spread is not None and probes and examples else None
 
 
 def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
@@ -109,8 +122,7 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
     difference = f"{found.critical_difference:.2f}"
     if found.conclusive:
         caption += f" Mean ranks less than {difference} apart are not told apart at 5 % (Nemenyi's test)"
-        furthest = max(found.means.values()) - min(found.means.values())
-        caption += ", and none are further." if furthest < found.critical_difference else "."
+        caption += "." if found.apart else ", and none are further."
     else:
         caption += (
             f" {len(found.ranks)} data sets are too few to tell any apart: at 5 %, mean ranks would have to "

@@ -36,7 +36,7 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
     """Mark the best estimate if its interval overlaps no other; else it and all whose mean lies in its interval.
 
     The rest stay unmarked even where their intervals reach the leader's: an uncertain estimate is not a good one.
-    Nothing is marked where the leading estimate has no interval.
+    Nothing is marked where the leading estimate has no interval, and nothing is best where another has none.
     """
     ranked = {i: e for i, e in enumerate(estimates) if e and math.isfinite(e.mean)}
     result: list[Literal["", "best", "tie"]] = [""] * len(estimates)
@@ -46,7 +46,8 @@ def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher
     if leader.half is None:
         return result
     low, high = leader.interval
-    alone = sum(overlap(e, leader) for e in ranked.values()) == 1
+    known = all(e.half is not None for e in ranked.values())
+    alone = known and sum(overlap(e, leader) for e in ranked.values()) == 1
     for i, e in ranked.items():
         if low <= e.mean <= high:
             result[i] = "best" if alone else "tie"

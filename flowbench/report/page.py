@@ -185,7 +185,7 @@ def _ranks(cells: list[CellResult], folder: Path) -> dict[str, Any]:
     if found is None:
         return {"ranks": None, "ranks_figure": None}
     ranking, table = found
-    if not ranking.conclusive:
+    if not ranking.apart:
         return {"ranks": table, "ranks_figure": None}
     caption = "Mean ranks; flows whose bars overlap are not told apart"
     picture = Picture(folder / "ranks.png", caption)
@@ -253,15 +253,24 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section], ranks
 
 
 def _failures(cells: list[CellResult]) -> list[tuple[str, str]]:
-    """Which seeds of which cells failed or were measured in part, and why."""
+    """Which seeds of which cells diverged, failed or were measured in part, and why."""
     failures = []
     for cell in cells:
-        for what, reasons in (("failed", cell.failed), ("measured in part", cell.not_measured)):
+        diverged = {seed: _diverged(cell, step) for seed, step in cell.diverged.items()}
+        lost = {"diverged": diverged, "failed": cell.failed, "measured in part": cell.not_measured}
+        for what, reasons in lost.items():
             seeds: dict[str, list[str]] = defaultdict(list)
             for seed, reason in sorted(reasons.items()):
                 seeds[reason].append(str(seed))
             failures += [(f"{cell.key}, seed {', '.join(same)} {what}", reason) for reason, same in seeds.items()]
     return failures
+
+
+def _diverged(cell: CellResult, step: int) -> str:
+    """Where a seed was lost, and the options to change."""
+    budget = f"budgets.{cell.params['cell']['budget']}.train"
+    clip = f"{'lower' if cell.params['budget'].get('clip_norm') else 'set'} its clip_norm"
+    return f"the loss was no longer finite at step {step:,}; lower {budget}.learning_rate, or {clip}"
 
 
 def _budgets(cells: list[CellResult]) -> list[str]:

@@ -19,7 +19,7 @@ class Difference:
 
     Attributes:
         estimate: with Student's 95 % interval; ``None`` where no seed is in both.
-        p: of the two-sided paired t test, after Holm's correction for the differences beside it; ``None`` of one seed.
+        p: of the two-sided paired t test, after Holm's correction for all pairs; ``None`` of one seed.
     """
 
     estimate: Estimate | None
@@ -31,14 +31,24 @@ class Difference:
         return self.p is not None and self.p < LEVEL
 
 
-def paired(ours: Sequence[Mapping[int, float]], theirs: Mapping[int, float]) -> list[Difference]:
-    """Each of ``ours`` less ``theirs``, by seeds that are in both and finite: {seed: value} each."""
-    estimates = []
-    for values in ours:
-        both = [values[seed] - theirs[seed] for seed in sorted(values.keys() & theirs.keys())]
-        finite = [difference for difference in both if math.isfinite(difference)]
-        estimates.append(estimate(finite) if finite else None)
-    return [Difference(e, p) for e, p in zip(estimates, holm([_p_value(e) for e in estimates]), strict=True)]
+def paired(scores: Sequence[Mapping[int, float]], leader: int) -> list[Difference]:
+    """Each of ``scores``, which are {seed: value}, less that at ``leader``, which is left out of the result.
+
+    The p-values are corrected for the differences of all pairs: which one leads is not known beforehand, and the lowest
+    of many that are equal looks better than it is by having been chosen.
+    """
+    pairs = list(combinations(range(len(scores)), 2))
+    values = holm([_p_value(_difference(scores[i], scores[j])) for i, j in pairs])
+    p = dict(zip(map(frozenset, pairs), values, strict=True))
+    others = [i for i in range(len(scores)) if i != leader]
+    return [Difference(_difference(scores[i], scores[leader]), p[frozenset((i, leader))]) for i in others]
+
+
+def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate | None:
+    """Of the seeds that are in both and finite."""
+    both = [ours[seed] - theirs[seed] for seed in sorted(ours.keys() & theirs.keys())]
+    finite = [difference for difference in both if math.isfinite(difference)]
+    return estimate(finite) if finite else None
 
 
 def _p_value(e: Estimate | None) -> float | None:
@@ -82,6 +92,11 @@ class Ranking:
     def conclusive(self) -> bool:
         """Whether there are enough data sets to tell the first from the last if they always were."""
         return self.critical_difference < len(self.means) - 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether any two are told apart; the first and the last are farthest from each other."""
+        return self.conclusive and max(self.means.values()) - min(self.means.values()) >= self.critical_difference
 
 
 def ranking(scores: Mapping[str, Mapping[str, float]]) -> Ranking | None:

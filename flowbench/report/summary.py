@@ -57,8 +57,8 @@ def _lead(flows: Ranked, baselines: Ranked, metric: str, unit: str, lowest: floa
     if marked[0] == "best":
         return f"{name} is the best flow: {value}."
     if marked[0]:
-        # Baselines too, since Holm's correction is for all rows of that table.
-        found = paired([other.score(metric) for other, _ in others + baselines], cell.score(metric))[: len(others)]
+        # Baselines too, since Holm's correction is for all pairs of that table.
+        found = paired([one.score(metric) for one, _ in flows + baselines], 0)[: len(others)]
         near = [other.label for (other, _), one in zip(others, found, strict=True) if not one.significant]
         if not near:
             return f"{name} has the lowest mean of the flows, significantly so: {value}."

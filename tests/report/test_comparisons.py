@@ -31,6 +31,11 @@ def test_differences_are_named_with_those_that_may_be_chance(report):
         assert (name.split()[0] in named) == (verdict == "not significant")
 
 
+def test_intervals_of_differences_say_what_they_leave_out(report):
+    (caption,) = [text for text in captions(report(MOONS)) if text.startswith("Differences")]
+    assert "the noise of the test split, one for all, is not in them" in caption
+
+
 def test_one_seed_has_differences_and_no_verdict(report):
     folder = report(MOONS, seeds=1)
     (caption,) = [text for text in captions(folder) if text.startswith("Differences")]
@@ -56,11 +61,22 @@ def test_ranks_over_data_sets_say_when_they_are_too_few(report):
     assert "Over all data sets" not in (report(MOONS) / "README.md").read_text()
 
 
-def test_ranks_over_enough_data_sets_are_drawn(report):
+@pytest.mark.parametrize("order", ["the same", "in turns"])
+def test_ranks_over_enough_data_sets_are_drawn_where_they_tell_flows_apart(report, order):
     datasets = ("moons", "digits", "gaussian", "checkerboard")
-    folder = report({f"{data}-{flow}": (data, flow) for data in datasets for _, flow in MOONS.values()})
+    flows = [flow for _, flow in MOONS.values()]
+
+    def change(results):
+        for i, data in enumerate(datasets):
+            for j, flow in enumerate(flows):
+                place = j if order == "the same" else (i + j) % len(flows)
+                path = results / f"{data}-{flow}" / "seeds.csv"
+                path.write_text(re.sub(r"(?m)^(\d+,bits_per_dim),[^,]+", rf"\1,{2 + place}", path.read_text()))
+
+    folder = report({f"{data}-{flow}": (data, flow) for data in datasets for flow in flows}, change=change)
     (caption,) = [text for text in captions(folder) if text.startswith("Ranks by")]
-    assert (folder / "figures" / "ranks.png").exists()
+    assert ("none are further" in caption) == (order == "in turns")
+    assert (folder / "figures" / "ranks.png").exists() == (order == "the same")
     apart = float(re.search(r"less than (\d\.\d\d) apart", caption)[1])
     rows = [row for row in Page((folder / "index.html").read_text()).rows if len(row) == len(datasets) + 2]
     means = [float(row[-1]) for row in rows if re.fullmatch(r"\d\.\d\d", row[-1])]

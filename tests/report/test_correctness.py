@@ -60,8 +60,10 @@ def test_the_noise_of_evaluation_stands_beside_that_of_training(cell):
     cell.values["bits_per_dim_standard_error"] = dict.fromkeys(range(3), 0.05)
     cell.values["bits_per_dim_noise_std"] = dict.fromkeys(range(3), 0.02)
     (table,) = noise([cell])
-    assert entries(table) == {"between seeds": "1.0", "dequantisation": "0.020", "test split": "0.050"}
+    # A mean over ten draws, as which it is made up.
+    assert entries(table) == {"between seeds": "1.0", "dequantisation": "0.0063", "test split": "0.050"}
     # A mean over 4 probes of each of 100 examples is twenty times as certain as one of one.
+    cell.values["noise_draws"] = dict.fromkeys(range(3), 1.0)
     cell.values.update(
         {
             "bits_per_dim_probe_std": dict.fromkeys(range(3), 0.4),
@@ -71,6 +73,20 @@ def test_the_noise_of_evaluation_stands_beside_that_of_training(cell):
     )
     (table,) = noise([cell])
     assert entries(table)["probes"] == "0.020"
+    cell.values["noise_draws"] = dict.fromkeys(range(3), 4.0)
+    (table,) = noise([cell])
+    assert (entries(table)["dequantisation"], entries(table)["probes"]) == ("0.010", "0.010")
+
+
+def test_one_draw_does_not_know_its_own_noise(report, tmp_path):
+    cells = {"digits-maf": ("digits", "maf"), "digits-nice": ("digits", "nice")}
+    report(cells)
+    several, one = (load(tmp_path / "results" / key, "tiny") for key in cells)
+    del one.values["bits_per_dim_noise_std"]
+    one.values["noise_draws"] = dict.fromkeys(range(3), 1.0)
+    (table,) = noise([several, one])
+    assert [row.values[table.columns.index("dequantisation")].text for row in table.rows] == ["0.000063", "–"]
+    assert noise([one]) == []
 
 
 def test_ranks_that_tell_flows_apart_are_drawn(tmp_path):

@@ -31,6 +31,9 @@ def test_estimate_of_a_value_that_is_not_finite_has_no_interval():
         ([Estimate(0.013, 0.002, 3), Estimate(0.02, 0.001, 3), Estimate(16, 38, 3)], "lower", ["tie", "", ""]),
         ([Estimate(5, 1, 3), Estimate(4.5, 0.1, 3), Estimate(2, 4, 3)], "higher", ["tie", "tie", ""]),
         ([Estimate(1, None, 1), Estimate(2, None, 1)], "lower", ["", ""]),
+        # Of a single seed nobody knows how far off it may be.
+        ([Estimate(1, 0.1, 3), Estimate(1.15, None, 1)], "lower", ["tie", ""]),
+        ([Estimate(1, 0.1, 3), Estimate(1.05, None, 1), Estimate(2, 0.1, 3)], "lower", ["tie", "tie", ""]),
         ([Estimate(math.nan, None, 3), Estimate(2, 0.1, 3), None, Estimate(3, 0.1, 3)], "lower", ["", "best", "", ""]),
         ([Estimate(1, 0.1, 3)], "lower", [""]),
         ([None, None], "lower", ["", ""]),

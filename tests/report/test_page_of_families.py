@@ -74,6 +74,17 @@ def test_failures_are_listed_with_their_reasons(report):
     assert "Not all was measured" not in (report(CELLS) / "README.md").read_text()
 
 
+def test_diverged_seeds_are_listed_with_the_options_to_change(report):
+    cells = {"moons-nice": ("moons", "nice"), "moons-maf": ("moons", "maf")}
+    diverged = {"moons-nice": [0, 2], "moons-maf": [1]}
+    folder = report(cells, diverged=diverged, budget={"moons-maf": {"clip_norm": 5.0}})
+    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    why = "diverged: the loss was no longer finite at step 150; lower budgets.tiny.train.learning_rate, or"
+    for text in ("".join(html.text), markdown):
+        assert f"moons-nice, seed 0, 2 {why} set its clip_norm." in text
+        assert f"moons-maf, seed 1 {why} lower its clip_norm." in text
+
+
 def test_options_that_mean_nothing_beside_the_others_are_not_shown(report):
     options = {"architecture": "vector", "coupling": "independent", "hidden": [64, 64], "channels": 32, "probes": None}
     options |= {"coupled_at_once": 256, "attention": None}

@@ -128,6 +128,16 @@ def test_transports_are_compared_by_their_own_metrics_whatever_the_likelihood(ce
     assert replace(value, differs="", likelihood="estimate").differences(independent) == []
 
 
+def test_squared_distances_of_more_points_are_context_alone(cell):
+    coupled = cell("eight_gaussians_to_moons", "flow_matching", {"path": "linear", "coupling": "optimal-transport"})
+    context = {value.model: differences for value, differences in published.context([coupled], "wasserstein_2")}
+    squared = "squared, as their code has it, and of 10,000 points"
+    assert context["OT-FM (adaptive)"] == [f"{squared}; 1,024 coupled at once"]
+    assert context["FM (adaptive)"] == [squared, "coupling independent, here optimal-transport"]
+    assert context["OT-FM (Euler-1)"] == [f"{squared}; 1,024 coupled at once; by one step of Euler's method"]
+    assert context["FM (Euler-1)"][0].endswith("by one step of Euler's method")
+
+
 def test_values_are_shown_with_their_uncertainty_where_papers_have_one():
     shown = {(value.model, value.data, value.metric): value.text for value in published.load()}
     assert shown["Glow", "cifar10", "bits_per_dim"] == "3.35"

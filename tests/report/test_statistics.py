@@ -13,7 +13,7 @@ RNG = np.random.default_rng(0)
 
 def test_a_paired_difference_has_the_interval_and_the_p_value_of_a_paired_t_test():
     ours, theirs = RNG.normal(size=7), RNG.normal(0.3, size=7)
-    (found,) = paired([dict(enumerate(ours))], dict(enumerate(theirs)))
+    (found,) = paired([dict(enumerate(ours)), dict(enumerate(theirs))], 1)
     wanted = stats.ttest_rel(ours, theirs)
     assert found.p == pytest.approx(wanted.pvalue)
     assert found.estimate.interval == pytest.approx(wanted.confidence_interval(0.95))
@@ -23,13 +23,14 @@ def test_a_paired_difference_has_the_interval_and_the_p_value_of_a_paired_t_test
 
 def test_seeds_are_paired_by_their_numbers():
     ours, theirs = {0: 1.0, 1: 2.0, 2: 3.0}, {2: 2.0, 1: 1.1, 7: 50.0}
-    (found,) = paired([ours], theirs)
+    (found,) = paired([ours, theirs], 1)
     assert found.estimate.mean == pytest.approx(0.95)
     assert found.estimate.n == 2
 
 
 def test_one_seed_and_what_is_not_finite_say_nothing():
-    one, none, equal, infinite = paired([{0: 2.0}, {5: 1.0}, {0: 1.0, 1: 1.0}, {0: math.inf, 1: 3.0}], {0: 1.0, 1: 1.0})
+    scores = [{0: 2.0}, {5: 1.0}, {0: 1.0, 1: 1.0}, {0: math.inf, 1: 3.0}, {0: 1.0, 1: 1.0}]
+    one, none, equal, infinite = paired(scores, 4)
     assert (one.estimate.mean, one.estimate.half, one.p, one.significant) == (1.0, None, None, False)
     assert (none.estimate, none.p) == (None, None)
     assert (equal.p, equal.significant) == (1.0, False)
@@ -37,8 +38,26 @@ def test_one_seed_and_what_is_not_finite_say_nothing():
 
 
 def test_a_constant_difference_is_no_chance():
-    (found,) = paired([{0: 2.0, 1: 3.0}], {0: 1.0, 1: 2.0})
+    (found,) = paired([{0: 2.0, 1: 3.0}, {0: 1.0, 1: 2.0}], 1)
     assert found.p == 0.0
+
+
+def test_differences_to_the_leader_are_corrected_for_all_pairs():
+    scores = RNG.normal(size=(3, 5)) + np.array([[0.0], [1.0], [2.0]])
+    found = paired([dict(enumerate(row)) for row in scores], 0)
+    pairs = holm([float(stats.ttest_rel(scores[i], scores[j]).pvalue) for i, j in ((0, 1), (0, 2), (1, 2))])
+    assert [one.p for one in found] == pytest.approx(pairs[:2])
+    assert [one.estimate.mean for one in found] == pytest.approx(list(scores[1:].mean(1) - scores[0].mean()))
+
+
+def test_of_flows_that_are_equal_the_leader_is_seldom_significantly_better():
+    rng = np.random.default_rng(1)
+    told = 0
+    for _ in range(500):
+        scores = rng.normal(size=(6, 5))
+        found = paired([dict(enumerate(row)) for row in scores], int(scores.mean(1).argmin()))
+        told += any(one.significant for one in found)
+    assert told <= 0.05 * 500
 
 
 def test_holm_multiplies_the_smallest_by_all_and_stays_in_order():

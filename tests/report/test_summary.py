@@ -1,8 +1,12 @@
 import math
+from pathlib import Path
 
 import pytest
+import yaml
 
-from flowbench.report.cells import CellResult, comparable
+from flowbench.config import EvaluateBudget
+from flowbench.evaluation import transport
+from flowbench.report.cells import MOST_EXAMPLES, CellResult, comparable
 from flowbench.report.summary import summary
 
 
@@ -120,10 +124,22 @@ def test_a_flow_measured_on_fewer_examples_has_no_rank():
     assert comparable(cells[2:], "bits_per_dim") == cells[2:]
 
 
-def test_distances_of_fewer_samples_are_not_compared():
-    cells = [cell(name, *near(1), metric="energy_distance") for name in ("nice", "flow_matching")]
+@pytest.mark.parametrize("metric", ["sliced_wasserstein", "energy_distance", "wasserstein_2"])
+def test_distances_of_fewer_samples_are_not_compared(metric):
+    cells = [cell(name, *near(1), metric=metric) for name in ("nice", "flow_matching")]
     cells[1].values["test_examples"] = dict.fromkeys(range(3), 50)
-    assert comparable(cells, "energy_distance") == cells[:1]
+    assert comparable(cells, metric) == cells[:1]
+    # That the truth is known makes few samples no more.
     for one in cells:
         one.values["true_bits_per_dim"] = dict.fromkeys(range(3), 1.0)
-    assert comparable(cells, "energy_distance") == cells
+    assert comparable(cells, metric) == cells[:1]
+    # Of more examples than there are samples the rest does not count.
+    cells[1].values["test_examples"] = dict.fromkeys(range(3), 5000)
+    assert comparable(cells, metric) == cells
+
+
+def test_distances_are_of_no_more_samples_than_is_assumed():
+    assert MOST_EXAMPLES["sliced_wasserstein"] == MOST_EXAMPLES["energy_distance"] == EvaluateBudget().samples
+    assert MOST_EXAMPLES["wasserstein_2"] == transport.POINTS
+    budgets = yaml.safe_load(Path(__file__).parents[2].joinpath("params.yaml").read_text())["budgets"].values()
+    assert all(budget["evaluate"].get("samples", 0) <= EvaluateBudget().samples for budget in budgets)

@@ -55,6 +55,13 @@ def test_certification_speaks_of_solvers_where_there_are_some():
     assert TO_TOLERANCE not in certification([cell()])
 
 
+def test_certification_says_how_near_densities_of_samples_must_be_by_both_ways():
+    measured = {"log_prob_error_max": [1e-5], "sample_log_prob_error_max": [1e-5]}
+    assert "by the way back, is the same to within 1.0 × 10⁻³ bits per dim" in certification([cell(**measured)])
+    assert "1.0 × 10⁻² bits per dim" in certification([continuous([1e-4], [1e-5])])
+    assert "10⁻² bits per dim" not in certification([cell(**measured)])
+
+
 def test_what_was_lost_is_noted():
     lost = [{"status": "diverged", "diverged_at": 9}, {"status": "failed", "reason": "why"}, {"status": "finished"}]
     assert note(cell(seeds=lost)) == "1 of 3 diverged, 1 of 3 failed"
@@ -68,6 +75,13 @@ def test_what_was_lost_is_noted():
         ({"log_prob_error_max": [1e-5, 9e-4]}, "passes"),
         ({"log_prob_error_max": [1e-5, 2e-3]}, "fails"),
         ({"log_prob_error_max": [1e-5, math.nan]}, "fails"),
+        ({"sample_log_prob_error_max": [1e-13, 9e-4]}, "passes"),
+        ({"sample_log_prob_error_max": [1e-13, 2e-3], "log_prob_error_max": [1e-5, 1e-5]}, "fails"),
+        ({"sample_log_prob_error_max": [1e-13, math.inf]}, "fails"),
+        ({"sample_log_prob_error_max": [math.nan, 1e-13]}, "fails"),
+        ({"sample_log_prob_error_max": [2e-3], "solver_tolerance": [1e-5]}, "passes"),
+        ({"sample_log_prob_error_max": [2e-2], "solver_tolerance": [1e-5]}, "fails"),
+        ({"log_prob_error_max": [2e-3], "solver_tolerance": [1e-5]}, "fails"),
         ({"density_mass": [0.6, 1.0]}, "–"),
         ({"density_mass": [0.6, 1.0], "outside_share": [0.395, 0.005]}, "passes"),
         ({"density_mass": [0.6, 1.0], "outside_share": [0.38, 0.0]}, "fails"),
