@@ -81,7 +81,7 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
     try:
         training: dict[str, Any] = json.loads((folder / "training.json").read_text())
         if (record := training["seeds"].get(str(seed))) is None:
-            raise TeacherError(f"{teacher_key}: has no seed {seed}; give both the same seeds, or choose another teacher")
+            raise TeacherError(f"{teacher_key}: has no seed {seed}; give both the same, or choose another teacher")
         if (status := record["status"]) != "finished":
             raise TeacherError(f"{teacher_key}: seed {seed} of it has {status}; choose another teacher")
         weights = load_file(folder / "trained" / f"seed-{seed}.safetensors")

@@ -94,7 +94,7 @@ def test_a_teacher_comes_from_its_files(trained):
     ("seed", "lost", "message"),
     [
         (1, None, "seed 1 of it has diverged; choose another teacher"),
-        (2, None, "has no seed 2; give both the same seeds"),
+        (2, None, "has no seed 2; give both the same"),
         (0, "trained/seed-0.safetensors", "has not been trained; run `dvc repro train@moons-maf`"),
         (0, "training.json", "has not been trained; run `dvc repro train@moons-maf`"),
     ],

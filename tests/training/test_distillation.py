@@ -146,13 +146,11 @@ def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(
     ("record_of_teacher", "reason"),
     [
         ({"status": "diverged"}, "seed 1 of it has diverged; choose another teacher"),
-        (None, "has no seed 1; give both the same seeds, or choose another teacher"),
+        (None, "has no seed 1; give both the same, or choose another teacher"),
     ],
     ids=["diverged", "not trained"],
 )
-def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(
-    prepared, tmp_path, capfd, record_of_teacher, reason
-):
+def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(prepared, tmp_path, capfd, record_of_teacher, reason):
     root = shutil.copytree(prepared[0], tmp_path / "copy")
     path = root / "results" / TEACHER / "training.json"
     record = json.loads(path.read_text())
