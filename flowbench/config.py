@@ -31,8 +31,8 @@ PARAMS = Path("params.yaml")
 # Flows that learn from a trained cell instead of from data, and the flow of that cell.
 TEACHERS = {"iaf_distilled": "maf"}
 Rate = Annotated[float, Field(gt=0, le=1)]
-# dvc.yaml puts names into paths and into commands of a shell as they are.
-_NAME = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_.-]*")
+# dvc.yaml puts names into paths, into commands of a shell and between dots as they are.
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 
 
 class ConfigError(ValueError):
@@ -302,7 +302,7 @@ def _check_names(params: Params) -> None:
             if not _NAME.fullmatch(name):
                 raise ConfigError(
                     f"{PARAMS}: {where} = {name!r}: is no name; choose one of the letters A to Z and a to z, digits, "
-                    "_, - and . that does not begin with - or . and has no two . together"
+                    "_ and -, which does not begin with -"
                 )
 
 

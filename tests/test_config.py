@@ -137,9 +137,7 @@ PLACES = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", ["moons;touch x", "../../x", "$(id)", "a..b", ".a", "-a", "a b", "a/b", "é", "", "a\n"]
-)
+@pytest.mark.parametrize("name", ["moons;touch x", "../../x", "$(id)", "a.b", ".a", "-a", "a b", "a/b", "é", "", "a\n"])
 @pytest.mark.parametrize("where", PLACES)
 def test_a_name_is_no_more_than_a_name_to_a_shell_or_in_a_path(read, where, name):
     place, key = PLACES[where]
@@ -150,8 +148,8 @@ def test_a_name_is_no_more_than_a_name_to_a_shell_or_in_a_path(read, where, name
     assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["moons-glow-2.5_B", "moons-glow.x-", "tiny-moons-glow"])
-def test_a_name_may_have_points_and_hyphens_within(read, name):
+@pytest.mark.parametrize("name", ["moons-glow-2_B", "moons-glow-x-", "tiny-moons-glow"])
+def test_a_name_may_have_hyphens_and_underscores_within(read, name):
     assert name in read(GOOD.replace("moons-glow:", f"{name}:", 1)).active.cells
 
 
