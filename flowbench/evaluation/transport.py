@@ -39,7 +39,7 @@ def sample_distance(samples: Tensor, test: Tensor) -> dict[str, float]:
 def path_energy(field: VectorField, start: Tensor, steps: int = _STEPS) -> float:
     """E ∫₀¹ |v(t, x_t)|² dt over paths dx/dt = v from the points ``start`` ``(n, *event)``.
 
-    Both integrals by the classical Runge-Kutta method of order 4. No transport between two distributions has less
+    Both integrals by a Runge-Kutta method of order 4, the 3/8 rule. No transport between two distributions has less
     energy than their squared 2-Wasserstein distance (Benamou & Brenier 2000).
     """
     from torchdiffeq import odeint

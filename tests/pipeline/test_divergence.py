@@ -63,5 +63,5 @@ def test_what_no_solver_can_do_is_recorded_and_reported(copy, cell, old, new, re
     assert json.loads((folder / "metrics.json").read_text())["status"] == "failed"
     assert {row["cell"] for row in copy.results()} == set(copy.cells)
     page = (copy.root / "reports" / "smoke" / "README.md").read_text()
-    assert "1 of 1 failed" in page
+    assert "2 of 2 failed" in page
     assert reason.partition(": ")[2] in page

@@ -20,7 +20,7 @@ def test_comments_docstrings_and_other_suites_concern_nothing(copy):
     copy.edit("flowbench/flows/glow.py", '"""Glow: ActNorm', '"""Glow is ActNorm')
     copy.edit("flowbench/flows/glow.py", "    kept, changed =", "\n    # Halves.\n    kept, changed =")
     copy.edit("params.yaml", "      moons-nice: {", "      # The first.\n      moons-nice: {")
-    copy.edit("params.yaml", "    about: every flow on four", "    about: all flows on four")
+    copy.edit("params.yaml", "    about: every flow of vectors", "    about: all flows of vectors")
     assert copy.changed() == {"code"}
     copy.dvc("repro", "code")
     assert copy.changed() == set()
