@@ -54,16 +54,15 @@ def _lead(flows: Ranked, baselines: Ranked, metric: str, unit: str, lowest: floa
     marked = marks([e for _, e in flows], "lower")
     if not others:
         return f"{name} reaches {value}."
-    if marked[0] == "best":
-        return f"{name} is the best flow: {value}."
     if marked[0]:
         # Baselines too, since Holm's correction is for all pairs of that table.
         found = paired([one.score(metric) for one, _ in flows + baselines], 0)[: len(others)]
         near = [other.label for (other, _), one in zip(others, found, strict=True) if not one.significant]
         if not near:
-            return f"{name} has the lowest mean of the flows, significantly so: {value}."
+            best = "is the best flow" if marked[0] == "best" else "has the lowest mean of the flows, significantly so"
+            return f"{name} {best}: {value}."
         if len(near) > _NAMED:
-            near = [f"{len(near)} of the {len(others)} others"]
+            near = ["any other" if len(near) == len(others) else f"{len(near)} of the {len(others)} others"]
         return f"{name} has the lowest mean of the flows, not significantly different from {_list(near)}: {value}."
     if equal := [other.label for other, theirs in others if theirs.mean == e.mean]:
         return f"{_list([name, *equal])} have the lowest value of the flows: {value}."
