@@ -70,8 +70,8 @@ def build(
             I-CFM, with optimal transport OT-CFM. ``diffusion``: the variance-preserving diffusion's.
         coupling: which latent goes with which data: any, or those of the exact minibatch optimal transport.
         sigma: width of the path, in the units of standardised data; the diffusion's has none.
-        coupled_at_once: pairs in one optimal transport plan, of which a training batch may hold several; null for one
-            plan of the whole batch.
+        coupled_at_once: pairs in one optimal transport plan, of which a training batch may hold several; a batch of
+            fewer has one plan of its own. Null for one plan of the whole batch, of training or of validation.
         architecture: of the field. ``vector``: a perceptron. ``unet``: a U-Net on images, which pass no logit and lie
             between -1 and 1.
         hidden, frequencies: of the perceptron: sizes of its hidden layers, and of the sines and cosines of time.
