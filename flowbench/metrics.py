@@ -83,6 +83,12 @@ METRICS: dict[str, Metric] = {
         "lower",
         "Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; float64.",
     ),
+    "divergence_error_max": Metric(
+        "nats",
+        "lower",
+        "Largest error, per unit of time, of the divergence that Hutchinson's probes estimate: with all unit vectors "
+        "for probes it must be the trace of autograd's Jacobian of the field; float64.",
+    ),
     "sample_log_prob_error_max": Metric(
         "bits/dim",
         "lower",

@@ -20,7 +20,7 @@ from flowbench.config import PARAMS, ConfigError, Params, label
 from flowbench.core import FittedModel, FlowModel
 from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.consistency import consistency
-from flowbench.evaluation.continuous import few_steps, solver
+from flowbench.evaluation.continuous import divergence, few_steps, solver
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
@@ -154,14 +154,15 @@ class CellEvaluation:
         if not isinstance(model, FittedModel):
             measure("invertibility", invertibility, model, test, budget.invertibility_points, batch_size)
             measure("stress", stress, model, test, budget.invertibility_points, batch_size)
-            if model.likelihood == "exact":
-                measure("consistency", consistency, model, test, budget.invertibility_points, batch_size)
+            measure("consistency", consistency, model, test, budget.invertibility_points, batch_size)
             if budget.logdet_points:
                 with torch.enable_grad():
                     measure("logdet", logdet, model, test, budget.logdet_points)
         if isinstance(model, ContinuousModel):
             measure("solver", solver, model, test, budget.invertibility_points)
             measure("few steps", few_steps, model, split, budget.samples)
+            if model.likelihood == "estimate":
+                measure("divergence", divergence, model, test)
             if self.source.grid is not None:
                 measure("straightness", straightness, model, test[: budget.samples])
         samples = measurement.attempt("samples", sample, model, min(budget.samples, len(test)), batch_size)

@@ -43,7 +43,7 @@ ROUND_TRIPS = {
     "non_finite_share": "not finite",
 }
 DOUBLE = {double: head for metric, head in ROUND_TRIPS.items() if (double := f"{metric}_float64") in METRICS}
-LOG_DETERMINANTS = {"logdet_error_max": "log-det., max"}
+LOG_DETERMINANTS = {"logdet_error_max": "log-det., max", "divergence_error_max": "divergence, max"}
 COSTS = {
     "train_seconds": "training, s",
     "train_samples_per_second": "training, 1/s",

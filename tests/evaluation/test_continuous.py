@@ -1,6 +1,7 @@
 """What is measured of a solver."""
 
 import copy
+import math
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from torch.distributions import Independent, Normal
 from flowbench import flows
 from flowbench.core import Event, SolverError, seeded
 from flowbench.evaluation.certify import randomised
-from flowbench.evaluation.continuous import few_steps, solver
+from flowbench.evaluation.consistency import consistency
+from flowbench.evaluation.continuous import divergence, few_steps, solver
+from flowbench.evaluation.logdet import logdet
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
@@ -33,10 +36,10 @@ def rotation(tolerance: float = 1e-5, probes: int | None = None, angle: float = 
     return ContinuousModel([], ContinuousFlow(Curl(angle), tolerance=tolerance, probes=probes), [], prior, None)
 
 
-def cnf(**options) -> ContinuousModel:
+def cnf(scale: float = 3.0, **options) -> ContinuousModel:
     with seeded(0):
         event = Event((1, 2, 2), levels=17)
-        return randomised(flows.build("cnf", event, {"hidden": [16], "logit": 0.05, **options}), scale=3.0)
+        return randomised(flows.build("cnf", event, {"hidden": [16], "logit": 0.05, **options}), scale=scale)
 
 
 DATA = torch.randint(17, (64, 1, 2, 2), generator=torch.Generator().manual_seed(0)).float()
@@ -49,7 +52,7 @@ def measured(model: ContinuousModel, data: Tensor = DATA) -> dict[str, float]:
 
 def test_every_name_is_a_metric():
     # As images are stored.
-    values = measured(cnf(probes=2)) | few_steps(cnf(), DATA.byte(), 64)
+    values = measured(cnf(probes=2)) | few_steps(cnf(), DATA.byte(), 64) | divergence(cnf(probes=2), DATA.byte())
     assert values.keys() <= METRICS.keys()
 
 
@@ -86,6 +89,51 @@ def test_probes_are_counted_and_their_spread_is_that_of_single_ones():
     assert many["bits_per_dim_probe_std"] == pytest.approx(few, rel=0.5)
     # The probes' noise is no error of the solver.
     assert two["bits_per_dim_solver_error"] < 0.01 * many["bits_per_dim_probe_std"]
+
+
+class Inconsistent(Curl):
+    """Its products with the Jacobian, of the trace 0, are off by a little."""
+
+    def quadratic_forms(self, t: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        velocity, products = super().quadratic_forms(t, x, directions)
+        return velocity, products + self.wrong
+
+
+def unet(probes: int) -> ContinuousModel:
+    with seeded(0):
+        event = Event((1, 4, 4), levels=256)
+        options = {"architecture": "unet", "channels": 8, "multipliers": [1, 2], "attention": [2], "probes": probes}
+        return randomised(flows.build("flow_matching", event, options), scale=3.0)
+
+
+@pytest.mark.parametrize(("model", "shape"), [(cnf, (1, 2, 2)), (unet, (1, 4, 4))])
+def test_what_probes_estimate_is_the_trace_that_forward_mode_finds(model, shape):
+    with seeded(0):
+        assert 0 < divergence(model(probes=2), torch.randint(17, (4, *shape)).byte())["divergence_error_max"] < 1e-10
+
+
+@pytest.mark.parametrize(("wrong", "error"), [(0.0, 0.0), (0.1, 0.2), (math.nan, math.inf)])
+def test_a_divergence_that_is_off_shows(wrong, error):
+    model = rotation(probes=2)
+    model.flow.field = Inconsistent(3.0)
+    model.flow.field.wrong = wrong
+    assert divergence(model, torch.randn(3, 2))["divergence_error_max"] == pytest.approx(error, abs=1e-12)
+
+
+def test_log_determinants_are_those_of_the_exact_divergence_and_stay_near_autograds():
+    model = cnf(probes=2, tolerance=1e-6)
+    with seeded(0):
+        assert 0 < logdet(model, DATA, 3)["logdet_error_max"] < 1e-4
+    assert model.flow.probes == 2
+
+
+def test_densities_are_estimated_with_the_same_probes_by_both_ways():
+    model = cnf(scale=1.0, probes=2, tolerance=1e-6)
+    with seeded(0):
+        values = consistency(model, DATA, 20, batch_size=8)
+    assert 0 < values["sample_log_prob_error_max"] < 1e-4
+    assert 0 < values["log_prob_error_max"] < 1e-4
+    assert measured(model)["bits_per_dim_probe_std"] > 1e-2
 
 
 def test_samples_of_few_steps_come_nearer_with_more_and_midpoint_steps_sooner():

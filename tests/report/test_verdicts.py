@@ -16,14 +16,14 @@ def cell(likelihood="exact", seeds=(), not_measured=None, **values):
     return CellResult("key", "label", training, {}, found, {}, {}, not_measured or {})
 
 
-def continuous(errors, tightened, logdets=(1e-5, 1e-5), likelihood="exact"):
+def continuous(errors, tightened, logdets=(1e-5, 1e-5), **values):
     return cell(
-        likelihood,
         solver_tolerance=[1e-5, 1e-5],
         invertibility_error_max=errors,
         invertibility_error_max_float64=errors,
         invertibility_error_max_tightened=tightened,
         logdet_error_max=logdets,
+        **values,
     )
 
 
@@ -40,7 +40,9 @@ def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
         (continuous([1e-4, math.nan], [1e-5, 1e-6]), "fails", "fails"),
         (continuous([1e-4, 1e-5], [1e-5, math.nan]), "passes", "fails"),
         (continuous([1e-4, 1e-5], [1e-5, 1e-6], logdets=[1e-5, 2e-3]), "passes", "fails"),
-        (continuous([1e-4, 1e-5], [1e-5, 1e-6], logdets=[9, 9], likelihood="estimate"), "passes", TO_TOLERANCE),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], divergence_error_max=[1e-12, 1e-13]), "passes", TO_TOLERANCE),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], divergence_error_max=[1e-12, 1e-7]), "passes", "fails"),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], divergence_error_max=[math.nan, 1e-13]), "passes", "fails"),
         (continuous([1e-4, 1e-5], [1e-5]), "passes", "–"),
         (continuous([], []), "–", "–"),
     ],
@@ -53,6 +55,11 @@ def test_a_continuous_flow_is_held_to_its_solver(of, float32, float64):
 def test_certification_speaks_of_solvers_where_there_are_some():
     assert TO_TOLERANCE in certification([cell(), continuous([1e-4], [1e-5])])
     assert TO_TOLERANCE not in certification([cell()])
+
+
+def test_certification_speaks_of_probes_where_there_are_some():
+    assert "probes" in certification([continuous([1e-4], [1e-5], probes=[2.0])])
+    assert "probes" not in certification([continuous([1e-4], [1e-5])])
 
 
 def test_certification_says_how_near_densities_of_samples_must_be_by_both_ways():
