@@ -52,15 +52,18 @@ class Handler(BaseHTTPRequestHandler):
 
     def handle_request(self) -> None:
         self.server.asked.append(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         for part, fault in list(self.server.faults.items()):
             if part in self.path:
                 return fault(self)
+        return self.hand_on()
+
+    def hand_on(self) -> None:
         assert self.server.port
         connection = HTTPConnection("127.0.0.1", self.server.port)
-        connection.request(self.command, self.path, body, {"Content-Type": self.headers.get("Content-Type", "")})
+        connection.request(self.command, self.path, self.body, {"Content-Type": self.headers.get("Content-Type", "")})
         response = connection.getresponse()
-        return self.answer(response.status, response.read())
+        self.answer(response.status, response.read())
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_request
 
@@ -91,6 +94,12 @@ def confused(handler: Handler) -> None:
 
 
 FAULTS = [failing, silent, hanging_up, confused]
+
+
+def slow(handler: Handler) -> None:
+    """Answers in the end, and within the time that a request may take."""
+    time.sleep(0.5)
+    handler.hand_on()
 
 
 @contextmanager
@@ -257,6 +266,19 @@ def test_a_server_that_breaks_while_publishing_is_caught_up_with(
             publish(results)
         server.faults.clear()
         assert_publishes(results)
+    survived("faults")
+
+
+@pytest.mark.slow
+def test_a_slow_server_is_waited_for(mlflow_server, results, monkeypatch, survived):
+    monkeypatch.setattr(sys.modules[__name__], "SUITE", SUITE.model_copy(update={"name": "slow"}))
+    for name in IMPATIENT:
+        monkeypatch.delenv(name)
+    with serving(mlflow_server) as server:
+        server.faults[""] = slow
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
+        assert_publishes(results)
+        assert len(server.asked) > len(REQUESTS)
     survived("faults")
 
 
