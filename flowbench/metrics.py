@@ -92,10 +92,14 @@ METRICS: dict[str, Metric] = {
     "sample_log_prob_error_max": Metric(
         "bits/dim",
         "lower",
-        "Largest difference between the log-density of a sample by the way there and by the way back, in float64.",
+        "Largest difference between the log-density of a sample by the way there and by the way back, in float64; of "
+        "an autoencoder, of its codes.",
     ),
     "log_prob_error_max": Metric(
-        "bits/dim", "lower", "Largest difference between log-densities of test data in float32 and in float64."
+        "bits/dim",
+        "lower",
+        "Largest difference between log-densities of test data in float32 and in float64; of an autoencoder, of its "
+        "codes.",
     ),
     "reconstruction_error": Metric(
         "", "lower", "Mean squared error per pixel of an autoencoder's test images, whose shades are from 0 to 1."
