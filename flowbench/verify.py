@@ -27,6 +27,7 @@ _ROUNDING = (
     "latent_invertibility_error_",
     "l2_error_",
     "logdet_error_max",
+    "divergence_error_max",
     "log_prob_error_max",
     "sample_log_prob_error_max",
     "bits_per_dim_solver_error",
