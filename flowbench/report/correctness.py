@@ -10,9 +10,17 @@ from statistics import fmean
 from flowbench.metrics import LATENT_STDS
 from flowbench.report import numbers
 from flowbench.report.cells import CellResult
-from flowbench.report.layout import Table, Value, meanings, measured, of_cells, single, texts, worst
+from flowbench.report.layout import Row, Table, Value, meanings, measured, of_cells, single, texts, worst
 from flowbench.report.tables import ABOUT, DOUBLE, LOG_DETERMINANTS, ROUND_TRIPS
-from flowbench.report.verdicts import density_verdict, verdict
+from flowbench.report.verdicts import (
+    LARGEST_DENSITY_ERROR,
+    LARGEST_FLOAT32_ERROR,
+    LARGEST_FLOAT64_ERROR,
+    LARGEST_MASS_ERROR,
+    LARGEST_SOLVED_DENSITY_ERROR,
+    density_verdict,
+    verdict,
+)
 
 # Starts of round trips; as Behrmann et al. (2021, 2006.09347) have them.
 STRESS = {"data": "data", "samples": "samples", "noise": "noise"} | {f"latents_{k}_std": f"{k} σ" for k in LATENT_STDS}
@@ -26,8 +34,34 @@ AGREEMENT = {
 
 
 def correctness(cells: Sequence[CellResult]) -> list[Table]:
-    """Round trips and log-determinants with their verdicts, densities from both sides, and where flows give way."""
-    return [*certificates(cells), *agreement(cells), *stress(cells)]
+    """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
+    return [criteria(cells), *certificates(cells), *agreement(cells), *stress(cells)]
+
+
+def criteria(cells: Sequence[CellResult]) -> Table:
+    """The limit of each error that a verdict looks at; with a solver some are others."""
+    strict, loose = numbers.power(LARGEST_FLOAT64_ERROR), numbers.power(LARGEST_FLOAT32_ERROR)
+    nearer = f"{loose}, and nearer with a tenth of the tolerance"
+    density, solved = numbers.power(LARGEST_DENSITY_ERROR), numbers.power(LARGEST_SOLVED_DENSITY_ERROR)
+    asked = [
+        ("in float32", "test data, there and back", loose, loose),
+        ("in float64", "test data, there and back", strict, nearer),
+        ("in float64", "log-determinant, against autograd", f"{strict} nats", f"{loose} nats"),
+    ]
+    if measured(cells, "divergence_error_max"):
+        asked.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
+    if measured(cells, "log_prob_error_max"):
+        unit = "bits per dim"
+        asked += [
+            ("of its density", "test data, float32 against float64", f"{density} {unit}", f"{density} {unit}"),
+            ("of its density", "samples, there and back in float64", f"{density} {unit}", f"{solved} {unit}"),
+        ]
+    if measured(cells, "outside_share"):
+        mass = f"{LARGEST_MASS_ERROR:g}"
+        asked.append(("of its density", "mass on the grid and samples outside, from 1 in all", mass, mass))
+    columns = ["what is compared", "limit"] + ["limit with a solver"] * any(cell.continuous for cell in cells)
+    rows = [Row(verdict, [Value(text) for text in texts[: len(columns)]]) for verdict, *texts in asked]
+    return Table("What a cell must keep to.", columns, rows, first="certification", words=True)
 
 
 def certificates(cells: Sequence[CellResult]) -> list[Table]:

@@ -8,7 +8,7 @@ from flowbench.metrics import LATENT_STDS
 from flowbench.report import figures
 from flowbench.report.cells import CellResult, load
 from flowbench.report.comparisons import noise
-from flowbench.report.correctness import agreement, stress
+from flowbench.report.correctness import agreement, criteria, stress
 from flowbench.report.layout import Table
 from flowbench.report.statistics import ranking
 
@@ -22,6 +22,21 @@ def cell(report, tmp_path) -> CellResult:
 def entries(table: Table) -> dict[str, str]:
     (row,) = table.rows
     return dict(zip(table.columns, (value.text for value in row.values), strict=True))
+
+
+def test_limits_of_what_was_measured_are_shown(cell):
+    exact = criteria([cell])
+    assert exact.columns == ["what is compared", "limit"]
+    measured = ("log_prob_error_max", "outside_share", "divergence_error_max", "solver_tolerance")
+    cell.values.update({metric: {0: 1e-5} for metric in measured})
+    solved = criteria([cell])
+    assert solved.columns == ["what is compared", "limit", "limit with a solver"]
+    limits = {row.values[0].text: [value.text for value in row.values[1:]] for row in solved.rows}
+    assert limits["log-determinant, against autograd"] == ["1.0 × 10⁻⁸ nats", "1.0 × 10⁻³ nats"]
+    assert limits["samples, there and back in float64"] == ["1.0 × 10⁻³ bits per dim", "1.0 × 10⁻² bits per dim"]
+    new = {"divergence, against autograd", "mass on the grid and samples outside, from 1 in all"}
+    assert new <= limits.keys()
+    assert new.isdisjoint(row.values[0].text for row in exact.rows)
 
 
 def test_misses_are_means_with_the_share_that_is_lost(cell):

@@ -62,13 +62,6 @@ def test_certification_speaks_of_probes_where_there_are_some():
     assert "probes" not in certification([continuous([1e-4], [1e-5])])
 
 
-def test_certification_says_how_near_densities_of_samples_must_be_by_both_ways():
-    measured = {"log_prob_error_max": [1e-5], "sample_log_prob_error_max": [1e-5]}
-    assert "by the way back, is the same to within 1.0 × 10⁻³ bits per dim" in certification([cell(**measured)])
-    assert "1.0 × 10⁻² bits per dim" in certification([continuous([1e-4], [1e-5])])
-    assert "10⁻² bits per dim" not in certification([cell(**measured)])
-
-
 def test_what_was_lost_is_noted():
     lost = [{"status": "diverged", "diverged_at": 9}, {"status": "failed", "reason": "why"}, {"status": "finished"}]
     assert note(cell(seeds=lost)) == "1 of 3 diverged, 1 of 3 failed"
