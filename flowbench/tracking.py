@@ -66,7 +66,7 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
             for run in runs[key]:
                 if run.info.run_id != keep:
                     client.delete_run(run.info.run_id)
-        for run in (run for key in runs.keys() - digests.keys() for run in runs[key] if CELL in run.data.tags):
+        for run in (run for key in runs.keys() - digests.keys() for run in runs[key]):
             client.delete_run(run.info.run_id)
     return digests
 
@@ -153,13 +153,14 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
 
 
 def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
-    """All runs of an experiment by cell, newest first."""
+    """The runs of an experiment that `publish` made, by cell, newest first."""
     runs: dict[str, list[Run]] = defaultdict(list)
     token = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
         for run in page:
-            runs[run.data.tags.get(CELL, run.info.run_name)].append(run)
+            if key := run.data.tags.get(CELL):
+                runs[key].append(run)
         if not (token := page.token):
             return runs
 

@@ -36,8 +36,8 @@ _ROUNDING = (
     "log_prob_evaluations",
     "sample_evaluations",
 )
-# Differences from the truth, which are relative ones already.
-_RELATIVE = ("learnt_mean_error", "learnt_std_error")
+# Shares, of which one example more or less may be the whole, and differences in parts of the truth already.
+_RELATIVE = ("outside_share", "normalised_path_energy", "learnt_mean_error", "learnt_std_error")
 
 Verdict = Literal["equal", "within tolerance", "different"]
 

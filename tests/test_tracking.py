@@ -161,12 +161,13 @@ def test_runs_of_cells_that_are_not_published_go_and_those_of_others_stay(result
     publish(results)
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name("flowbench-tiny").experiment_id
-    by_hand = client.create_run(experiment, run_name="a trial of mine").info.run_id
+    by_hand = [client.create_run(experiment, run_name=name).info.run_id for name in ("a trial of mine", "moons-nice")]
     kept = identifiers()["moons-nice"]
     # As when a cell left the suite; and in part, as when its results are gone.
     tracking.publish("tiny", ["moons-nice"], results)
+    assert all(client.get_run(run).info.lifecycle_stage == "active" for run in by_hand)
+    client.delete_run(by_hand[1])
     assert identifiers() == {"moons-nice": kept, "moons-gaussian": []}
-    assert client.get_run(by_hand).info.lifecycle_stage == "active"
     publish(results)
     assert identifiers()["moons-nice"] == kept
     assert len(identifiers()["moons-gaussian"]) == 1

@@ -69,7 +69,7 @@ class Source:
         return type(self).log_energy is not Source.log_energy
 
     def entropy(self) -> float | None:
-        """The true differential entropy in nats, below which no model's test loss can lie; ``None`` if unknown."""
+        """The true differential entropy in nats, below which no model's loss lies in expectation; ``None`` if unknown."""
         if self.grid is None or self.log_density(self.grid.points()[:1]) is None:
             return None
         return entropy(self.grid.evaluate(self.log_density, dtype=torch.float64), self.grid)
@@ -77,14 +77,14 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledSource(Source):
-    """A distribution that can be sampled at will: its splits are independent samples of the given sizes."""
+    """A distribution that can be sampled at will: its splits are drawn one by one, in the given sizes."""
 
     train: int
     validation: int
     test: int
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """``(n, *event.shape)`` independent examples."""
+        """``(n, *event.shape)`` examples."""
         raise NotImplementedError(f"{type(self).__name__} does not say how it is sampled")
 
     def splits(self) -> dict[str, np.ndarray]:

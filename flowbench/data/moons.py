@@ -20,6 +20,7 @@ class Moons(SampledSource):
     noise: float
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
+        """As scikit-learn has them: half of the points on each arc, at even angles, and only their noise by chance."""
         from sklearn.datasets import make_moons  # takes seconds to import
 
         return make_moons(n, noise=self.noise, random_state=int(rng.integers(2**32)))[0]

@@ -1,7 +1,7 @@
 """The two-mode energy: a ring of radius 2 that a pair of ridges cuts down to its left and right ends.
 
 Rezende and Mohamed 2015, "Variational inference with normalizing flows", table 1, the first energy, here with
-ridges of half the width.
+ring and ridges of half the width.
 """
 
 from dataclasses import dataclass

@@ -30,7 +30,7 @@ def continuous(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[Flow
 def preprocessing(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
     """The dequantisation that integer data needs, and the maps from data space to standardised vectors.
 
-    Standardisation makes no flow here more able: couplings and autoregressive maps can absorb it.
+    Couplings and autoregressive maps could absorb the standardisation. Planar maps, which only shift, could not.
     """
     dequantise, maps = continuous(event, logit)
     if len(event.shape) > 1:

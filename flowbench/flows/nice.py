@@ -38,5 +38,8 @@ def build(
     for i in range(layers):
         swap = i % 2 == 1
         kept, changed = coupling_parts(event.dims, swap)
-        maps.append(AdditiveCoupling(mlp(kept, hidden, changed), swap=swap))
+        shift = mlp(kept, hidden, changed)
+        # From zero a shift of one half learns only what the other's mean depends on: nothing, of symmetric data.
+        shift[-1].reset_parameters()
+        maps.append(AdditiveCoupling(shift, swap=swap))
     return vector_flow(event, [*maps, Rescaling((event.dims,))], logit=logit, prior_name=prior)

@@ -11,7 +11,7 @@ from flowbench.report import numbers
 from flowbench.report.cells import CellResult, comparable
 from flowbench.report.layout import Row, Table, Value, of_cells, single
 from flowbench.report.statistics import Ranking, paired, ranking
-from flowbench.report.tables import QUALITY, quality_metric
+from flowbench.report.tables import UNITS, quality_metric
 
 ABOUT = {
     "difference": "The mean over the seeds, with Student's 95 % interval of this difference alone.",
@@ -38,7 +38,7 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
     found = paired([cell.score(metric) for cell in shown], shown.index(leader))
     above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
     leads = f"{leader.label}, of these flows the one of the lowest mean"
-    caption = f"Differences in {QUALITY[metric]}{above} to {leads}, paired by seed."
+    caption = f"Differences in {UNITS[metric]}{above} from {leads}, paired by seed."
     if single(cells):
         caption += " One seed cannot say which of them are chance."
     else:
@@ -111,7 +111,8 @@ def ranks(cells: Sequence[CellResult]) -> tuple[Ranking, Table] | None:
         of_data = [cell for cell in cells if cell.data == data]
         metric = quality_metric(of_data)
         for cell in comparable(of_data, metric):
-            scores[data][cell.label] = fmean(cell.score(metric).values())
+            if not cell.baseline:
+                scores[data][cell.label] = fmean(cell.score(metric).values())
     found = ranking(scores)
     if found is None:
         return None

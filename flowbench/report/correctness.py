@@ -55,6 +55,7 @@ def criteria(cells: Sequence[CellResult]) -> Table:
         asked += [
             ("of its density", "test data, float32 against float64", f"{density} {unit}", f"{density} {unit}"),
             ("of its density", "samples, there and back in float64", f"{density} {unit}", f"{solved} {unit}"),
+            ("of its density", "latents of the prior, there and back in float64", "finite", "finite"),
         ]
     if measured(cells, "outside_share"):
         mass = f"{LARGEST_MASS_ERROR:g}"

@@ -108,9 +108,9 @@ def _autoencoders(cells: Sequence[CellResult]) -> Table:
 def _distillation(cells: Sequence[CellResult]) -> Table:
     """How near students are to their teachers, and how much faster they sample."""
     caption = (
-        "Distillation: how many times faster a student samples than its teacher, whose decoder here does the work "
-        "of about two passes of the network, one of them in D steps, and than a textbook decoder, with one full pass "
-        "for each of D features, which for few features can be the faster of the two. The gain grows with D: about a "
+        "Distillation: how many times faster a student samples than its teacher. The teacher's decoder here does the "
+        "work of about two passes of the network, one of them in D steps. A textbook decoder does one full pass for "
+        "each of D features; for few features it can be the faster of the two. The gain grows with D: about a "
         "thousandfold is published for speech, a sequence of many thousand steps (Parallel WaveNet, van den Oord et "
         "al. 2018, arXiv 1711.10433). Students see no data, and need the training of their teachers besides their own."
     )

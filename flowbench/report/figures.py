@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flowbench.metrics import FEW_EVALUATIONS
 from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
-from flowbench.report.cells import CellResult
+from flowbench.report.cells import CellResult, comparable
 from flowbench.report.statistics import Ranking
 from flowbench.report.tables import floor as floor_of
 from flowbench.report.tables import quality_metric
@@ -48,8 +48,6 @@ OBJECTIVES = {
     "flow_autoencoder": "nats of images and codes",
     "iaf_distilled": "nats of KL to the teacher",
 }
-# Where losses of different objectives differ by more than this factor at the end, a linear axis would show nothing.
-_DECADE = 10
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#ddcc77", "#aa4499")]
 
 
@@ -59,10 +57,14 @@ def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     return LOOKS | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
 
 
-def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
+def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> bool:
     """Draw the validation loss of each seed over the steps; the training loss where none was measured.
 
-    Of cells with one objective. In nats, but of images in bits per dim, as their table has it.
+    In nats, but of images in bits per dim, as their table has it. Cells whose objectives differ, though they share a
+    unit, have a panel each.
+
+    Returns:
+        Whether some losses are above what is drawn.
     """
     unit, size = _unit(cells)
     curves = [
@@ -71,31 +73,46 @@ def training_curves(path: Path, cells: Sequence[CellResult], styles: dict[str, t
         for seed, rows in cell.history.items()
         if len(points := _curve(rows)) > 1
     ]
+    labels = list(dict.fromkeys(cell.label for cell in cells))
+    panels = [[label] for label in labels] if unit in OBJECTIVES.values() else [labels]
+    cut = False
     with canvas(path, 8.6, 3.3) as figure:
-        axes = figure.subplots()
-        for cell, seed, points in curves:
-            colour, _ = styles[cell.label]
-            axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
-            if seed in cell.diverged or seed in cell.failed:
-                axes.plot(*points[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
-        losses = [loss for _, _, points in curves for _, loss in points]
-        final = [points[-1][1] for _, _, points in curves]
-        if unit in OBJECTIVES.values() and min(losses, default=0) > 0 and max(final) > _DECADE * min(final):
-            _logarithmic(axes, "y", losses)
-        elif curves:
-            axes.set_ylim(*_limits([points for _, _, points in curves]))
-            axes.ticklabel_format(axis="y", useOffset=False)
-        axes.margins(x=0.01)
-        axes.set(xlabel="step", ylabel=f"validation loss ({unit})")
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        _clean(axes)
-        order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
-        _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
+        for axes, shown in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
+            drawn = [curve for curve in curves if curve[0].label in shown]
+            for cell, seed, points in drawn:
+                colour, _ = styles[cell.label]
+                axes.plot(*zip(*points, strict=True), color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
+                if seed in cell.diverged or seed in cell.failed:
+                    axes.plot(*points[-1], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+            if drawn:
+                low, high = _limits([points for _, _, points in drawn])
+                axes.set_ylim(low, high)
+                axes.ticklabel_format(axis="y", useOffset=False)
+                cut |= any(loss > high for _, _, points in drawn for _, loss in points)
+            axes.margins(x=0.01)
+            axes.set(xlabel="step")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            _clean(axes)
+            if len(panels) > 1:
+                axes.set_title(shown[0], loc="left", fontsize=9)
+                axes.locator_params(axis="x", nbins=3)
+        figure.axes[0].set_ylabel(f"validation loss ({unit})")
+        if len(panels) == 1:
+            order = {cell.label: min(points[-1][1], math.inf) for cell, _, points in reversed(curves)}
+            _legend(figure, sorted(order, key=order.__getitem__), styles, lines=True)
+    return cut
 
 
-def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
-    """Draw quality over training time and over sampling throughput, with the frontier that nothing beats."""
+def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> bool:
+    """Draw quality over training time and over sampling throughput, with the frontier that nothing beats.
+
+    Hollow, and not part of the frontier, is what cannot be compared, as it was measured on fewer test examples.
+
+    Returns:
+        Whether there is such.
+    """
     metric = quality_metric(cells)
+    compared = [cell.label for cell in comparable(cells, metric)]
     quality = {cell.label: e for cell in cells if (e := cell.estimate(metric)) and math.isfinite(e.mean)}
     floor = floor_of(cells)
     name = "KL to the target (nats)" if metric == "kl_to_target" else "bits per dim"
@@ -115,17 +132,19 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
                 colour, marker = styles[cell.label]
                 bars = {"capsize": 2.5, "elinewidth": 1, "linestyle": "none"}
                 edge = {"markersize": 8, "markeredgecolor": "white", "markeredgewidth": 0.6}
+                if cell.label not in compared:
+                    edge |= {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.2}
                 axes.errorbar(x.mean, y.mean, y.half or 0, color=colour, marker=marker, zorder=3, **bars, **edge)
-                points.append((x.mean, y.mean))
+                points.append((x.mean, y.mean, cell.label in compared))
             if points:
-                _logarithmic(axes, "x", [x for x, _ in points])
-                frontier = _frontier(points, sign)
+                _logarithmic(axes, "x", [x for x, _, _ in points])
+                frontier = _frontier([(x, y) for x, y, of_compared in points if of_compared], sign)
                 where = "post" if sign > 0 else "pre"
                 axes.step(*zip(*frontier, strict=True), where=where, color=MUTED, linewidth=0.8, alpha=0.6, zorder=1)
             axes.set_xlabel(cost_name)
             _clean(axes)
             if points and (metric == "kl_to_target" or above):
-                _logarithmic(axes, "y", [y for _, y in points])
+                _logarithmic(axes, "y", [y for _, y, _ in points])
             elif floor is not None:
                 axes.axhline(floor, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
                 axes.text(
@@ -133,6 +152,7 @@ def quality_against_cost(path: Path, cells: Sequence[CellResult], styles: dict[s
                 )
         figure.axes[0].set_ylabel(name)
         _legend(figure, sorted(quality, key=lambda label: quality[label].mean), styles)
+    return not quality.keys() <= set(compared)
 
 
 def quality_against_evaluations(path: Path, cells: Sequence[CellResult], styles: dict[str, tuple[str, str]]) -> None:
@@ -244,9 +264,9 @@ def _logarithmic(axes: Axes, axis: str, values: list[float]) -> None:
 
 
 def _short(value: float) -> str:
-    """``0.05``, ``200``, ``50 k``, ``2 M``."""
+    """``0.05``, ``2,000``, ``50 k``, ``2 M``."""
     unit, size = ("M", 1e6) if value >= 1e6 else ("k", 1e3) if value >= 1e4 else ("", 1)
-    return f"{value / size:g} {unit}".strip()
+    return f"{value / size:,g} {unit}".strip()
 
 
 def _clean(axes: Axes) -> None:

@@ -154,14 +154,13 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
         if not alike:
             continue
         crosses = "; × where a seed was lost" if any(cell.diverged or cell.failed for cell in alike) else ""
-        caption = f"{data}: training{flow and f' of {flow}'}, one line per seed{crosses}; "
+        caption = f"{data}: training{flow and f' of {flow}'}, one line per seed{crosses}"
         name = f"training-{data}{flow and f'-{flow}'}.png"
-        several = flow and len({cell.label for cell in alike}) > 1
-        note = "losses far above the others are cut off"
-        if several:
-            note = "their objectives differ, and heights do not compare"
-        drawn.append(Picture(folder / name, f"{caption}{note}"))
-        figures.training_curves(drawn[-1].path, alike, styles)
+        cut = figures.training_curves(folder / name, alike, styles)
+        caption += "; losses far above the others are cut off" * cut
+        if flow and len({cell.label for cell in alike}) > 1:
+            caption += "; their objectives differ, and so do the axes"
+        drawn.append(Picture(folder / name, caption))
     if continuous := [cell for cell in cells if "energy_distance_adaptive" in cell.values]:
         band = "; bands reach from the best seed to the worst" if not single(continuous) else ""
         caption = (
@@ -172,10 +171,13 @@ def _curves(data: str, cells: list[CellResult], folder: Path) -> list[Picture]:
         figures.quality_against_evaluations(drawn[-1].path, continuous, styles)
     if len(cells) == 1:
         return drawn
-    bars = "; bars are 95 % intervals" if not single(cells) else ""
-    frontier = "; a grey line joins those that no other beats in both"
-    drawn.append(Picture(folder / f"cost-{data}.png", f"{data}: quality against cost{bars}{frontier}"))
-    figures.quality_against_cost(drawn[-1].path, cells, styles)
+    path = folder / f"cost-{data}.png"
+    caption = f"{data}: quality against cost; a grey line joins those that no other beats in both"
+    if not single(cells):
+        caption += "; bars are 95 % intervals, cut off where they leave the axes"
+    if figures.quality_against_cost(path, cells, styles):
+        caption += "; hollow: measured on fewer test examples, and not compared"
+    drawn.append(Picture(path, caption))
     return drawn
 
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from flowbench.report.cells import CellResult, comparable
-from flowbench.report.numbers import Estimate, estimate, marks, overlap, spread
+from flowbench.report.numbers import Estimate, estimate, marks, spread
 from flowbench.report.statistics import paired
-from flowbench.report.tables import floor, quality_metric
+from flowbench.report.tables import UNITS, floor, quality_metric
 from flowbench.report.verdicts import note
 
 # More are counted.
@@ -28,7 +28,7 @@ def summary(cells: Sequence[CellResult]) -> str:
     flows = [(cell, e) for cell, e in ranked if not cell.baseline]
     baselines = [(cell, e) for cell, e in ranked if cell.baseline]
     lowest = None if metric == "kl_to_target" else floor(cells)
-    unit = "nats of KL to the target" if metric == "kl_to_target" else "bits per dim"
+    unit = UNITS[metric]
     sentences = []
     if flows:
         sentences.append(_lead(flows, baselines, metric, unit, lowest))
@@ -55,9 +55,7 @@ def _lead(flows: Ranked, baselines: Ranked, metric: str, unit: str, lowest: floa
     if not others:
         return f"{name} reaches {value}."
     if marked[0]:
-        # Baselines too, since Holm's correction is for all pairs of that table.
-        found = paired([one.score(metric) for one, _ in flows + baselines], 0)[: len(others)]
-        near = [other.label for (other, _), one in zip(others, found, strict=True) if not one.significant]
+        near = _near(cell, flows, baselines, metric)
         if not near:
             best = "is the best flow" if marked[0] == "best" else "has the lowest mean of the flows, significantly so"
             return f"{name} {best}: {value}."
@@ -80,9 +78,21 @@ def _baseline(baselines: Ranked, flows: Ranked, metric: str, unit: str) -> str:
         return f"The nearest baseline is {cell.label}: {value}."
     if e.half is None or any(theirs.half is None for _, theirs in flows):
         return f"{name} has a lower value than every flow: {value}."
-    if near := [flow.label for flow, theirs in flows if overlap(e, theirs)]:
-        return f"{name} has a lower mean than every flow, though its interval overlaps that of {_list(near)}: {value}."
-    return f"{name} beats every flow: {value}."
+    near = _near(cell, flows, baselines, metric)
+    if not near:
+        return f"{name} beats every flow: {value}."
+    if len(near) > _NAMED:
+        near = ["any" if len(near) == len(flows) else f"{len(near)} of the {len(flows)}"]
+    return f"{name} has a lower mean than every flow, not significantly different from {_list(near)}: {value}."
+
+
+def _near(cell: CellResult, flows: Ranked, baselines: Ranked, metric: str) -> list[str]:
+    """The flows that cannot be told from a cell, by the test of the table of differences and its correction."""
+    compared = [one for one, _ in flows + baselines]
+    found = paired([one.score(metric) for one in compared], compared.index(cell))
+    others = [one for one in compared if one is not cell]
+    told = zip(others, found, strict=True)
+    return [other.label for other, one in told if not (one.significant or other.baseline)]
 
 
 def _list(names: list[str]) -> str:

@@ -34,6 +34,8 @@ QUALITY = {
     "wasserstein_2": "2-Wasserstein",
     "minor_mode_share": "minor mode",
 }
+# What flows are ranked by, in a sentence.
+UNITS = {"bits_per_dim": "bits per dim", "kl_to_target": "nats of KL to the target"}
 ROUND_TRIPS = {
     "invertibility_error_max": "data, max",
     "invertibility_error_p99": "data, p99",
@@ -274,7 +276,7 @@ def _caption(cells: Sequence[CellResult]) -> str:
         noise += f"; bits per dim: {' or '.join(map(str, draws))} draw{plural} of the dequantisation noise"
         if varied := [std for cell in cells if (std := cell.worst("bits_per_dim_noise_std")) is not None]:
             noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
-    noise += _parts_of_test(cells) + _annealed(cells)
+    noise += _logits(cells) + _parts_of_test(cells) + _annealed(cells)
     if single(cells):
         known = any("bits_per_dim_standard_error" in cell.values for cell in cells)
         return f"One seed each (n = 1){'; ± is one standard error over the test examples' if known else ''}{noise}."
@@ -285,6 +287,19 @@ def _caption(cells: Sequence[CellResult]) -> str:
         return f"Mean ± 95 % interval over {next(iter(counts))} seeds{noise}."
     by_count = "; ".join(f"{n} for {', '.join(labels)}" for n, labels in sorted(counts.items()))
     return f"Mean ± 95 % interval; seeds: {by_count}{noise}."
+
+
+def _logits(cells: Sequence[CellResult]) -> str:
+    """Which transform of integer data each flow begins with, where they differ: densities are in data space anyway."""
+    flows = defaultdict(list)
+    for cell in cells:
+        if cell.likelihood != "none" and cell.values.get("noise_draws"):
+            flows[cell.params["flow"].get("logit")].append(cell.label)
+    if len(flows) < 2:
+        return ""
+    words = {alpha: f"a logit with α = {alpha:g}" if alpha else "no logit" for alpha in flows}
+    each = [f"{words[alpha]} for {', '.join(flows[alpha])}" for alpha in sorted(flows, key=lambda alpha: alpha or 0)]
+    return f"; what pixels pass first differs: {'; '.join(each)}"
 
 
 def _annealed(cells: Sequence[CellResult]) -> str:

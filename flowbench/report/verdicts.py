@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from flowbench.report.cells import CellResult
@@ -80,6 +81,8 @@ def density_verdict(cell: CellResult) -> str:
     small += [error < limit for metric, limit in limits.items() for error in cell.finished(metric)]
     if not small:
         return "–"
+    # A sample that comes back to no finite latent has no density by the way back.
+    small += [math.isfinite(error) for error in cell.finished("latent_invertibility_error_max_float64")]
     return "passes" if all(small) else "fails"
 
 

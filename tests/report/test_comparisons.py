@@ -16,9 +16,9 @@ def captions(folder) -> list[str]:
 
 def test_differences_are_named_with_those_that_may_be_chance(report):
     folder = report(MOONS)
-    (caption,) = [text for text in captions(folder) if text.startswith("Differences in bits per dim to ")]
+    (caption,) = [text for text in captions(folder) if text.startswith("Differences in bits per dim from ")]
     leader = re.match(
-        r"Differences in bits per dim to (\w+), of these flows the one of the lowest mean, paired by", caption
+        r"Differences in bits per dim from (\w+), of these flows the one of the lowest mean, paired by", caption
     )[1]
     assert leader in {"nice", "realnvp", "maf"}
     html = Page((folder / "index.html").read_text())

@@ -1,7 +1,9 @@
+from contextlib import contextmanager
 from html import unescape
 
 import pytest
 
+from flowbench.pictures import canvas
 from flowbench.report import figures
 from flowbench.report.cells import load
 from tests.report.pages import Page, read
@@ -37,18 +39,52 @@ def test_losses_of_one_kind_share_a_figure_and_evaluations_have_their_own(report
     assert names == {"training-digits", *of_flows, "evaluations-digits", "cost-digits"}
 
 
-@pytest.mark.parametrize(("scale", "logarithmic"), [(1.0, False), (100.0, True), (-1.0, False)])
-def test_objectives_of_different_size_share_a_logarithmic_axis(report, tmp_path, monkeypatch, scale, logarithmic):
+@pytest.fixture
+def axes(monkeypatch):
+    """The left titles and ranges of the panels of what is drawn."""
+    found = []
+
+    @contextmanager
+    def watched(*arguments):
+        with canvas(*arguments) as figure:
+            yield figure
+            found.extend((panel.get_title(loc="left"), panel.get_ylim()) for panel in figure.axes)
+
+    monkeypatch.setattr(figures, "canvas", watched)
+    return found
+
+
+def test_objectives_that_differ_have_a_panel_each(report, tmp_path, axes):
     cells = {f"moons-flow_matching-{name}": ("moons", "flow_matching") for name in ("ot", "independent")}
     report(cells)
     found = [load(tmp_path / "results" / key, "tiny") for key in cells]
-    for cell, size in zip(found, (1.0, scale), strict=True):
+    for cell, size in zip(found, (1.0, 100.0), strict=True):
         for seed in cell.history:
-            cell.history[seed] = [(step, size, size) for step in range(0, 30, 10)]
-    drawn = []
-    monkeypatch.setattr(figures, "_logarithmic", lambda axes, axis, values: drawn.append(sorted(set(values))))
-    figures.training_curves(tmp_path / "curves.png", found, figures.looks(cell.label for cell in found))
-    assert drawn == ([[1.0, scale]] if logarithmic else [])
+            cell.history[seed] = [(step, size, size * (1 + 1 / (step + 1))) for step in range(0, 300, 10)]
+    axes.clear()
+    styles = figures.looks(cell.label for cell in found)
+    assert figures.training_curves(tmp_path / "curves.png", found, styles), "each falls from twice its end"
+    (first, (low, high)), (second, (other_low, other_high)) = axes
+    assert [first, second] == ["flow_matching-ot", "flow_matching-independent"]
+    assert 0.9 < low < 1 < high < 2
+    assert 90 < other_low < 100 < other_high < 200
+    for cell in found:
+        for seed, rows in cell.history.items():
+            cell.history[seed] = [(step, 1.0, 1.0) for step, _, _ in rows]
+    assert not figures.training_curves(tmp_path / "curves.png", found, styles)
+
+
+def test_what_is_not_compared_is_hollow(report, tmp_path):
+    cells = {"digits-maf": ("digits", "maf"), "digits-cnf": ("digits", "cnf")}
+    report(cells)
+    found = [load(tmp_path / "results" / key, "tiny") for key in cells]
+    for cell in found:
+        cell.values.pop("true_bits_per_dim", None)
+    styles = figures.looks(cell.label for cell in found)
+    for examples, hollow in ((50.0, True), (9999.0, False)):
+        found[0].values["test_examples"] = dict.fromkeys(range(3), 9999.0)
+        found[1].values["test_examples"] = dict.fromkeys(range(3), examples)
+        assert figures.quality_against_cost(tmp_path / "cost.png", found, styles) is hollow
 
 
 def test_samples_of_few_evaluations_are_one_entry_of_the_glossary(report):
