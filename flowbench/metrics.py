@@ -120,8 +120,8 @@ METRICS: dict[str, Metric] = {
     "energy_distance": Metric(
         "data units",
         "lower",
-        "Energy distance between samples and the test split; of images in grey levels. From the true distribution it is "
-        "not 0 either.",
+        "Energy distance between samples and the test split; of images in grey levels. From the true distribution it "
+        "is not 0 either.",
     ),
     "wasserstein_2": Metric(
         "data units",

@@ -59,7 +59,7 @@ def runs():
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name("flowbench-tiny")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
-    return {key: [run for run in found if run.info.run_name == key] for key in SUITE.cells}
+    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in SUITE.cells}
 
 
 def identifiers():
@@ -166,7 +166,6 @@ def test_runs_of_cells_that_are_not_published_go_and_those_of_others_stay(result
     # As when a cell left the suite; and in part, as when its results are gone.
     tracking.publish("tiny", ["moons-nice"], results)
     assert all(client.get_run(run).info.lifecycle_stage == "active" for run in by_hand)
-    client.delete_run(by_hand[1])
     assert identifiers() == {"moons-nice": kept, "moons-gaussian": []}
     publish(results)
     assert identifiers()["moons-nice"] == kept

@@ -168,8 +168,8 @@ def test_other_errors_are_compared_as_every_metric(root, tmp_path, metric):
     assert with_error(root, tmp_path / "far", metric, 0.1, 0.2).verdict == "different"
 
 
-@pytest.mark.parametrize("metric", ["learnt_mean_error", "learnt_std_error"])
-def test_errors_of_moments_are_relative_to_the_truth_already(root, tmp_path, metric):
+@pytest.mark.parametrize("metric", verify._RELATIVE)
+def test_shares_and_parts_of_the_truth_are_not_divided_by_themselves(root, tmp_path, metric):
     assert with_error(root, tmp_path / "near", metric, 0.001, 0.002).verdict == "within tolerance"
     assert with_error(root, tmp_path / "far", metric, 0.001, 0.1).verdict == "different"
 
@@ -177,4 +177,4 @@ def test_errors_of_moments_are_relative_to_the_truth_already(root, tmp_path, met
 def test_every_metric_of_an_error_is_one_or_the_other():
     compared = {"reconstruction_error", "bits_per_dim_standard_error", "kl_to_teacher_standard_error"}
     errors = {name for name in metrics.METRICS if "_error" in name}
-    assert {name for name in errors if not name.startswith(verify._ROUNDING)} == compared | set(verify._RELATIVE)
+    assert {name for name in errors if not name.startswith((*verify._ROUNDING, *verify._RELATIVE))} == compared

@@ -69,7 +69,7 @@ class Source:
         return type(self).log_energy is not Source.log_energy
 
     def entropy(self) -> float | None:
-        """The true differential entropy in nats, below which no model's loss lies in expectation; ``None`` if unknown."""
+        """The true differential entropy in nats: in expectation no model's loss is lower. ``None`` if unknown."""
         if self.grid is None or self.log_density(self.grid.points()[:1]) is None:
             return None
         return entropy(self.grid.evaluate(self.log_density, dtype=torch.float64), self.grid)

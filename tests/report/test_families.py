@@ -84,7 +84,7 @@ def test_a_student_stands_beside_its_teacher(tables):
     made, (*_, rows) = tables()
     # Of two features the decoder with a full pass for each is the faster one.
     assert "costs little more" not in made[-1].caption
-    assert "for few features can be the faster" in made[-1].caption
+    assert "for few features it can be the faster" in made[-1].caption
     assert "1711.10433" in made[-1].caption
     row = rows["iaf_distilled"]
     assert row["teacher"] == "digits-maf"

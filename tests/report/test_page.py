@@ -303,6 +303,16 @@ def test_a_student_has_the_annealing_of_its_teachers_density(report):
     assert "snapshot" not in options
 
 
+@pytest.mark.parametrize("alpha", [None, 0.05])
+def test_pixels_that_pass_different_logits_are_pointed_out(report, alpha):
+    cells = {"digits-nice": ("digits", "nice"), "digits-maf": ("digits", "maf")}
+    markdown = (
+        report(cells, flow={"digits-nice": {"logit": None}, "digits-maf": {"logit": alpha}}) / "README.md"
+    ).read_text()
+    words = "what pixels pass first differs: no logit for nice; a logit with α = 0.05 for maf"
+    assert (words in markdown) == (alpha is not None)
+
+
 def test_the_truth_on_the_test_examples_stands_beside_the_flows(report):
     def change(results):
         for key, values in {

@@ -66,8 +66,8 @@ def test_objectives_that_differ_have_a_panel_each(report, tmp_path, axes):
     assert figures.training_curves(tmp_path / "curves.png", found, styles), "each falls from twice its end"
     (first, (low, high)), (second, (other_low, other_high)) = axes
     assert [first, second] == ["flow_matching-ot", "flow_matching-independent"]
-    assert 0.9 < low < 1 < high < 2
-    assert 90 < other_low < 100 < other_high < 200
+    assert 0.9 < low < high < 2
+    assert 90 < other_low < other_high < 200
     for cell in found:
         for seed, rows in cell.history.items():
             cell.history[seed] = [(step, 1.0, 1.0) for step, _, _ in rows]
