@@ -105,6 +105,27 @@ def test_samples_have_the_density_that_they_come_with(name):
     )
 
 
+@pytest.mark.parametrize("flow", ["nice", "realnvp", "glow", "maf", "iaf"])
+def test_symmetry_does_not_keep_a_flow_from_learning(flow):
+    """Of eight points on a circle neither feature's mean says anything about the other's."""
+    generator = torch.Generator().manual_seed(0)
+
+    def draw(n: int) -> Tensor:
+        angles = torch.randint(8, (n,), generator=generator) * (torch.pi / 4)
+        return torch.stack([angles.cos(), angles.sin()], 1) + 0.05 * torch.randn(n, 2, generator=generator)
+
+    model = build(f"{flow}/plane on moons")
+    model.initialise(draw(10_000))
+    optimiser = torch.optim.Adam(model.parameters(), lr=0.002)
+    for _ in range(100):
+        optimiser.zero_grad()
+        model.loss(draw(256)).backward()
+        optimiser.step()
+    x = draw(1000)
+    gaussian = -torch.distributions.Normal(0, x.std(0)).log_prob(x).sum(1).mean()
+    assert model.loss(x) < gaussian - 0.5, "in nats"
+
+
 @pytest.mark.parametrize("name", PLANE)
 def test_density_integrates_to_one(name):
     model = copy.deepcopy(ready(name)).double()
