@@ -6,12 +6,14 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from flowbench.core import SolverError, seeded
+from flowbench.core import NoSuchDirectionError, SolverError, seeded
 from flowbench.seeding import seed_for
 
 
 class Measurement:
-    """The metrics of one seed. A solver that gives up costs those of one family, and not those that follow.
+    """The metrics of one seed.
+
+    A solver that gives up, or a direction that a flow does not have, costs those of one family, and not those after it.
 
     Args:
         data: the data set, from whose name, the seed and a family's purpose the random numbers of each family derive.
@@ -28,11 +30,11 @@ class Measurement:
         self._given_up: dict[str, list[str]] = defaultdict(list)
 
     def attempt(self, purpose: str, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What ``function`` finds, with random numbers of its own; ``None`` if a solver gives up."""
+        """What ``function`` finds, with random numbers of its own; ``None`` where it cannot."""
         try:
             with seeded(seed_for(*self._origin, purpose, self._seed)):
                 return function(*arguments)
-        except SolverError as error:
+        except (SolverError, NoSuchDirectionError) as error:
             self._given_up[str(error)].append(purpose)
             return None
 

@@ -8,6 +8,7 @@ import torch
 
 from flowbench import config, data
 from flowbench.config import Params
+from flowbench.core import FlowModule
 from flowbench.evaluation.cell import CellEvaluation
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField
@@ -125,3 +126,13 @@ def test_what_cannot_be_measured_is_named_and_the_rest_is_kept(trained, monkeypa
     assert not {"logdet_error_max", "bits_per_dim_solver_error"} & found.keys()
     assert {"bits_per_dim", "invertibility_error_max_float64", "energy_distance", "density_mass"} <= found.keys()
     assert "measured in part" in capfd.readouterr().err
+
+
+def test_a_flow_of_one_direction_is_measured_in_that(trained, monkeypatch):
+    params, root = trained
+    monkeypatch.setattr(ContinuousFlow, "decode", FlowModule.decode)
+    CellEvaluation(params, KEY, root).run()
+    found = metrics(root)
+    assert "flows.cnf.plane: ContinuousFlow has no decode (invertibility, stress, " in found["not_measured"]["0"]
+    assert {"bits_per_dim", "density_mass"} <= found.keys()
+    assert not {"invertibility_error_max", "logdet_error_max"} & found.keys()
