@@ -77,7 +77,7 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class SampledSource(Source):
-    """A distribution that can be sampled at will: its splits are drawn one by one, in the given sizes."""
+    """A distribution that can be sampled at will: its splits are draws of their own, of the given sizes."""
 
     train: int
     validation: int
