@@ -61,7 +61,7 @@ def criteria(cells: Sequence[CellResult]) -> Table:
         mass = f"{LARGEST_MASS_ERROR:g}"
         asked.append(("of its density", "mass on the grid and samples outside, from 1 in all", mass, mass))
     columns = ["what is compared", "limit"] + ["limit with a solver"] * any(cell.continuous for cell in cells)
-    rows = [Row(verdict, [Value(text) for text in texts[: len(columns)]]) for verdict, *texts in asked]
+    rows = [Row(head, [Value(text) for text in rest[: len(columns)]]) for head, *rest in asked]
     return Table("What a cell must keep to.", columns, rows, first="certification", words=True)
 
 

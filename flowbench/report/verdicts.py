@@ -24,9 +24,9 @@ TO_TOLERANCE = "to the solver's tolerance"
 def certification(cells: Sequence[CellResult]) -> str:
     """What the limits of `correctness.criteria` leave to say."""
     text = (
-        "A cell fails by its worst seed. The verdict looks at test data, and for densities at samples: round trips of "
-        "latents, from which a model samples, and of noise off the data can fail in either precision, as their columns "
-        "show."
+        "A cell fails by its worst seed. The verdict looks at test data; that of a density also at samples, and at "
+        "whether latents of the prior come back finite. How near latents come back, and noise off the data, does not "
+        "count: these can fail in either precision, as their columns show."
     )
     if any(cell.continuous for cell in cells):
         text += (
