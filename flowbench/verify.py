@@ -97,9 +97,12 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
     report = f"reports/{suite}"
     table = root / report / "results.csv"
     if not table.is_file():
-        raise RecordError(f"{report}/results.csv: is missing; make it with: dvc repro")
+        known = f" ({LOCK} has the MD5 {outs[report]} of the folder)" if report in outs else ""
+        raise RecordError(f"{report}/results.csv: is missing{known}; make it with: dvc repro")
     if report in outs and (found := md5_of_folder(root / report)) != outs[report]:
-        raise RecordError(f"{report}: altered: its MD5 is {found}, and {LOCK} has {outs[report]}")
+        raise RecordError(
+            f"{report}: altered, results.csv or another file: its MD5 is {found}, and {LOCK} has {outs[report]}"
+        )
     with table.open(newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["cell"] == key]
     if not rows:

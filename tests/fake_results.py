@@ -203,11 +203,9 @@ def write_cell(
     (folder / "trained").mkdir(exist_ok=True)
     (folder / "trained" / "seed-0.safetensors").write_bytes(b"weights")
     _json(folder / "training.json", training)
-    _json(
-        folder / "train_timings.json",
-        {"device": "cpu", "device_name": "A processor", "host": host, "git_commit": 40 * "a", "seeds": train_timings},
-    )
-    _json(folder / "timings.json", {"seeds": timings})
+    place = {"device": "cpu", "device_name": "A processor", "host": host}
+    _json(folder / "train_timings.json", {**place, "git_commit": 40 * "a", "seeds": train_timings})
+    _json(folder / "timings.json", {**place, "seeds": timings})
     _json(
         folder / "metrics.json",
         status

@@ -37,6 +37,7 @@ class CellResult:
         label: what its row is called beside the others on its data.
         training: ``training.json``.
         timings: ``train_timings.json``.
+        measuring: ``timings.json``, which tells of the evaluation.
         values: metric to seed to value; the host-dependent metrics among them.
         history: seed to rows of step, loss and validation loss (``None`` where it was not measured).
         pictures: by name, such as ``density``.
@@ -49,6 +50,7 @@ class CellResult:
     label: str
     training: dict[str, Any]
     timings: dict[str, Any]
+    measuring: dict[str, Any]
     values: dict[str, dict[int, float]]
     history: dict[int, list[tuple[int, float, float | None]]]
     pictures: dict[str, Path]
@@ -94,11 +96,9 @@ class CellResult:
         return self.timings["device"]
 
     @property
-    def host(self) -> str:
-        """The device and the machine around it, in words."""
-        host = self.timings["host"]
-        device = self.device if self.device == "cpu" else f"{self.device} ({self.timings['device_name']})"
-        return f"{device}: {host['cpu']}, {host['cores']} cores, {host['system']}"
+    def hosts(self) -> list[str]:
+        """What it was trained on and, if that was another, what it was measured on: device and machine, in words."""
+        return list(dict.fromkeys([_host(self.timings), _host(self.measuring)]))
 
     @property
     def place(self) -> str:
@@ -196,8 +196,9 @@ def load(folder: Path, suite: str, digest: str = "") -> CellResult:
     training = json.loads((folder / "training.json").read_text())
     timings = json.loads((folder / "train_timings.json").read_text())
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    for measured in (timings["seeds"], json.loads((folder / "timings.json").read_text())["seeds"]):
-        for seed, row in measured.items():
+    measuring = json.loads((folder / "timings.json").read_text())
+    for timed in (timings, measuring):
+        for seed, row in timed["seeds"].items():
             for metric in METRICS.keys() & row.keys():
                 values[metric][int(seed)] = row[metric]
     for row in _rows(folder / "seeds.csv"):
@@ -214,6 +215,7 @@ def load(folder: Path, suite: str, digest: str = "") -> CellResult:
         label=config.label(suite, folder.name, training["provenance"]["params"]["cell"]["data"]),
         training=training,
         timings=timings,
+        measuring=measuring,
         values=dict(values),
         history=dict(history),
         pictures={path.stem: path for path in sorted((folder / "pictures").glob("*.png"))},
@@ -221,6 +223,12 @@ def load(folder: Path, suite: str, digest: str = "") -> CellResult:
         metrics_md5=md5(folder / "metrics.json"),
         digest=digest,
     )
+
+
+def _host(timings: dict[str, Any]) -> str:
+    device, host = timings["device"], timings["host"]
+    device = device if device == "cpu" else f"{device} ({timings['device_name']})"
+    return f"{device}: {host['cpu']}, {host['cores']} cores, {host['system']}"
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

@@ -10,7 +10,7 @@ from statistics import fmean, stdev
 from flowbench.report import numbers
 from flowbench.report.cells import CellResult, comparable
 from flowbench.report.layout import Row, Table, Value, of_cells, single
-from flowbench.report.statistics import Ranking, paired, ranking
+from flowbench.report.statistics import Difference, Ranking, paired, ranking
 from flowbench.report.tables import UNITS, quality_metric
 
 ABOUT = {
@@ -43,19 +43,37 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
         caption += " One seed cannot say which of them are chance."
     else:
         if metric == "bits_per_dim":
-            caption += " Intervals are of the seeds alone: the noise of the test split, one for all, is not in them."
+            caption += f" Intervals are of the seeds alone: the noise of the test split{_split(leader, others)}."
         if chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
             caption += f" Not significant at 5 %: {', '.join(chance)}."
         else:
             caption += " All are significant at 5 %."
     if left := [cell.label for cell in cells if cell.estimate(metric) and cell not in shown]:
         caption += f" Not compared, as they are not finite or were measured on other test examples: {', '.join(left)}."
-    columns = [("difference", [Value(numbers.spread(one.estimate, count=False)) for one in found])]
+    columns = [("difference", [Value(_difference(one, len(leader.training["seeds"]))) for one in found])]
     if not single(cells):
         columns.append(("p", [Value(_p(one.p)) for one in found]))
         words = {True: "significant", False: "not significant"}
         columns.append(("at 5 %", [Value("n = 1" if one.p is None else words[one.significant]) for one in found]))
     return [of_cells(caption, others, columns, ABOUT)]
+
+
+def _split(leader: CellResult, others: Sequence[CellResult]) -> str:
+    """Whose test split the noise is of that intervals over seeds do not hold."""
+    examples = leader.mean("test_examples")
+    elsewhere = [cell.label for cell in others if cell.mean("test_examples") != examples]
+    if not elsewhere:
+        return ", one for all, is not in them"
+    return (
+        f" is not in them. It is one for all but {', '.join(elsewhere)}, which were measured on other test examples "
+        f"than {leader.label}: to their differences it adds"
+    )
+
+
+def _difference(found: Difference, seeds: int) -> str:
+    """With the number of seeds where it is over fewer than were trained."""
+    text = numbers.spread(found.estimate, count=False)
+    return f"{text} (n = {found.estimate.n})" if found.estimate and found.estimate.n < seeds else text
 
 
 def _p(value: float | None) -> str:

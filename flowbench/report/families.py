@@ -41,7 +41,7 @@ CONTINUOUS: Columns = {
     "sample_evaluations": ("evaluations, sample", count),
     "bits_per_dim_solver_error": ("solver error, bits per dim", worst),
     "bits_per_dim_probe_std": ("probe spread, bits per dim", mean),
-    "path_energy": ("path energy", mean),
+    "path_energy": ("path energy", ranked),
     "normalised_path_energy": ("normalised path energy", ranked),
 }
 AUTOENCODERS: Columns = {

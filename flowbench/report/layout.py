@@ -95,8 +95,8 @@ def mean(head: str, cells: Iterable[CellResult], metric: str) -> Column:
 
 
 def times(head: str, cells: Iterable[CellResult], metric: str) -> Column:
-    """A column of mean factors."""
-    return texts(head, cells, lambda cell: f"{numbers.significant(cell.mean(metric))} ×")
+    """A column of factors, from the least of any seed to the most."""
+    return texts(head, cells, lambda cell: f"{numbers.span(cell.finished(metric))} ×")
 
 
 def count(head: str, cells: Iterable[CellResult], metric: str) -> Column:

@@ -229,7 +229,7 @@ def _seeds(name: str, cells: list[CellResult]) -> str:
 
 def _facts(suite: Suite, cells: list[CellResult], sections: list[Section], ranks: dict[str, Any]) -> dict[str, Any]:
     """What the templates lay out."""
-    hosts = {host: chr(ord("A") + i) for i, host in enumerate(sorted({cell.host for cell in cells}))}
+    hosts = {host: chr(ord("A") + i) for i, host in enumerate(sorted({host for cell in cells for host in cell.hosts}))}
     certificates, costs = correctness(cells), tables.costs(cells, hosts)
     shown = [*(table for section in sections for table in section.tables), *certificates, costs]
     shown += [ranks["ranks"]] if ranks["ranks"] else []
@@ -244,7 +244,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section], ranks
         "certificates": certificates,
         "costs": costs,
         "hosts": {
-            letter: (host, _names([c for c in cells if c.host == host], cells)) for host, letter in hosts.items()
+            letter: (host, _names([c for c in cells if host in c.hosts], cells)) for host, letter in hosts.items()
         },
         "definitions": tables.glossary(cells, shown, comparisons.ABOUT),
         "versions": _versions(cells),

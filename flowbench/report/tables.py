@@ -55,6 +55,7 @@ COSTS = {
 }
 # What is computed from several metrics, or from none.
 ABOUT = {
+    "host": "Of the training and, after it, of the evaluation where that ran on another.",
     "likelihood": "Whether log p(x) is exact, an estimate or a bound; none where there is no density of data.",
     "above truth": "Bits per dim less those of the true density on the same test examples, which estimates "
     "KL(truth ‖ model).",
@@ -210,8 +211,8 @@ def costs(cells: Sequence[CellResult], hosts: dict[str, str]) -> Table:
             caption += " On a CPU, times are what the computing thread took, without its waiting for other processes."
     columns = [texts(head, cells, partial(_cost, metric)) for metric, head in COSTS.items() if measured(cells, metric)]
     if len(hosts) > 1:
-        columns.append(texts("host", cells, lambda cell: hosts[cell.host]))
-    return of_cells(caption, cells, columns, meanings(COSTS), "cell")
+        columns.append(texts("host", cells, lambda cell: ", ".join(hosts[host] for host in cell.hosts)))
+    return of_cells(caption, cells, columns, ABOUT | meanings(COSTS), "cell")
 
 
 def glossary(

@@ -67,7 +67,9 @@ def _verdict_on_solver(cell: CellResult) -> str:
     small &= all(error < LARGEST_FLOAT64_ERROR for error in divergences)
     if not small or not all(tightened[seed] < errors[seed] for seed in errors.keys() & tightened.keys()):
         return "fails"
-    return TO_TOLERANCE if errors and errors.keys() <= tightened.keys() else "–"
+    if not errors or not errors.keys() <= tightened.keys():
+        return "–"
+    return TO_TOLERANCE if logdets or divergences else "round trip passes"
 
 
 def density_verdict(cell: CellResult) -> str:

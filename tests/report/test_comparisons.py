@@ -36,6 +36,33 @@ def test_intervals_of_differences_say_what_they_leave_out(report):
     assert "the noise of the test split, one for all, is not in them" in caption
 
 
+def test_differences_say_which_of_them_are_over_other_test_examples(report):
+    def change(results):
+        for key, examples in {
+            "moons-nice": 100,
+            "moons-realnvp": 5000,
+            "moons-maf": 5000,
+            "moons-gaussian": 5000,
+        }.items():
+            with (results / key / "seeds.csv").open("a") as file:
+                file.writelines(
+                    f"{seed},{name},{value},\n"
+                    for seed in range(3)
+                    for name, value in (("true_bits_per_dim", 0.2), ("test_examples", examples))
+                )
+
+    (caption,) = [text for text in captions(report(MOONS, change=change)) if text.startswith("Differences")]
+    leader = caption.removeprefix("Differences in bits per dim above the truth from ").partition(",")[0]
+    others = "realnvp, maf, gaussian" if leader == "nice" else "nice"
+    assert f"one for all but {others}, which were measured on other test examples than {leader}" in caption
+
+
+def test_a_difference_over_fewer_seeds_says_so(report):
+    html = Page((report(MOONS, diverged={"moons-gaussian": [0]}) / "index.html").read_text())
+    rows = {row[0].split()[0]: row[1] for row in html.rows if row[-1] in ("significant", "not significant")}
+    assert [name for name, difference in rows.items() if "(n = 2)" in difference] == ["gaussian"]
+
+
 def test_one_seed_has_differences_and_no_verdict(report):
     folder = report(MOONS, seeds=1)
     (caption,) = [text for text in captions(folder) if text.startswith("Differences")]

@@ -354,6 +354,18 @@ def test_differing_hosts_and_versions_are_pointed_out(report):
     assert "2.10.0 (moons-nice)." in markdown
 
 
+def test_a_cell_that_was_measured_elsewhere_has_both_hosts(report):
+    def change(results):
+        path = results / "moons-nice" / "timings.json"
+        path.write_text(path.read_text().replace("A processor", "B processor"))
+
+    folder = report(change=change)
+    assert "Host B: cpu: B processor, 2 cores, Linux (moons-nice)." in (folder / "README.md").read_text()
+    hosts = {row[0]: row[-1] for row in Page((folder / "index.html").read_text()).rows if row[-1] in ("A", "B", "A, B")}
+    assert [name for name, where in hosts.items() if where == "A, B"] == ["moons · nice"]
+    assert len(hosts) > 1
+
+
 def test_a_failure_leaves_the_old_report(report, monkeypatch):
     folder = report()
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -18,7 +18,7 @@ def cell(label, *values, metric="bits_per_dim", floor=None, diverged=0, baseline
     if floor is not None:
         found["entropy_floor_bits_per_dim"] = dict.fromkeys(range(len(values)), floor)
     training = {"kind": "baseline" if baseline else "flow", "likelihood": likelihood, "seeds": seeds}
-    return CellResult(label, label, training, {}, found, {}, {})
+    return CellResult(label, label, training, {}, {}, found, {}, {})
 
 
 # Three seeds around x with an interval of about 0.025, or of 2.5.

@@ -13,7 +13,7 @@ def cell(likelihood="exact", seeds=(), not_measured=None, **values):
     records = {str(i): record for i, record in enumerate(seeds or 3 * [{"status": "finished"}])}
     training = {"kind": "flow", "likelihood": likelihood, "seeds": records}
     found = {metric: dict(enumerate(of_seeds)) for metric, of_seeds in values.items()}
-    return CellResult("key", "label", training, {}, found, {}, {}, not_measured or {})
+    return CellResult("key", "label", training, {}, {}, found, {}, {}, not_measured or {})
 
 
 def continuous(errors, tightened, logdets=(1e-5, 1e-5), **values):
@@ -45,6 +45,8 @@ def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
         (continuous([1e-4, 1e-5], [1e-5, 1e-6], divergence_error_max=[math.nan, 1e-13]), "passes", "fails"),
         (continuous([1e-4, 1e-5], [1e-5]), "passes", "–"),
         (continuous([], []), "–", "–"),
+        (continuous([1e-4, 1e-5], [1e-5, 1e-6], logdets=()), "passes", "round trip passes"),
+        (continuous([1e-4], [1e-5], logdets=(), divergence_error_max=[1e-12]), "passes", TO_TOLERANCE),
     ],
 )
 def test_a_continuous_flow_is_held_to_its_solver(of, float32, float64):
