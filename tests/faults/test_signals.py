@@ -136,26 +136,57 @@ def test_a_killed_measurement_leaves_nothing_half_done(whole_group, undisturbed,
     survived("kills")
 
 
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL], ids=["interrupted", "killed"])
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
-def test_ten_ends_at_random_moments_change_nothing(stage, number, undisturbed, trained, survived):
-    if stage == "train":
-        shutil.rmtree(trained / "results")
-    before, moments, ended = finished(trained), random.Random(0), 0
-    while ended < 10:
-        program = EAGER if stage == "train" else None
-        process = stages.start(trained, stage, KEY, program=program, start_new_session=True)
-        wait_for(lambda: unfinished(trained), process)
-        # Of the second that a measurement takes; what is trained goes on each time, and would come to its end.
-        time.sleep(moments.uniform(0, 0.5 if stage == "evaluate" else 0.2))
+@SIGNALS
+def test_ten_ends_of_a_training_at_random_moments_change_nothing(number, undisturbed, untrained, survived):
+    moments = random.Random(0)
+    for _ in range(10):
+        there, left = set(checkpoints(untrained)), set(unfinished(untrained))
+        process = stages.start(untrained, "train", KEY, program=EAGER, start_new_session=True)
+        wait_for(lambda left=left: set(unfinished(untrained)) - left, process)
+        # Counted in checkpoints, since machines differ: before the first, or soon after one of the next.
+        wanted = moments.randrange(4)
+        wait_for(lambda there=there, wanted=wanted: len(set(checkpoints(untrained)) - there) >= wanted, process)
+        time.sleep(moments.uniform(0, 0.01))
+        output = end(process, number)
+        assert process.returncode in (130, -number)
+        assert "Traceback" not in output
+        assert not finished(untrained)
+    last = max(int(path.name.partition("-")[0]) for path in checkpoints(untrained))
+    assert f"went on after step {last:,}" in stages.run(untrained, "train", KEY)
+    stages.run(untrained, "evaluate", KEY)
+    assert not list(untrained.rglob(".unfinished-*"))
+    assert results(untrained) == results(undisturbed)
+    survived("kills", 10)
+
+
+@pytest.mark.slow
+@SIGNALS
+def test_ten_ends_of_a_measurement_at_random_moments_change_nothing(number, undisturbed, trained, survived):
+    before, moments, took = finished(trained), random.Random(0), seconds_of_measuring(undisturbed)
+    for _ in range(10):
+        left = set(unfinished(trained))
+        process = stages.start(trained, "evaluate", KEY, start_new_session=True)
+        wait_for(lambda left=left: set(unfinished(trained)) - left, process)
+        time.sleep(moments.uniform(0, took / 2))
         output = end(process, number)
         assert process.returncode in (130, -number)
         assert "Traceback" not in output
         assert finished(trained) == before
-        ended += 1
-    stages.run(trained, "train", KEY)
     stages.run(trained, "evaluate", KEY)
     assert not list(trained.rglob(".unfinished-*"))
     assert results(trained) == results(undisturbed)
-    survived("kills", ended)
+    survived("kills", 10)
+
+
+def seconds_of_measuring(root: Path) -> float:
+    """How long a measurement takes from its first trace on."""
+    process = stages.start(root, "evaluate", KEY)
+    wait_for(lambda: unfinished(root), process)
+    began = time.monotonic()
+    output, _ = process.communicate()
+    assert process.returncode == 0, output
+    return time.monotonic() - began
