@@ -93,4 +93,16 @@ def pytest_sessionfinish(session, exitstatus):
     if hasattr(config, "workeroutput"):
         config.workeroutput["survived"] = dict(counted)  # for the process that started this one
     elif exitstatus == pytest.ExitCode.OK and (path := config.option.record_survived):
-        path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n")
+        reporter = config.pluginmanager.get_plugin("terminalreporter")
+        if left_out := _left_out(config, reporter.stats.get("skipped", [])):
+            reporter.write_line(f"\n{path}: stays as it was, since {left_out}")
+        else:
+            path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n")
+
+
+def _left_out(config, skipped):
+    """Why what was counted is not all; empty if it is."""
+    if config.option.keyword or config.args_source == config.ArgsSource.ARGS:
+        return "only a part of the tests was chosen"
+    names = [report.nodeid for report in skipped if "survival" in report.keywords]
+    return f"tests were skipped: {', '.join(names)}" if names else ""

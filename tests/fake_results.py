@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import math
 import random
@@ -177,7 +178,10 @@ def write_cell(
         "parameters": rng.randrange(1000, 90_000),
         "seeds": outcomes,
         "provenance": {
-            "data": {split: f"{rng.randrange(16**64):064x}" for split in ("train", "validation", "test")},
+            "data": {
+                split: hashlib.sha256(f"{cell.data} {split}".encode()).hexdigest()
+                for split in ("train", "validation", "test")
+            },
             "code": {},
             "params": {
                 "cell": cell.model_dump(),

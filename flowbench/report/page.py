@@ -304,10 +304,18 @@ def _versions(cells: list[CellResult]) -> dict[str, dict[str, str]]:
 
 
 def _fingerprints(cells: list[CellResult]) -> dict[str, dict[str, str]]:
-    """Each data set's splits by the first digits of their fingerprints."""
+    """By data set the splits with the first digits of their fingerprints, and the names of the cells that have these.
+
+    There is one entry for each, unless cells that should have seen the same data have not.
+    """
     return {
-        cell.data: {split: sha[:12] for split, sha in cell.training["provenance"]["data"].items()} for cell in cells
+        name: _by_value([cell for cell in cells if cell.data == name], _splits)
+        for name in dict.fromkeys(cell.data for cell in cells)
     }
+
+
+def _splits(cell: CellResult) -> str:
+    return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.training["provenance"]["data"].items())
 
 
 def _by_value(cells: list[CellResult], value: Any) -> dict[str, str]:

@@ -206,6 +206,31 @@ def test_names_are_text_and_never_markup(report):
     }
 
 
+def test_what_files_say_is_text_and_never_markup(report):
+    planted = {
+        "A processor": "train_timings.json",
+        40 * "a": "train_timings.json",
+        "2.9.0": "training.json",
+        "not solved": "training.json",
+        "an option": "training.json",
+        "in vain": "metrics.json",
+    }
+
+    def change(results):
+        for i, (old, name) in enumerate(planted.items()):
+            path = results / "moons-nice" / name
+            assert old in path.read_text(), "or nothing is planted"
+            path.write_text(path.read_text().replace(old, f"<script>{i}</script>"))
+
+    lost = {"failed": {"moons-nice": {0: "not solved"}}, "not_measured": {"moons-nice": {1: "in vain"}}}
+    folder = report(change=change, flow={"moons-nice": {"prior": "an option"}}, **lost)
+    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    assert "script" not in html.tags
+    assert "<script" not in markdown
+    for text in ("".join(html.text), unescape(markdown)):
+        assert set(re.findall(r"<script>\d</script>", text)) == {f"<script>{i}</script>" for i in range(len(planted))}
+
+
 def test_a_section_says_what_the_data_is_and_what_the_numbers_say(report):
     folder = report()
     html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
@@ -385,6 +410,38 @@ def test_every_row_of_a_cell_leads_to_where_it_comes_from(report, tmp_path):
     md5 = hashlib.md5((tmp_path / "results" / "moons-nice" / "metrics.json").read_bytes()).hexdigest()
     made_of = "data.moons, flows.nice.plane, budgets.tiny"
     assert row[1:] == [made_of, "dvc repro evaluate@moons-nice", md5, 12 * "b"]
+
+
+def test_it_tells_what_its_cells_were_made_of_and_where(report, tmp_path):
+    def change(results):
+        path = results / "moons-nice" / "train_timings.json"
+        path.write_text(path.read_text().replace(40 * "a", f"{40 * 'a'}-dirty"))
+
+    folder = report(change=change)
+    training = json.loads((tmp_path / "results" / "moons-nice" / "training.json").read_text())
+    html, markdown = Page((folder / "index.html").read_text()).text, unescape((folder / "README.md").read_text())
+    for text in ("".join(html), markdown):
+        assert f"{40 * 'a'}-dirty (moons-nice)" in text
+        assert "Measured on: cpu: A processor, 2 cores, Linux" in text
+        assert "python 3.12.1, torch 2.9.0" in text
+        for split, sha in training["provenance"]["data"].items():
+            assert f"{split} {sha[:12]}" in text
+
+
+def test_cells_that_saw_other_data_are_pointed_out(report):
+    assert "Data differ" not in (report() / "README.md").read_text()
+
+    def change(results):
+        path = results / "moons-nice" / "training.json"
+        training = json.loads(path.read_text())
+        training["provenance"]["data"]["test"] = 64 * "d"
+        path.write_text(json.dumps(training))
+
+    folder = report(change=change)
+    html, markdown = "".join(Page((folder / "index.html").read_text()).text), (folder / "README.md").read_text()
+    for text in (html, unescape(markdown)):
+        assert "ot all cells on moons saw the same splits, so that they cannot be compared: moons-nice; " in text
+        assert f"test {12 * 'd'}" in text
 
 
 def test_it_tells_what_was_survived_and_which_lock_it_belongs_to(tmp_path):

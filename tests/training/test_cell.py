@@ -283,7 +283,7 @@ def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepa
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_training_twice_on_a_gpu_gives_the_same_weights(tmp_path):
+def test_training_twice_on_a_gpu_gives_the_same_weights_and_metrics(tmp_path):
     found = []
     for name in ("first", "again"):
         root = tmp_path / name
@@ -292,11 +292,14 @@ def test_training_twice_on_a_gpu_gives_the_same_weights(tmp_path):
         (root / "params.yaml").write_text(tiny_cells.TEXT.replace("device: cpu", "device: cuda"))
         # In a process of its own: what makes a GPU repeat itself is set once, and before its first use.
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
-        subprocess.run([sys.executable, "-m", "stages.train", "digits-maf"], cwd=root, env=environment, check=True)
+        for stage in ("train", "evaluate"):
+            command = [sys.executable, "-m", f"stages.{stage}", "digits-maf"]
+            subprocess.run(command, cwd=root, env=environment, check=True)
         files = tiny_cells.contents(root / "results" / "digits-maf")
         assert json.loads(files[TIMINGS])["device"] == "cuda"
-        found.append({path: content for path, content in files.items() if path.endswith(".safetensors")})
-    assert len(found[0]) == 3
+        steady = (".safetensors", "metrics.json", "seeds.csv")
+        found.append({path: content for path, content in files.items() if path.endswith(steady)})
+    assert len(found[0]) == 5
     assert found[0] == found[1]
 
 
