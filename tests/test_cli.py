@@ -4,15 +4,17 @@ import difflib
 import re
 import sys
 from pathlib import Path
+from subprocess import CalledProcessError
 
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import cli, config
+from flowbench import cli, config, verify
 from flowbench.core import Check
 from flowbench.evaluation import certify
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
+from flowbench.verify import Comparison, RecordError
 
 ROOT = Path(__file__).parents[1]
 CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
@@ -194,3 +196,39 @@ def test_a_flow_that_no_cell_uses_is_not_passed(params, fail):
 
 def test_points_must_be_positive():
     assert run("check", "glow", "--points", "0").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("first", "line", "status"),
+    [
+        (Comparison("equal"), "equal", 0),
+        (Comparison("within tolerance", 0.0123, "a"), "within tolerance (largest difference 0.012, a)", 0),
+        (Comparison("different", 0.5, "a"), "different (largest difference 0.5, a)", 1),
+        (RecordError("dvc.lock: has no digest of it"), "dvc.lock: has no digest of it", 1),
+        (CalledProcessError(1, "train"), "Command 'train' returned non-zero exit status 1.", 1),
+    ],
+    ids=["equal", "near", "different", "no record", "failed"],
+)
+def test_verify_goes_on_to_the_last_cell_and_fails_if_one_is_not_as_on_record(params, monkeypatch, first, line, status):
+    keys = list(config.load(params).active.all_cells)
+    asked = []
+
+    def again(params, key, tolerance):
+        asked.append((key, tolerance))
+        if key != keys[0]:
+            return Comparison("equal")
+        if isinstance(first, Exception):
+            raise first
+        return first
+
+    monkeypatch.setattr(verify, "verify", again)
+    result = run("verify", "--all", "--tolerance", "0.2")
+    assert asked == [(key, 0.2) for key in keys]
+    assert result.output.splitlines() == [f"{keys[0]}: {line}", *(f"{key}: equal" for key in keys[1:])]
+    assert bool(result.stderr) == isinstance(first, Exception)
+    assert result.exit_code == status
+
+
+def test_verify_takes_either_cells_or_all(fail):
+    for arguments in ([], ["--all", "moons-maf"]):
+        assert fail("verify", *arguments) == "verify: name the cells to run again, or say --all\n"

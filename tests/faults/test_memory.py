@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowbench import config
 from flowbench.config import ConfigError, Params
 from flowbench.evaluation import cell as evaluation_cell
 from flowbench.evaluation.cell import CellEvaluation
@@ -57,6 +58,19 @@ def test_want_of_memory_is_one_line_that_names_the_key(stage, exhaust, measured,
         f"{KEY}/timings.json",
         f"{KEY}/train_timings.json",
     }
+    survived("faults")
+
+
+def test_a_batch_that_no_machine_can_hold_names_the_key(tmp_path, survived):
+    tiny_cells.prepare(tmp_path)
+    path = tmp_path / "params.yaml"
+    path.write_text(path.read_text().replace("batch_size: 50", f"batch_size: {10**15}"))
+    # Drawn from the prior, and so of any size; one of data is no larger than the split.
+    key = "two_modes-realnvp"
+    line = rf"^params\.yaml: budgets\.tiny\.train\.batch_size = {10**15}: {key} needs more memory [^\n]*$"
+    with pytest.raises(ConfigError, match=line):
+        CellTraining(config.load(path), key, tmp_path).run()
+    assert tiny_cells.contents(tmp_path / "results") == {}
     survived("faults")
 
 

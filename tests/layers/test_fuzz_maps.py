@@ -55,6 +55,12 @@ def latent_shape(name: str) -> tuple[int, ...]:
     return tuple(module.encode(certify.events(module, shape, 1, 0))[0].shape[1:])
 
 
+def taken(name: str, direction: str) -> tuple[tuple[int, ...], tuple[float, float] | None]:
+    """The shape of what a direction takes, and the interval that its numbers lie in."""
+    module, shape = LAYERS[name]
+    return (shape, module.domain) if direction == "encode" else (latent_shape(name), None)
+
+
 def palette(like: Tensor, domain: tuple[float, float] | None) -> dict[str, Tensor]:
     """What the numbers of an input may be, each kind of the shape of ``like``."""
     sign = torch.randn_like(like).sign()
@@ -105,7 +111,7 @@ def cases(draw, name: str, fewest: int = 0) -> Case:
     dtype, seed, scale = draw(DTYPES), draw(st.integers(0, 2)), draw(st.sampled_from([0.1, 1.0]))
     module, exact = subject(name, dtype, seed, scale), subject(name, torch.float64, seed, scale)
     direction = draw(DIRECTIONS)
-    shape, domain = (LAYERS[name][1], module.domain) if direction == "encode" else (latent_shape(name), None)
+    shape, domain = taken(name, direction)
     with seeded(draw(SEEDS)):
         kinds = palette(torch.empty(draw(st.integers(fewest, 4)), *shape, dtype=dtype), domain)
         chosen = draw(st.lists(st.sampled_from(sorted(kinds)), min_size=1, max_size=3, unique=True))
@@ -169,17 +175,33 @@ def near(found: Tensor, expected: Tensor, bound: Tensor) -> bool:
 @given(data=st.data())
 @torch.no_grad()
 def test_any_numbers_in_any_layout(name, data, survived):
-    case = data.draw(cases(name))
+    assert_mapped(name, data.draw(cases(name)))
+    survived("inputs")
+
+
+@EACH
+@pytest.mark.parametrize("direction", OTHER)
+@pytest.mark.parametrize("n", [0, 1])
+@torch.no_grad()
+def test_numbers_of_one_extreme_kind_in_few_examples(name, direction, n):
+    module = subject(name, torch.float32, 0, 1.0)
+    shape, domain = taken(name, direction)
+    with seeded(0):
+        kinds = palette(torch.empty(n, *shape), domain)
+    for x in kinds.values():
+        assert_mapped(name, Case(module, module, direction, x))
+
+
+def assert_mapped(name: str, case: Case) -> None:
     before = case.x.clone()
     y, logdet = case.run()
     assert torch.equal(case.x, before)
-    assert y.shape == (len(case.x), *(latent_shape(name) if case.direction == "encode" else LAYERS[name][1]))
+    assert y.shape == (len(case.x), *taken(name, OTHER[case.direction])[0])
     assert logdet.shape == (len(case.x),)
     assert y.dtype == logdet.dtype == case.x.dtype
     assert y.device == logdet.device == case.x.device
     assert y.isfinite().all()
     assert logdet.isfinite().all()
-    survived("inputs")
 
 
 @SHARE
