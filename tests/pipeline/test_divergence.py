@@ -56,8 +56,7 @@ def test_diverged_seeds_and_students_of_lost_teachers_are_recorded_and_reported(
 
 def test_keep_going_goes_on_after_a_stage_that_breaks(copy):
     before = (copy.root / "reports" / "smoke" / "README.md").read_bytes()
-    source = copy.root / "flowbench" / "flows" / "maf.py"
-    source.write_text(source.read_text() + "\nraise RuntimeError\n")
+    copy.edit("flowbench/flows/maf.py", "    maps: list[FlowModule] = []", "    raise RuntimeError")
     copy.edit("params.yaml", "  nice:\n    plane: {layers: 8,", "  nice:\n    plane: {layers: 9,")
     output = copy.dvc("repro", "--keep-going", succeeds=False)
     nice = copy.stages_of(["smoke-moons-nice"])
