@@ -187,8 +187,13 @@ def comparable(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
     above_truth = metric == "bits_per_dim" and all(cell.by_seed("true_bits_per_dim") for cell in measured)
     if metric not in MOST_EXAMPLES or above_truth:
         return measured
-    examples = [min(cell.mean("test_examples") or math.inf, MOST_EXAMPLES[metric]) for cell in measured]
-    return [cell for cell, count in zip(measured, examples, strict=True) if count == max(examples)]
+    most = max((examples(cell, metric) for cell in measured), default=0)
+    return [cell for cell in measured if examples(cell, metric) == most]
+
+
+def examples(cell: CellResult, metric: str) -> float:
+    """How many test examples, the first of the split, a metric of a cell is over; infinite where it is over all."""
+    return min(cell.mean("test_examples") or math.inf, MOST_EXAMPLES.get(metric, math.inf))
 
 
 def load(folder: Path, suite: str, digest: str = "") -> CellResult:

@@ -88,6 +88,15 @@ def significant(value: float | None, digits: int = 3) -> str:
     return _fixed(round(value, places), max(0, places))
 
 
+def at_most(value: float, digits: int = 2) -> str:
+    """The least number of so many significant digits that is not below a value."""
+    if not _ordinary(value) or value == 0:
+        return significant(value, digits)
+    unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
+    # What is a whole number of units but for its last bit is none more.
+    return significant(math.ceil(round(value / unit, 9)) * unit, digits)
+
+
 def span(values: Sequence[float]) -> str:
     """The smallest and the largest of some numbers, ``14–16``; one number where they are written alike."""
     ends = list(dict.fromkeys(significant(value, 2) for value in (min(values), max(values)))) if values else []

@@ -250,7 +250,7 @@ def _facts(suite: Suite, cells: list[CellResult], sections: list[Section], ranks
         "versions": _versions(cells),
         "commits": _by_value(cells, lambda cell: cell.timings["git_commit"] or "unknown"),
         "fingerprints": _fingerprints(cells),
-        "settings": settings(cells),
+        "settings": settings(suite.name, cells),
     }
 
 

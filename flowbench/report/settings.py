@@ -22,7 +22,7 @@ _OF_FLOW_MATCHING = {
 }
 
 
-def settings(cells: Sequence[CellResult]) -> list[Table]:
+def settings(suite: str, cells: Sequence[CellResult]) -> list[Table]:
     """The options of every data set, flow and training, defaults included."""
     data = Table("Data", ["options"], first="data", words=True)
     for name, options in {cell.data: cell.params["data"] for cell in cells}.items():
@@ -39,15 +39,15 @@ def settings(cells: Sequence[CellResult]) -> list[Table]:
         for training, labels in alike.items():
             names = "all" if len(labels) == len(trained) else ", ".join(labels)
             trainings.rows.append(Row(name, [Value(names), Value(training)]))
-    return [table for table in (origins(cells), data, models, trainings) if table.rows]
+    return [table for table in (origins(suite, cells), data, models, trainings) if table.rows]
 
 
-def origins(cells: Sequence[CellResult]) -> Table:
+def origins(suite: str, cells: Sequence[CellResult]) -> Table:
     """What each cell is made of and by, and how its record is told."""
     caption = (
-        "Cells: the keys of params.yaml that make them, the command, the MD5 of metrics.json, which dvc.lock has too, "
-        "and the beginning of the MLflow run's tag flowbench.digest. "
-        "`flowbench verify CELL` makes a cell again and compares."
+        f"Cells: the keys of params.yaml that make them; the command, where this suite is active (`flowbench suite "
+        f"{suite}`); the MD5 of metrics.json, which dvc.lock has too; and the beginning of the MLflow run's tag "
+        "flowbench.digest. `flowbench verify CELL` makes a cell again and compares."
     )
     table = Table(caption, ["made of", "made by", "metrics.json", "MLflow run"], first="cell", words=True, origin=True)
     for cell in cells:

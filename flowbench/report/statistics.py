@@ -19,7 +19,7 @@ class Difference:
 
     Attributes:
         estimate: with Student's 95 % interval; ``None`` where no seed is in both.
-        p: of the two-sided paired t test, after Holm's correction for all pairs; ``None`` of one seed.
+        p: of the two-sided paired t test, after Holm's correction for all pairs; ``None`` of one seed, or not tested.
     """
 
     estimate: Estimate | None
@@ -31,17 +31,22 @@ class Difference:
         return self.p is not None and self.p < LEVEL
 
 
-def paired(scores: Sequence[Mapping[int, float]], leader: int) -> list[Difference]:
+def paired(scores: Sequence[Mapping[int, float]], leader: int, on: Sequence[object] | None = None) -> list[Difference]:
     """Each of ``scores``, which are {seed: value}, less that at ``leader``, which is left out of the result.
 
     The p-values are corrected for the differences of all pairs: which one leads is not known beforehand, and the lowest
     of many that are equal looks better than it is by having been chosen.
+
+    Args:
+        on: what each was measured on, where that differs. Seeds do not tell how far two test sets differ, so that
+            pairs over two of them are not tested.
     """
-    pairs = list(combinations(range(len(scores)), 2))
+    on = [None] * len(scores) if on is None else on
+    pairs = [(i, j) for i, j in combinations(range(len(scores)), 2) if on[i] == on[j]]
     values = holm([_p_value(_difference(scores[i], scores[j])) for i, j in pairs])
     p = dict(zip(map(frozenset, pairs), values, strict=True))
     others = [i for i in range(len(scores)) if i != leader]
-    return [Difference(_difference(scores[i], scores[leader]), p[frozenset((i, leader))]) for i in others]
+    return [Difference(_difference(scores[i], scores[leader]), p.get(frozenset((i, leader)))) for i in others]
 
 
 def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate | None:

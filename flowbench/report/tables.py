@@ -276,7 +276,7 @@ def _caption(cells: Sequence[CellResult]) -> str:
         plural = "s" if draws != [1] else ""
         noise += f"; bits per dim: {' or '.join(map(str, draws))} draw{plural} of the dequantisation noise"
         if varied := [std for cell in cells if (std := cell.worst("bits_per_dim_noise_std")) is not None]:
-            noise += f", between which they vary by {numbers.significant(max(varied), 1)} at most (standard deviation)"
+            noise += f", between which they vary by {numbers.at_most(max(varied))} at most (standard deviation)"
     noise += _logits(cells) + _parts_of_test(cells) + _annealed(cells)
     if single(cells):
         known = any("bits_per_dim_standard_error" in cell.values for cell in cells)

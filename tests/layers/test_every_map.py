@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,22 @@ from flowbench.evaluation import certify
 from flowbench.layers.continuous import ContinuousFlow, solving
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
-SUBJECTS = {name: (module, shape) for name, module, shape in certify.subjects(PARAMS)}
+
+
+def distinct(subjects: Iterable[tuple[str, FlowModule, tuple[int, ...]]]) -> dict[str, tuple[FlowModule, tuple]]:
+    """Subjects without those that are the same to the last bit: in miniature, or trained otherwise, some are."""
+    found: dict[tuple, tuple] = {}
+    for name, module, shape in subjects:
+        settings = [
+            {key: value for key, value in vars(part).items() if isinstance(value, bool | int | float | str | tuple)}
+            for part in module.modules()
+        ]
+        tensors = tuple((key, tensor.numpy().tobytes()) for key, tensor in module.state_dict().items())
+        found.setdefault((str(module), shape, str(settings), tensors), (name, module, shape))
+    return {name: (module, shape) for name, module, shape in found.values()}
+
+
+SUBJECTS = distinct(certify.subjects(PARAMS))
 LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}
 BOTH = pytest.mark.parametrize("direction", ["encode", "decode"])
 

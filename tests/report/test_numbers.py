@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench.report.numbers import Estimate, estimate, marks, power, rate, significant, span, spread
+from flowbench.report.numbers import Estimate, at_most, estimate, marks, power, rate, significant, span, spread
 
 
 def test_estimate_is_the_mean_with_students_interval():
@@ -70,6 +70,12 @@ def test_a_single_seed_need_not_be_counted_at_every_number():
 def test_span():
     assert [span(values) for values in ([16.21, 14.0, 15.0], [2.0], [2.001, 2.002], [])] == [
         *("14–16", "2.00", "2.00", "–")
+    ]
+
+
+def test_a_bound_is_rounded_up():
+    assert [at_most(x) for x in (0.01308, 0.00501, 0.0050, 0.3, 0.996, 121.0, 0.0, math.nan)] == [
+        *("0.014", "0.0051", "0.0050", "0.30", "1.0", "130", "0", "not finite")
     ]
 
 
