@@ -15,6 +15,7 @@ from flowbench import config
 from flowbench.files import md5
 from flowbench.metrics import METRICS
 from flowbench.report.numbers import Estimate, estimate, significant
+from flowbench.report.statistics import Difference, paired
 
 # The metrics over test examples, and how many of the first of them count at most: distances are between no more samples
 # than `config.EvaluateBudget` has by default, or than `evaluation.transport.POINTS`, and as many test examples.
@@ -194,6 +195,21 @@ def comparable(cells: Sequence[CellResult], metric: str) -> list[CellResult]:
 def examples(cell: CellResult, metric: str) -> float:
     """How many test examples, the first of the split, a metric of a cell is over; infinite where it is over all."""
     return min(cell.mean("test_examples") or math.inf, MOST_EXAMPLES.get(metric, math.inf))
+
+
+def score_differences(cells: Sequence[CellResult], leader: CellResult, metric: str) -> list[Difference]:
+    """What sets each of the cells but the leader apart from it, with the noise of two test sets where there are two.
+
+    It is taken as that of both in bits per dim itself, which is more than in those above the truth.
+    """
+
+    def noise(i: int, j: int) -> float:
+        a, b = cells[i], cells[j]
+        if examples(a, metric) == examples(b, metric):
+            return 0.0
+        return math.hypot(*(cell.mean("bits_per_dim_standard_error") or 0.0 for cell in (a, b)))
+
+    return paired([cell.score(metric) for cell in cells], cells.index(leader), noise)
 
 
 def load(folder: Path, suite: str, digest: str = "") -> CellResult:

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from statistics import fmean, stdev
 
 from flowbench.report import numbers
-from flowbench.report.cells import CellResult, comparable, examples
+from flowbench.report.cells import CellResult, comparable, examples, score_differences
 from flowbench.report.layout import Row, Table, Value, of_cells, single
-from flowbench.report.statistics import Difference, Ranking, paired, ranking
+from flowbench.report.statistics import Difference, Ranking, ranking
 from flowbench.report.tables import UNITS, quality_metric
 
 ABOUT = {
     "difference": "The mean over the seeds, with Student's 95 % interval of this difference alone.",
-    "p": "Of the two-sided paired t test, by Holm's correction for all pairs that were measured alike, since which "
+    "p": "Of the two-sided paired t test, by Holm's correction for all pairs of what the table compares, since which "
     "of them leads was not known beforehand.",
     "between seeds": "Standard deviation of the seeds' values: training, and evaluation with it.",
     "dequantisation": "Standard error of one seed's value by the draws of the noise that it is a mean over, and by the "
@@ -35,9 +35,7 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
         return []
     leader = min(flows, key=lambda cell: fmean(cell.score(metric).values()))
     others = [cell for cell in shown if cell is not leader]
-    on = [examples(cell, metric) for cell in shown]
-    found = paired([cell.score(metric) for cell in shown], shown.index(leader), on)
-    elsewhere = [cell for cell in others if examples(cell, metric) != examples(leader, metric)]
+    found = score_differences(shown, leader, metric)
     above = " above the truth" if leader.score(metric) != leader.by_seed(metric) else ""
     leads = f"{leader.label}, of these flows the one of the lowest mean"
     caption = f"Differences in {UNITS[metric]}{above} from {leads}, paired by seed."
@@ -45,34 +43,29 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
         caption += " One seed cannot say which of them are chance."
     else:
         if metric == "bits_per_dim":
+            elsewhere = [cell.label for cell in others if examples(cell, metric) != examples(leader, metric)]
             caption += f" Intervals are of the seeds alone: the noise of the test split{_split(leader, elsewhere)}."
-        tested = [(cell, one) for cell, one in zip(others, found, strict=True) if cell not in elsewhere]
-        if chance := [cell.label for cell, one in tested if not one.significant]:
+        if chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
             caption += f" Not significant at 5 %: {', '.join(chance)}."
-        elif tested:
-            caption += f" All{' others' if elsewhere else ''} are significant at 5 %."
+        else:
+            caption += " All are significant at 5 %."
     if left := [cell.label for cell in cells if cell.estimate(metric) and cell not in shown]:
         caption += f" Not compared, as they are not finite or were measured on other test examples: {', '.join(left)}."
     columns = [("difference", [Value(_difference(one, len(leader.training["seeds"]))) for one in found])]
     if not single(cells):
         columns.append(("p", [Value(_p(one.p)) for one in found]))
         words = {True: "significant", False: "not significant"}
-        verdicts = [
-            "not tested" if cell in elsewhere else "n = 1" if one.p is None else words[one.significant]
-            for cell, one in zip(others, found, strict=True)
-        ]
-        columns.append(("at 5 %", [Value(verdict) for verdict in verdicts]))
+        columns.append(("at 5 %", [Value("n = 1" if one.p is None else words[one.significant]) for one in found]))
     return [of_cells(caption, others, columns, ABOUT)]
 
 
-def _split(leader: CellResult, elsewhere: Sequence[CellResult]) -> str:
+def _split(leader: CellResult, elsewhere: Sequence[str]) -> str:
     """Whose test split the noise is of that intervals over seeds do not hold."""
     if not elsewhere:
         return ", one for all, is not in them"
-    names = ", ".join(cell.label for cell in elsewhere)
     return (
-        f" is not in them. It is one for all but {names}, which were measured on other test examples than "
-        f"{leader.label}: to their differences it adds, so that they are not tested"
+        f" is not in them. It is one for all but {', '.join(elsewhere)}, which were measured on other test examples "
+        f"than {leader.label}: their intervals and p-values hold the noise of both"
     )
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+
+from scipy.special import stdtr, stdtrit
 
 from flowbench.report.numbers import Estimate, estimate
 
@@ -19,7 +21,7 @@ class Difference:
 
     Attributes:
         estimate: with Student's 95 % interval; ``None`` where no seed is in both.
-        p: of the two-sided paired t test, after Holm's correction for all pairs; ``None`` of one seed, or not tested.
+        p: of the two-sided paired t test, after Holm's correction for all pairs; ``None`` of one seed.
     """
 
     estimate: Estimate | None
@@ -31,22 +33,27 @@ class Difference:
         return self.p is not None and self.p < LEVEL
 
 
-def paired(scores: Sequence[Mapping[int, float]], leader: int, on: Sequence[object] | None = None) -> list[Difference]:
+def paired(
+    scores: Sequence[Mapping[int, float]], leader: int, beside: Callable[[int, int], float] = lambda i, j: 0.0
+) -> list[Difference]:
     """Each of ``scores``, which are {seed: value}, less that at ``leader``, which is left out of the result.
 
     The p-values are corrected for the differences of all pairs: which one leads is not known beforehand, and the lowest
     of many that are equal looks better than it is by having been chosen.
 
     Args:
-        on: what each was measured on, where that differs. Seeds do not tell how far two test sets differ, so that
-            pairs over two of them are not tested.
+        beside: the standard error that the difference of two of them has beside what the seeds show. It widens the
+            interval, whose degrees of freedom stay those of the seeds, which are the fewest that they can be.
     """
-    on = [None] * len(scores) if on is None else on
-    pairs = [(i, j) for i, j in combinations(range(len(scores)), 2) if on[i] == on[j]]
-    values = holm([_p_value(_difference(scores[i], scores[j])) for i, j in pairs])
+
+    def difference(i: int, j: int) -> Estimate | None:
+        return _widened(_difference(scores[i], scores[j]), beside(i, j))
+
+    pairs = list(combinations(range(len(scores)), 2))
+    values = holm([_p_value(difference(i, j)) for i, j in pairs])
     p = dict(zip(map(frozenset, pairs), values, strict=True))
     others = [i for i in range(len(scores)) if i != leader]
-    return [Difference(_difference(scores[i], scores[leader]), p.get(frozenset((i, leader)))) for i in others]
+    return [Difference(difference(i, leader), p[frozenset((i, leader))]) for i in others]
 
 
 def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estimate | None:
@@ -56,10 +63,15 @@ def _difference(ours: Mapping[int, float], theirs: Mapping[int, float]) -> Estim
     return estimate(finite) if finite else None
 
 
+def _widened(e: Estimate | None, error: float) -> Estimate | None:
+    """With a standard error in the interval that is independent of what is in it already."""
+    if e is None or e.half is None or error == 0:
+        return e
+    return Estimate(e.mean, math.hypot(e.half, error * float(stdtrit(e.n - 1, 1 - LEVEL / 2))), e.n)
+
+
 def _p_value(e: Estimate | None) -> float | None:
     """Of the two-sided t test that the mean is zero, from the half width of the interval."""
-    from scipy.special import stdtr, stdtrit
-
     if e is None or e.half is None:
         return None
     if e.half == 0:

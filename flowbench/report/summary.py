@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from flowbench.report.cells import CellResult, comparable, examples
+from flowbench.report.cells import CellResult, comparable, score_differences
 from flowbench.report.numbers import Estimate, estimate, marks, spread
-from flowbench.report.statistics import paired
 from flowbench.report.tables import UNITS, floor, quality_metric
 from flowbench.report.verdicts import note
 
@@ -89,8 +88,7 @@ def _baseline(baselines: Ranked, flows: Ranked, metric: str, unit: str) -> str:
 def _near(cell: CellResult, flows: Ranked, baselines: Ranked, metric: str) -> list[str]:
     """The flows that cannot be told from a cell, by the test of the table of differences and its correction."""
     compared = [one for one, _ in flows + baselines]
-    on = [examples(one, metric) for one in compared]
-    found = paired([one.score(metric) for one in compared], compared.index(cell), on)
+    found = score_differences(compared, cell, metric)
     others = [one for one in compared if one is not cell]
     told = zip(others, found, strict=True)
     return [other.label for other, one in told if not (one.significant or other.baseline)]

@@ -55,15 +55,7 @@ def test_differences_say_which_of_them_are_over_other_test_examples(report):
     leader = caption.removeprefix("Differences in bits per dim above the truth from ").partition(",")[0]
     others = "realnvp, maf, gaussian" if leader == "nice" else "nice"
     assert f"one for all but {others}, which were measured on other test examples than {leader}" in caption
-    assert "that they are not tested" in caption
-    html = Page((report(MOONS, change=change) / "index.html").read_text())
-    told = {row[0].split()[0]: (row[2] == "–", row[3]) for row in html.rows if len(row) == 4 and "±" in row[1]}
-    untested = {name for name, verdict in told.items() if verdict == (True, "not tested")}
-    assert untested == set(others.split(", "))
-    assert {verdict for name, verdict in told.items() if name not in untested} <= {
-        (False, "significant"),
-        (False, "not significant"),
-    }
+    assert "their intervals and p-values hold the noise of both" in caption
 
 
 def test_a_difference_over_fewer_seeds_says_so(report):

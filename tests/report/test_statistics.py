@@ -50,13 +50,17 @@ def test_differences_to_the_leader_are_corrected_for_all_pairs():
     assert [one.estimate.mean for one in found] == pytest.approx(list(scores[1:].mean(1) - scores[0].mean()))
 
 
-def test_what_was_measured_on_other_examples_is_not_tested_and_not_corrected_for():
-    scores = [dict(enumerate(row)) for row in RNG.normal(size=(4, 5))]
-    found = paired(scores, 0, [5000, 20000, 5000, 5000])
-    alike = paired([scores[i] for i in (0, 2, 3)], 0)
-    assert [one.p for one in found] == [None, *(one.p for one in alike)]
-    assert not found[0].significant
-    assert [one.estimate for one in found] == [one.estimate for one in paired(scores, 0)]
+def test_noise_beside_the_seeds_widens_the_interval_and_raises_p():
+    ours, theirs = RNG.normal(size=(2, 5))
+    scores = [dict(enumerate(ours)), dict(enumerate(theirs))]
+    error = stats.sem(ours - theirs)
+    (alone,), (both,) = paired(scores, 1), paired(scores, 1, lambda i, j: 2.0 * error)
+    assert both.estimate.mean == alone.estimate.mean
+    assert both.estimate.half == pytest.approx(math.sqrt(5) * alone.estimate.half)
+    t = (ours - theirs).mean() / (math.sqrt(5) * error)
+    assert both.p == pytest.approx(2 * stats.t.sf(abs(t), 4))
+    (one,) = paired([{0: 1.0}, {0: 0.0}], 1, lambda i, j: 1.0)
+    assert (one.estimate.half, one.p) == (None, None)
 
 
 def test_of_flows_that_are_equal_the_leader_is_seldom_significantly_better():

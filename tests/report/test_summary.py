@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 import yaml
+from scipy.special import stdtrit
 
 from flowbench.config import EvaluateBudget
 from flowbench.evaluation import transport
-from flowbench.report.cells import MOST_EXAMPLES, CellResult, comparable
+from flowbench.report.cells import MOST_EXAMPLES, CellResult, comparable, score_differences
 from flowbench.report.summary import summary
 
 
@@ -125,6 +126,19 @@ def test_the_truth_on_the_same_examples_is_what_flows_are_compared_by():
     for one, true in zip(cells, (0.5, 0.9), strict=True):
         one.values["true_bits_per_dim"] = dict.fromkeys(range(3), true)
     assert summary(cells).startswith("glow is the best flow: 1.200")
+
+
+def test_flows_measured_on_other_examples_are_compared_with_the_noise_of_both_test_sets():
+    cells = [cell("nice", *near(2)), cell("glow", *near(2.1))]
+    for one in cells:
+        one.values["true_bits_per_dim"] = dict.fromkeys(range(3), 0.5)
+        one.values["bits_per_dim_standard_error"] = dict.fromkeys(range(3), 0.1)
+    assert summary(cells).startswith("nice is the best flow: 2.000")
+    cells[0].values["test_examples"] = dict.fromkeys(range(3), 5000)
+    (apart,) = score_differences(cells, cells[0], "bits_per_dim")
+    assert not apart.significant
+    assert apart.estimate.half == pytest.approx(float(stdtrit(2, 0.975)) * math.hypot(0.1, 0.1), rel=1e-3)
+    assert "nice has the lowest mean of the flows, not significantly different from glow" in summary(cells)
 
 
 def test_a_flow_measured_on_fewer_examples_has_no_rank():
