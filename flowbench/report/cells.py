@@ -198,9 +198,11 @@ def examples(cell: CellResult, metric: str) -> float:
 
 
 def score_differences(cells: Sequence[CellResult], leader: CellResult, metric: str) -> list[Difference]:
-    """What sets each of the cells but the leader apart from it, with the noise of two test sets where there are two.
+    """What sets each of the cells but the leader apart from it in the unit of a metric, paired by seed.
 
-    It is taken as that of both in bits per dim itself, which is more than in those above the truth.
+    Where the two were measured on different test examples, the standard errors of both in bits per dim are added. They
+    are known only for bits per dim themselves, which vary more from example to example than those above the truth do
+    where a flow is near it.
     """
 
     def noise(i: int, j: int) -> float:

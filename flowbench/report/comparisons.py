@@ -44,7 +44,7 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
     else:
         if metric == "bits_per_dim":
             elsewhere = [cell.label for cell in others if examples(cell, metric) != examples(leader, metric)]
-            caption += f" Intervals are of the seeds alone: the noise of the test split{_split(leader, elsewhere)}."
+            caption += f" {_noise_of_test_split(leader, elsewhere)}"
         if chance := [cell.label for cell, one in zip(others, found, strict=True) if not one.significant]:
             caption += f" Not significant at 5 %: {', '.join(chance)}."
         else:
@@ -59,13 +59,14 @@ def differences(cells: Sequence[CellResult]) -> list[Table]:
     return [of_cells(caption, others, columns, ABOUT)]
 
 
-def _split(leader: CellResult, elsewhere: Sequence[str]) -> str:
-    """Whose test split the noise is of that intervals over seeds do not hold."""
+def _noise_of_test_split(leader: CellResult, elsewhere: Sequence[str]) -> str:
+    """Which intervals hold it: those of the cells that were measured on other test examples than the leader."""
+    text = "Intervals are of the seeds alone: the noise of the test split, one for all, is not in them"
     if not elsewhere:
-        return ", one for all, is not in them"
+        return f"{text}."
     return (
-        f" is not in them. It is one for all but {', '.join(elsewhere)}, which were measured on other test examples "
-        f"than {leader.label}: their intervals and p-values hold the noise of both"
+        f"{text}, but for {', '.join(elsewhere)}, which were measured on other test examples than {leader.label}: "
+        "their intervals and p-values hold the noise of both."
     )
 
 
