@@ -20,8 +20,8 @@ from statistics import mean
 from typing import TYPE_CHECKING, Any
 
 from flowbench.config import ConfigError
-from flowbench.files import without_secrets
 from flowbench.metrics import METRICS
+from flowbench.runtime.files import without_secrets
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -193,7 +193,7 @@ def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, 
         "flowbench.kind": training["kind"],
         "flowbench.likelihood": training["likelihood"],
         "flowbench.status": metrics["status"],
-        "flowbench.device": timings["device"],
+        "flowbench.runtime.device": timings["device"],
         "mlflow.source.git.commit": timings["git_commit"] or "unknown",
     }
     run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
@@ -271,9 +271,9 @@ def _log_inputs(client: MlflowClient, run: str, name: str, splits: dict[str, str
 
 
 def _json(path: Path) -> Any:
-    return json.loads(path.read_text())
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Literal
 
 from flowbench.config import PARAMS, Params, Student, Suite
-from flowbench.files import md5, md5_of_folder
-from flowbench.lock import LOCK, outputs
 from flowbench.metrics import METRICS
+from flowbench.records.lock import LOCK, outputs
+from flowbench.runtime.files import md5, md5_of_folder
 
 # What each byte of must be the same on the machine that made the record.
 _EXACT = ("metrics.json", "seeds.csv")
@@ -103,7 +103,7 @@ def load_record(suite: str, key: str, root: Path = Path()) -> Record:
         raise RecordError(
             f"{report}: altered, results.csv or another file: its MD5 is {found}, and {LOCK} has {outs[report]}"
         )
-    with table.open(newline="") as file:
+    with table.open(newline="", encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["cell"] == key]
     if not rows:
         raise RecordError(f"{report}/results.csv: has no values of {key}; make them with: dvc repro")
@@ -116,8 +116,8 @@ def run_again(params: Params, suite: Suite, key: str, scratch: Path, root: Path 
     Raises:
         subprocess.CalledProcessError: a stage failed, having said why.
     """
-    text = (root / PARAMS).read_text()
-    (scratch / PARAMS).write_text(re.sub(r"(?m)^active:.*$", f"active: *{suite.name}", text))
+    text = (root / PARAMS).read_text(encoding="utf-8")
+    (scratch / PARAMS).write_text(re.sub(r"(?m)^active:.*$", f"active: *{suite.name}", text), encoding="utf-8")
     downloads = root / ".cache" / "downloads"
     if downloads.is_dir():
         (scratch / ".cache").mkdir()
@@ -143,7 +143,7 @@ def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
     """
     if all(md5(folder / name) == digest for name, digest in record.digests.items()):
         return Comparison("equal")
-    with (folder / "seeds.csv").open(newline="") as file:
+    with (folder / "seeds.csv").open(newline="", encoding="utf-8") as file:
         found = {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
     largest, where = 0.0, "the files, though no metric"
     # On either side alone, too; but the report's table also has what depends on the host, and no file here.

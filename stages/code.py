@@ -3,14 +3,15 @@
 from pathlib import Path
 
 from flowbench import config
-from flowbench.files import whole
+from flowbench.runtime.files import whole
 from stages import run
 
 
 def main() -> None:
     """Check params.yaml and write code/, the source files behind each flow, data set and stage."""
     params = config.load()
-    from flowbench import closures, data, flows, lock
+    from flowbench import data, flows
+    from flowbench.records import closures, lock
 
     lock.check_active(params.active)
     for flow, configurations in params.flows.items():

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from flowbench import config, data
-from flowbench.files import without_secrets
+from flowbench.runtime.files import without_secrets
 from stages import run
 
 

@@ -16,8 +16,9 @@ def main(suite: str, partial: bool = False) -> None:
     """
     active = config.load().active
     config.known(suite, [active.name], "suite", "active suite")
-    from flowbench import lock, tracking
-    from flowbench.files import whole, write_json
+    from flowbench import tracking
+    from flowbench.records import lock
+    from flowbench.runtime.files import whole, write_json
 
     results = Path("results")
     keys = [key for key in active.all_cells if not partial or (results / key / "metrics.json").is_file()]

@@ -97,7 +97,7 @@ def pytest_sessionfinish(session, exitstatus):
         if left_out := _left_out(config, reporter.stats.get("skipped", [])):
             reporter.write_line(f"\n{path}: stays as it was, since {left_out}")
         else:
-            path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n")
+            path.write_text(json.dumps(counted, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _left_out(config, skipped):

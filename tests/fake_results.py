@@ -255,9 +255,9 @@ def _of_family(cell: Cell, flow: dict, rng: random.Random) -> dict[str, float]:
 
 
 def _json(path: Path, content: object) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=True))
+    path.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")
 
 
 def _csv(path: Path, columns: list[str], rows: list[list]) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         csv.writer(file, lineterminator="\n").writerows([columns, *rows])

@@ -20,7 +20,6 @@ LIGHT = [
     "flowbench.cli",
     "flowbench.config",
     "flowbench.metrics",
-    "flowbench.seeding",
     "flowbench.tracking",
     "stages.code",
     "stages.publish",
@@ -62,19 +61,21 @@ def test_no_file_names_a_place_of_one_machine():
 
 def locked() -> dict[str, Requirement]:
     """The lock's requirements by name; a line that is no requirement is an error."""
-    lines = (line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines())
+    lines = (
+        line.partition("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    )
     requirements = [Requirement(line) for line in lines if line]
     return {requirement.name: requirement for requirement in requirements}
 
 
 def test_lock_pins_each_package_and_names_no_host():
     # Nor a local version such as 2.0+cpu, which only some hosts have.
-    assert "://" not in (ROOT / "requirements.txt").read_text()
+    assert "://" not in (ROOT / "requirements.txt").read_text(encoding="utf-8")
     assert {name for name, r in locked().items() if not re.fullmatch(r"==[^,*+]+", str(r.specifier))} == set()
 
 
 def test_lock_holds_what_the_project_asks_for():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     groups = (
         project["project"]["dependencies"],
         project["dependency-groups"]["dev"],

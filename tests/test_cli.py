@@ -9,9 +9,8 @@ from subprocess import CalledProcessError
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import cli, config, verify
+from flowbench import certify, cli, config, verify
 from flowbench.core import Check
-from flowbench.evaluation import certify
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
 from flowbench.verify import Comparison, RecordError
@@ -73,18 +72,18 @@ def test_list_names_everything():
 
 
 def test_list_follows_the_configuration(params):
-    params.write_text(params.read_text().replace("active: *laptop", "active: *smoke"))
+    params.write_text(params.read_text(encoding="utf-8").replace("active: *laptop", "active: *smoke"), encoding="utf-8")
     (active,) = (line for line in run("list").output.splitlines() if "<- active" in line)
     assert active.startswith("Suite smoke: ")
 
 
 @pytest.mark.parametrize("name", ["smoke", "toy", "laptop"])
 def test_suite_changes_one_line(params, name):
-    before = params.read_text().splitlines()
+    before = params.read_text(encoding="utf-8").splitlines()
     result = run("suite", name)
     assert result.exit_code == 0
     assert result.output.startswith(f"{name}: ")
-    after = params.read_text().splitlines()
+    after = params.read_text(encoding="utf-8").splitlines()
     changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
     assert changed == ([] if name == "laptop" else ["- active: *laptop", f"+ active: *{name}"])
     assert config.load(params).active.name == name
@@ -103,7 +102,7 @@ def test_an_unknown_suite_changes_nothing(params, fail):
     ids=["two lines", "quotes", "an anchor of another name"],
 )
 def test_a_file_that_cannot_be_switched_stays_as_it_is(params, fail, old, new):
-    params.write_text(params.read_text().replace(old, new))
+    params.write_text(params.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     before = params.read_bytes()
     assert "active: cannot become *toy" in fail("suite", "toy")
     assert params.read_bytes() == before
@@ -111,7 +110,9 @@ def test_a_file_that_cannot_be_switched_stays_as_it_is(params, fail, old, new):
 
 
 def test_a_mistake_in_the_configuration_is_one_line(params, fail):
-    params.write_text(re.sub(r"batch_size: \d+", "batch_size: -1", params.read_text(), count=1))
+    params.write_text(
+        re.sub(r"batch_size: \d+", "batch_size: -1", params.read_text(encoding="utf-8"), count=1), encoding="utf-8"
+    )
     for command in (["list"], ["suite", "smoke"], ["check"]):
         assert "train.batch_size = -1: input should be greater than 0" in fail(*command)
 
@@ -190,7 +191,10 @@ def test_a_baseline_has_no_map_to_check():
 
 
 def test_a_flow_that_no_cell_uses_is_not_passed(params, fail):
-    params.write_text(params.read_text().replace("flows:\n", "flows:\n  unused:\n    plane: {}\n", 1))
+    params.write_text(
+        params.read_text(encoding="utf-8").replace("flows:\n", "flows:\n  unused:\n    plane: {}\n", 1),
+        encoding="utf-8",
+    )
     assert fail("check", "unused") == "params.yaml: nothing to check: no cell of any suite uses unused\n"
 
 

@@ -12,8 +12,8 @@ import pytest
 from flowbench import config, data, flows
 from flowbench.config import ConfigError
 from flowbench.core import Event
-from flowbench.files import without_secrets
 from flowbench.report import page
+from flowbench.runtime.files import without_secrets
 from tests import tiny_cells
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ def calls(tree: ast.AST) -> list[ast.Call]:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_no_code_runs_what_it_reads(path):
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names] + [getattr(node, "module", None) or ""]
@@ -48,14 +48,14 @@ def test_no_code_runs_what_it_reads(path):
 
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system ['true']", "!!python/name:os.system", "!x {}"])
 def test_parameter_files_hold_no_objects(text, tmp_path):
-    (tmp_path / "params.yaml").write_text(f"data: {text}\n")
+    (tmp_path / "params.yaml").write_text(f"data: {text}\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="is not YAML"):
         config.load(tmp_path / "params.yaml")
 
 
 @pytest.mark.parametrize("key", ["gaussian-affine;touch x", "gaussian-affine$(id)", "../../gaussian-affine"])
 def test_no_name_of_a_cell_reaches_a_shell_as_more(key, tmp_path):
-    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT.replace("gaussian-affine:", f'"{key}":'))
+    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT.replace("gaussian-affine:", f'"{key}":'), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"^params\.yaml: suites\.tiny\.cells = '[^\n]*': is no name; [^\n]*$"):
         config.load(tmp_path / "params.yaml")
 
@@ -129,7 +129,7 @@ def test_a_store_that_does_not_answer_keeps_its_password(monkeypatch, tmp_path):
 
 
 def test_a_mirror_keeps_its_password(tmp_path):
-    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
     places = {"FLOWBENCH_DATA_MIRROR": f"http://me:{SECRET}@127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
     run = subprocess.run(
         [sys.executable, "-m", "stages.download", "cifar10"],
@@ -144,6 +144,6 @@ def test_a_mirror_keeps_its_password(tmp_path):
 
 
 def test_the_readme_opens_mlflow_to_this_machine_alone():
-    commands = re.findall(r"^mlflow (?:ui|server).*$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    commands = re.findall(r"^mlflow (?:ui|server).*$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert commands
     assert all("--host 127.0.0.1" in command for command in commands)

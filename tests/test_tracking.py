@@ -146,7 +146,9 @@ def test_changed_results_replace_their_run_alone(results):
     publish(results)
     before = identifiers()
     path = results / "moons-nice" / "metrics.json"
-    path.write_text(path.read_text().replace('"bits_per_dim": 0.', '"bits_per_dim": 7.'))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace('"bits_per_dim": 0.', '"bits_per_dim": 7.'), encoding="utf-8"
+    )
     publish(results)
     after = runs()
     assert len(after["moons-nice"]) == 1
@@ -188,7 +190,7 @@ def test_a_killed_publish_is_repaired_by_the_next(results, point, monkeypatch):
     publish(results)
     before = identifiers()["moons-nice"]
     path = results / "moons-nice" / "history.csv"
-    path.write_text(path.read_text().replace("0.001", "0.002"))
+    path.write_text(path.read_text(encoding="utf-8").replace("0.001", "0.002"), encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, point, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -257,7 +259,7 @@ def test_weights_and_unfinished_files_do_not_count(results):
     before = tracking.digest(cell)
     (cell / "trained" / "seed-0.safetensors").write_bytes(b"other weights")
     (cell / ".unfinished-1").mkdir()
-    (cell / ".unfinished-1" / "x").write_text("")
+    (cell / ".unfinished-1" / "x").write_text("", encoding="utf-8")
     assert tracking.digest(cell) == before
     (cell / "pictures" / "density.png").write_bytes(b"another picture")
     assert tracking.digest(cell) != before

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flowbench import metrics, verify
-from flowbench.files import md5_of_folder
+from flowbench.runtime.files import md5_of_folder
 from flowbench.verify import Comparison, Record, RecordError, compare, load_record
 
 KEY, SUITE = "moons-nice", "tiny"
@@ -25,12 +25,13 @@ def root(tmp_path) -> Path:
     results, report = tmp_path / "results" / KEY, tmp_path / "reports" / SUITE
     results.mkdir(parents=True)
     report.mkdir(parents=True)
-    (results / "metrics.json").write_text(METRICS)
-    (results / "seeds.csv").write_text(SEEDS)
+    (results / "metrics.json").write_text(METRICS, encoding="utf-8")
+    (results / "seeds.csv").write_text(SEEDS, encoding="utf-8")
     (report / "results.csv").write_text(
         "suite,cell,dataset,flow,seed,metric,value,unit,device\n"
         f"{SUITE},{KEY},moons,nice,0,bits_per_dim,0.25,bits/dim,cpu\n"
-        f"{SUITE},{KEY},moons,nice,0,invertibility_error_max,1e-07,data units,cpu\n"
+        f"{SUITE},{KEY},moons,nice,0,invertibility_error_max,1e-07,data units,cpu\n",
+        encoding="utf-8",
     )
     outs = [
         {"path": f"results/{KEY}/{name}", "md5": md5(text)}
@@ -40,7 +41,7 @@ def root(tmp_path) -> Path:
         f"evaluate@{KEY}": {"outs": outs},
         f"report@{SUITE}": {"outs": [{"path": f"reports/{SUITE}", "md5": md5_of_folder(report)}]},
     }
-    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}))
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": stages}), encoding="utf-8")
     return tmp_path
 
 
@@ -68,7 +69,7 @@ def test_a_suite_that_is_not_active_has_its_record_beside_its_report(root):
 
 def test_an_altered_file_is_named_with_both_digests(root):
     path = root / "results" / KEY / "metrics.json"
-    path.write_text("{}")
+    path.write_text("{}", encoding="utf-8")
     with pytest.raises(RecordError, match=rf"metrics\.json: altered: its MD5 is {md5('{}')}, .* {md5(METRICS)}"):
         record(root)
 
@@ -76,7 +77,7 @@ def test_an_altered_file_is_named_with_both_digests(root):
 def test_an_altered_report_is_named_with_both_digests(root):
     path = root / "reports" / SUITE / "results.csv"
     before = md5_of_folder(path.parent)
-    path.write_text(path.read_text().replace("0.25", "0.20"))
+    path.write_text(path.read_text(encoding="utf-8").replace("0.25", "0.20"), encoding="utf-8")
     with pytest.raises(
         RecordError,
         match=rf"reports/tiny: altered, results\.csv or another file: its MD5 is {md5_of_folder(path.parent)}",
@@ -108,8 +109,8 @@ def test_a_cell_that_was_never_run_has_no_record(root):
 
 def again(folder: Path, bits: float, error: float = 1e-7) -> Path:
     folder.mkdir()
-    (folder / "metrics.json").write_text(METRICS.replace("0.25", repr(bits)))
-    (folder / "seeds.csv").write_text(SEEDS.replace("0.25", repr(bits)).replace("1e-07", repr(error)))
+    (folder / "metrics.json").write_text(METRICS.replace("0.25", repr(bits)), encoding="utf-8")
+    (folder / "seeds.csv").write_text(SEEDS.replace("0.25", repr(bits)).replace("1e-07", repr(error)), encoding="utf-8")
     return folder
 
 
@@ -132,13 +133,14 @@ def test_results_are_equal_near_or_different(root, tmp_path, bits, error, verdic
 
 def test_a_metric_that_is_not_on_record_is_a_difference(root, tmp_path):
     folder = again(tmp_path / "again", 0.25)
-    (folder / "seeds.csv").write_text(SEEDS + "0,energy_distance,0.1,data units\n")
+    (folder / "seeds.csv").write_text(SEEDS + "0,energy_distance,0.1,data units\n", encoding="utf-8")
     assert compare(record(root), folder, tolerance=0.05).verdict == "different"
 
 
 def test_a_metric_that_is_on_record_alone_is_a_difference(root, tmp_path):
     folder = again(tmp_path / "again", 0.25)
-    (folder / "seeds.csv").write_text("".join(SEEDS.splitlines(True)[::2]))  # without the bits per dim
+    without_bits = "".join(SEEDS.splitlines(True)[::2])
+    (folder / "seeds.csv").write_text(without_bits, encoding="utf-8")
     found = compare(record(root), folder, tolerance=0.05)
     assert (found.verdict, found.where) == ("different", "bits_per_dim of seed 0")
 
@@ -149,7 +151,8 @@ def with_error(root: Path, folder: Path, metric: str, before: float | None, now:
     if before is not None:
         values["0", metric] = before
     lines = [line for line in SEEDS.splitlines(True) if f",{metric}," not in line]
-    (again(folder, 0.25) / "seeds.csv").write_text("".join(lines) + ("" if now is None else f"0,{metric},{now!r},\n"))
+    lines += [] if now is None else [f"0,{metric},{now!r},\n"]
+    (again(folder, 0.25) / "seeds.csv").write_text("".join(lines), encoding="utf-8")
     return compare(Record({"seeds.csv": "another"}, values), folder, 0.05)
 
 

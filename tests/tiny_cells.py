@@ -48,7 +48,7 @@ active: *tiny
 
 def prepare(root: Path) -> Params:
     """Write ``params.yaml`` and ``data/`` below ``root``."""
-    (root / "params.yaml").write_text(TEXT)
+    (root / "params.yaml").write_text(TEXT, encoding="utf-8")
     params = config.load(root / "params.yaml")
     for name, options in params.data.items():
         data.save(data.load(name, **options), root / "data" / name)

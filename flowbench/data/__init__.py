@@ -16,9 +16,9 @@ from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError, check_options, known
 from flowbench.core import Event
-from flowbench.files import without_secrets, write_json
-from flowbench.quadrature import Grid, entropy
-from flowbench.seeding import seed_for
+from flowbench.numerics.quadrature import Grid, entropy
+from flowbench.runtime.files import without_secrets, write_json
+from flowbench.runtime.seeding import seed_for
 
 SPLITS = ("train", "validation", "test")
 
@@ -170,7 +170,7 @@ def saved_entropy(folder: Path) -> float | None:
 
 def _info(folder: Path, key: str) -> Any:
     try:
-        return json.loads((folder / "info.json").read_text())[key]
+        return json.loads((folder / "info.json").read_text(encoding="utf-8"))[key]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder / 'info.json'}: expected the {key} of a data set, found {error!r}") from None
 

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from flowbench.core import Mixture
-from flowbench.quadrature import Grid
+from flowbench.numerics.quadrature import Grid
 
 _RADIUS = 5.0
 _ANGLES = [math.pi / 4 * k for k in range(8)]

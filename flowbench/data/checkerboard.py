@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowbench.core import Event
 from flowbench.data import SampledSource
-from flowbench.quadrature import Grid
+from flowbench.numerics.quadrature import Grid
 
 SIDE = 2.0  # of a square
 DARK_AREA = 8 * SIDE**2

@@ -7,7 +7,7 @@ from pydantic import PositiveInt
 
 from flowbench.core import Event
 from flowbench.data import Source
-from flowbench.seeding import seed_for
+from flowbench.runtime.seeding import seed_for
 
 TOTAL = 1797
 

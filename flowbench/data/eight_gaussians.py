@@ -11,7 +11,7 @@ from torch import Tensor
 from flowbench.core import Event
 from flowbench.data import SampledSource
 from flowbench.data._mixture import log_mixture
-from flowbench.quadrature import Grid
+from flowbench.numerics.quadrature import Grid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from flowbench.core import Event
 from flowbench.data import SampledSource
-from flowbench.quadrature import Grid
+from flowbench.numerics.quadrature import Grid
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowbench.core import Event
 from flowbench.data import SampledSource
-from flowbench.quadrature import Grid, log_integral
+from flowbench.numerics.quadrature import Grid, log_integral
 
 RING = 2 * 0.1
 RIDGE = 3 * 0.1

@@ -14,29 +14,30 @@ import torch
 from safetensors.torch import load_file
 from tqdm import tqdm
 
-from flowbench import data, flows, pictures
-from flowbench import device as devices
+from flowbench import data, flows
 from flowbench.config import PARAMS, ConfigError, Params, label
 from flowbench.core import FittedModel, FlowModel
 from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.consistency import consistency
-from flowbench.evaluation.continuous import divergence, few_steps, solver
 from flowbench.evaluation.images import draw_pictures, sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
 from flowbench.evaluation.logdet import logdet
 from flowbench.evaluation.measurement import Measurement
 from flowbench.evaluation.moments import moments
+from flowbench.evaluation.solver import divergence, few_steps, solver
 from flowbench.evaluation.speed import speed
 from flowbench.evaluation.stress import stress
 from flowbench.evaluation.target import kl_to_target, minor_mode_share
 from flowbench.evaluation.transport import sample_distance, straightness
 from flowbench.evaluation.two_sample import two_sample
-from flowbench.files import whole, write_json
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.metrics import METRICS
-from flowbench.parallel import for_each_seed
-from flowbench.quadrature import Grid, log_integral
+from flowbench.numerics.quadrature import Grid, log_integral
+from flowbench.plotting import densities as plotted
+from flowbench.runtime import device as devices
+from flowbench.runtime.files import whole, write_json
+from flowbench.runtime.processes import for_each_seed
 
 # Moments need more samples than distances do, and only one pass over them.
 _MOMENT_SAMPLES = 200_000
@@ -65,7 +66,7 @@ class CellEvaluation:
         self.test = data.read(data_folder)["test"]
         self.entropy = data.saved_entropy(data_folder)
         self.folder = root / "results" / key
-        self.training = json.loads((self.folder / "training.json").read_text())
+        self.training = json.loads((self.folder / "training.json").read_text(encoding="utf-8"))
 
     def run(self) -> None:
         """Measure all seeds; write into ``results/<cell>/`` whole, or not at all.
@@ -102,7 +103,7 @@ class CellEvaluation:
         """Numbers that depend on the weights alone apart from those that depend on the host."""
         steady: dict[str, list[float]] = defaultdict(list)
         varying: dict[int, dict[str, float]] = {seed: {} for seed in seeds}
-        with (folder / "seeds.csv").open("w", newline="") as file:
+        with (folder / "seeds.csv").open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["seed", "metric", "value", "unit"])
             for seed, (values, _) in seeds.items():
@@ -199,7 +200,7 @@ class CellEvaluation:
             true_log_density = None
             if self.source.log_density(grid.points()[:1]) is not None:
                 true_log_density = grid.evaluate(self.source.log_density).view(square).numpy()
-            pictures.density(
+            plotted.density(
                 pictures_folder / "density.png",
                 self.test,
                 samples.cpu().numpy(),
@@ -211,7 +212,7 @@ class CellEvaluation:
             snapshots = self.folder / "trained" / "snapshots.npz"
             if snapshots.exists() and true_log_density is not None:
                 arrays = np.load(snapshots, allow_pickle=False)
-                pictures.film_strip(
+                plotted.film_strip(
                     pictures_folder / "training.png",
                     arrays["frames"],
                     arrays["steps"].tolist(),

@@ -7,8 +7,9 @@ import copy
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, seeded
+from flowbench.core import FlowModel
 from flowbench.evaluation.likelihood import bits_per_dim
+from flowbench.runtime.seeding import seeded
 
 _PROBES_SEED = 0
 
@@ -27,7 +28,7 @@ def consistency(model: FlowModel, test: Tensor, points: int, batch_size: int) ->
         batch_size: examples per pass.
     """
     precise = copy.deepcopy(model).double()
-    x, _ = model.continuous(test[:points])
+    x, _ = model.transform_input(test[:points])
     of_samples = []
     for z in precise.prior().sample((points,)).split(batch_size):
         with seeded(_PROBES_SEED):

@@ -8,9 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench import pictures
 from flowbench.core import FittedModel, FlowModel
 from flowbench.layers.continuous import solving
+from flowbench.plotting.images import IMAGES, image_samples, interpolations, reconstructions
 
 # Below one, samples gather where the density is highest; images are usually shown like this.
 _COOL = 0.7
@@ -38,14 +38,14 @@ def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor,
     # A baseline has no map to speak of.
     if not isinstance(model, FittedModel):
         with solving(model, logdets=False):
-            panels[f"samples at temperature {_COOL}"] = model.sample(pictures.IMAGES, temperature=_COOL)
+            panels[f"samples at temperature {_COOL}"] = model.sample(IMAGES, temperature=_COOL)
             images, again = model.reconstruct(test[:_ROUND_TRIPS])
-            pictures.reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
+            reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
             pairs = min(_WAYS, len(test) // 2)
             ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
-            pictures.interpolations(folder / "interpolation.png", _array(ways), white, title)
-    arrays = {name: _array(images[: pictures.IMAGES]) for name, images in panels.items()}
-    pictures.image_samples(folder / "samples.png", arrays, white, title)
+            interpolations(folder / "interpolation.png", _array(ways), white, title)
+    arrays = {name: _array(images[:IMAGES]) for name, images in panels.items()}
+    image_samples(folder / "samples.png", arrays, white, title)
 
 
 @torch.no_grad()

@@ -24,7 +24,7 @@ def invertibility(model: FlowModel, test: Tensor, points: int, batch_size: int) 
         points: number of test examples, of prior samples and of noise points.
         batch_size: examples per pass.
     """
-    x, _ = model.continuous(test[:points])
+    x, _ = model.transform_input(test[:points])
     z = model.prior().sample((points,))
     low, high = x.amin(0), x.amax(0)
     noise = low + (high - low) * torch.rand(points, *x.shape[1:], device=x.device)

@@ -21,7 +21,7 @@ def logdet(model: FlowModel, test: Tensor, points: int) -> dict[str, float]:
         points: number of test examples; each costs O(D²) memory and D backward passes.
     """
     with torch.no_grad():
-        x, _ = model.continuous(test[:points])
+        x, _ = model.transform_input(test[:points])
     transform = copy.deepcopy(model.transform)
     for part in transform.modules():
         if isinstance(part, ContinuousFlow):

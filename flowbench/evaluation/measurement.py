@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-from flowbench.core import NoSuchDirectionError, SolverError, seeded
-from flowbench.seeding import seed_for
+from flowbench.core import NoSuchDirectionError, SolverError
+from flowbench.runtime.seeding import seed_for, seeded
 
 
 class Measurement:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel
-from flowbench.device import clock
+from flowbench.runtime.device import clock
 
 # Examples per call.
 LARGEST_BATCH = 1000

@@ -23,7 +23,7 @@ def stress(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict
         points: number of examples of each kind.
         batch_size: examples per pass.
     """
-    x, _ = model.continuous(test[:points])
+    x, _ = model.transform_input(test[:points])
     low, high = x.amin(0), x.amax(0)
     z = model.prior().sample((points,))
     with solving(model, logdets=False):

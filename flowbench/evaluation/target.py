@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowbench.quadrature import Grid, log_integral
+from flowbench.numerics.quadrature import Grid, log_integral
 
 
 def kl_to_target(model_log_prob: Tensor, target_log_energy: Tensor, grid: Grid) -> float:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from flowbench.core import sum_event
 from flowbench.flows._continuous import ContinuousModel
-from flowbench.flows._coupling import plan
 from flowbench.networks.field import VectorField
+from flowbench.numerics.assignment import assignment
 
 # As many as Tong et al. take.
 POINTS = 1000
@@ -26,7 +26,7 @@ def wasserstein_2(x: Tensor, y: Tensor) -> float:
     """
     if not torch.stack([points.float().square().sum() for points in (x, y)]).isfinite().all():
         return math.inf
-    return math.sqrt(float((x - y[plan(x, y).to(y.device)]).double().square().sum(1).mean()))
+    return math.sqrt(float((x - y[assignment(x, y).to(y.device)]).double().square().sum(1).mean()))
 
 
 def sample_distance(samples: Tensor, test: Tensor) -> dict[str, float]:

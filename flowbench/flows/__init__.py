@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, check_options, known
-from flowbench.core import Event, FlowModel
+from flowbench.core import Event, FlowModel, Generator
 
 
 def names() -> list[str]:
@@ -20,7 +20,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 
-def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> FlowModel:
+def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> Generator:
     """A fresh model of the flow ``name`` for ``event``; parameters are drawn from torch's global random state.
 
     Args:
@@ -38,7 +38,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     except ValueError as error:
         raise ConfigError(f"{PARAMS}: {where} = {options}: for events of shape {event.shape}: {error}") from None
     # A density over whole numbers could be made as high as one likes.
-    if event.levels and not model.dequantise and model.likelihood != "none":
+    if event.levels and isinstance(model, FlowModel) and not model.dequantise:
         raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")
     return model
 
@@ -48,5 +48,5 @@ def check(name: str, options: dict[str, Any], where: str) -> dict[str, Any]:
     return check_options(_function(name), options, where)
 
 
-def _function(name: str) -> Callable[..., FlowModel]:
+def _function(name: str) -> Callable[..., Generator]:
     return importlib.import_module(f"{__name__}.{known(name, names(), 'flows', 'flow')}").build

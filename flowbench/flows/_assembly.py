@@ -20,7 +20,7 @@ from flowbench.layers.standardise import Standardise
 Alpha = Annotated[float, Field(gt=0, lt=0.5)] | None
 
 
-def continuous(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
+def dequantisation(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
     """The dequantisation that integer data needs, and the maps that take it from the unit interval."""
     if event.levels is None and logit is not None:
         raise ShapeError("logit is for integer data, which dequantisation brings into the unit interval")
@@ -32,7 +32,7 @@ def preprocessing(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[F
 
     Couplings and autoregressive maps could absorb the standardisation. Planar maps, which only shift, could not.
     """
-    dequantise, maps = continuous(event, logit)
+    dequantise, maps = dequantisation(event, logit)
     if len(event.shape) > 1:
         maps.append(Flatten(event.shape))
     if event.standardise:
@@ -60,4 +60,4 @@ def latent(event: Event, prior_name: PriorName = "normal") -> Distribution | nn.
 def as_continuous_vectors(model: FlowModel, x: Tensor) -> Tensor:
     """Training data as the preprocessing of ``model`` hands it on, ``(n, D)``."""
     with torch.no_grad():
-        return model.transform.encode(model.continuous(x)[0])[0]
+        return model.transform.encode(model.transform_input(x)[0])[0]

@@ -59,7 +59,7 @@ class ContinuousModel(FlowModel):
 
     def end(self, x: Tensor) -> Tensor:
         """Where the path of data ``(batch, *event)`` ends, at t = 1; dequantised, if need be, with fresh noise."""
-        return self.approach(self.continuous(x)[0])
+        return self.approach(self.transform_input(x)[0])
 
     def approach(self, x: Tensor) -> Tensor:
         """Where the path of dequantised data ``(batch, *event)`` ends."""

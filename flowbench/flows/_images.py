@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import nn
 
 from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError
-from flowbench.flows._assembly import Alpha, continuous
+from flowbench.flows._assembly import Alpha, dequantisation
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.split import Split
@@ -19,7 +19,7 @@ def image_flow(event: Event, layers: Callable[[Shape], list[FlowModule]], *, log
     """A flow on images (C, H, W): ``layers`` of that shape end with a vector, whose prior is standard normal."""
     if len(event.shape) != 3:
         raise ShapeError("a convolutional flow takes images (C, H, W)")
-    dequantise, maps = continuous(event, logit)
+    dequantise, maps = dequantisation(event, logit)
     return FlowModel(FlowSequential(*maps, *layers(event.shape)), standard_normal(event.dims), dequantise=dequantise)
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError, sum_event
+from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, sum_event
 from flowbench.flows._priors import standard_normal
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -32,7 +32,7 @@ def build(
     latent: PositiveInt,
     layers: PositiveInt,
     hidden: list[PositiveInt],
-) -> FlowModel:
+) -> Generator:
     """Affine couplings, and a reversal after each, of what an `encoder` makes of an image.
 
     Args:
@@ -54,11 +54,11 @@ def build(
     return FlowAutoencoder(encoder, FlowSequential(*maps), decoder, latent, event.levels, flow_learns_by)
 
 
-class FlowAutoencoder(FlowModel):
+class FlowAutoencoder(Generator):
     """An encoder, a flow and a decoder. It has no density of images: the decoder reaches a thin set of them.
 
-    The encoder makes codes of images, and the flow takes codes for its data: `continuous`, `encode` and the errors of
-    its inverse are of codes. It is trained in one of two ways:
+    The encoder makes codes of images, and the flow takes codes for its data: `transform_input`, `encode` and the errors
+    of its inverse are of codes. It is trained in one of two ways:
 
     ``likelihood`` (Xiao et al. 2019, 1905.10485): decoder(encoder(x)) learns to reconstruct, and the flow the density
     of the codes. No gradient goes from there to the encoder, which would have its codes shrink to raise their density.
@@ -88,13 +88,13 @@ class FlowAutoencoder(FlowModel):
         levels: int,
         flow_learns_by: Training,
     ):
-        super().__init__(transform, standard_normal(latent), likelihood="none")
+        super().__init__(transform, standard_normal(latent))
         self.generative = flow_learns_by == "likelihood"
         self.encoder = nn.Sequential(encoder, nn.BatchNorm1d(latent, affine=False) if self.generative else nn.ReLU())
         self.decoder = decoder
         self.white = levels - 1
 
-    def continuous(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def transform_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The codes of images ``(batch, *event)``, ``(batch, latent)``, noise included, and zeros ``(batch,)``."""
         codes = self._codes(self._shades(x))
         if self.generative:
@@ -113,12 +113,12 @@ class FlowAutoencoder(FlowModel):
 
     def loss(self, batch: Tensor) -> Tensor:
         """Mean nats of an image: -log N(x; x', 0.1²) up to a constant, and -log p(code) where the flow learns by it."""
-        codes, _ = self.continuous(batch)
+        codes, _ = self.transform_input(batch)
         errors = self._shades(batch) - self._reconstruction(codes)
         nats = sum_event(errors.square()).mean() / (2 * _PIXEL_STD**2)
         if self.generative:
             z, logdet = self.transform.encode(codes.detach())
-            nats = nats - (self.prior().log_prob(z) + logdet).mean()
+            nats = nats - (self.log_prior(z) + logdet).mean()
         return nats
 
     def initialise(self, x: Tensor) -> None:

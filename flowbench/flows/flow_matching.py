@@ -10,7 +10,7 @@ from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, continuous, latent, preprocessing
+from flowbench.flows._assembly import Alpha, dequantisation, latent, preprocessing
 from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
 from flowbench.flows._coupling import independent, optimal_transport
 from flowbench.flows._paths import PATHS, PathName
@@ -95,7 +95,7 @@ def build(
         dequantise, before = preprocessing(event, logit)
         field = PerceptronField(event.dims, hidden, frequencies)
     else:
-        dequantise, before = continuous(event, logit)
+        dequantise, before = dequantisation(event, logit)
         before.append(Centre())
         field = UNetField(
             event.shape, channels=channels, multipliers=multipliers or (), blocks=blocks, attention=attention or ()

@@ -79,7 +79,7 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
     """
     teacher_key = f"{PARAMS}: {where} = {folder.name!r}"
     try:
-        training: dict[str, Any] = json.loads((folder / "training.json").read_text())
+        training: dict[str, Any] = json.loads((folder / "training.json").read_text(encoding="utf-8"))
         if (record := training["seeds"].get(str(seed))) is None:
             raise TeacherError(f"{teacher_key}: has no seed {seed}; give both the same, or choose another teacher")
         if (status := record["status"]) != "finished":

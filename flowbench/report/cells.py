@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from flowbench import config
-from flowbench.files import md5
 from flowbench.metrics import METRICS
 from flowbench.report.numbers import Estimate, estimate, significant
 from flowbench.report.statistics import Difference, paired
+from flowbench.runtime.files import md5
 
 # The metrics over test examples, and how many of the first of them count at most: distances are between no more samples
 # than `config.EvaluateBudget` has by default, or than `evaluation.transport.POINTS`, and as many test examples.
@@ -216,10 +216,10 @@ def score_differences(cells: Sequence[CellResult], leader: CellResult, metric: s
 
 def load(folder: Path, suite: str, digest: str = "") -> CellResult:
     """Read the files of the cell that ``folder`` is named after, and whose MLflow run has the tag ``digest``."""
-    training = json.loads((folder / "training.json").read_text())
-    timings = json.loads((folder / "train_timings.json").read_text())
+    training = json.loads((folder / "training.json").read_text(encoding="utf-8"))
+    timings = json.loads((folder / "train_timings.json").read_text(encoding="utf-8"))
     values: dict[str, dict[int, float]] = defaultdict(dict)
-    measuring = json.loads((folder / "timings.json").read_text())
+    measuring = json.loads((folder / "timings.json").read_text(encoding="utf-8"))
     for timed in (timings, measuring):
         for seed, row in timed["seeds"].items():
             for metric in METRICS.keys() & row.keys():
@@ -228,7 +228,7 @@ def load(folder: Path, suite: str, digest: str = "") -> CellResult:
         values[row["metric"]][int(row["seed"])] = float(row["value"] or "nan")
     # A lost seed has parameters as well, though nothing was measured of it.
     values["parameters"] = {int(seed): training["parameters"] for seed in training["seeds"]} | values["parameters"]
-    not_measured = json.loads((folder / "metrics.json").read_text()).get("not_measured", {})
+    not_measured = json.loads((folder / "metrics.json").read_text(encoding="utf-8")).get("not_measured", {})
     history: dict[int, list[tuple[int, float, float | None]]] = defaultdict(list)
     for row in _rows(folder / "history.csv"):
         validation = float(row["validation_loss"]) if row["validation_loss"] else None
@@ -255,5 +255,5 @@ def _host(timings: dict[str, Any]) -> str:
 
 
 def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
+    with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))

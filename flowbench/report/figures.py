@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from flowbench.metrics import FEW_EVALUATIONS
-from flowbench.pictures import HAIRLINE, INK, MUTED, canvas
+from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas
 from flowbench.report.cells import CellResult, comparable
 from flowbench.report.statistics import Ranking
 from flowbench.report.tables import floor as floor_of

@@ -14,9 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from flowbench.config import Suite
-from flowbench.files import whole
 from flowbench.metrics import METRICS
-from flowbench.pictures import DPI
+from flowbench.plotting.canvas import DPI
 from flowbench.report import comparisons, figures, tables
 from flowbench.report.cells import CellResult, load
 from flowbench.report.correctness import correctness
@@ -26,6 +25,7 @@ from flowbench.report.layout import Table, single
 from flowbench.report.settings import settings
 from flowbench.report.summary import summary
 from flowbench.report.verdicts import certification
+from flowbench.runtime.files import whole
 
 # The kinds of pictures in the order of the page; another kind comes after them under its own name.
 PICTURES = {
@@ -113,7 +113,7 @@ def write(
         facts = _facts(suite, cells, sections, _ranks(cells, scratch / "figures"))
         facts |= {"lock": lock, "survived": _survived(survived or {})}
         for template, page in (("page.md.jinja", "README.md"), ("page.html.jinja", "index.html")):
-            (scratch / page).write_text(_render(template, facts))
+            (scratch / page).write_text(_render(template, facts), encoding="utf-8")
 
 
 def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
@@ -128,7 +128,7 @@ def write_values(path: Path, suite: str, cells: Sequence[CellResult]) -> None:
         rows += [(*about, seed, "diverged_at", repr(step), "step", cell.device) for seed, step in cell.diverged.items()]
         failed_at = {seed: cell.training["seeds"][str(seed)]["steps"] for seed in cell.failed}
         rows += [(*about, seed, "failed_at", repr(step), "step", cell.device) for seed, step in failed_at.items()]
-    with path.open("w", newline="") as file:
+    with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(COLUMNS)
         writer.writerows(sorted(rows))

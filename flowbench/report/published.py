@@ -69,7 +69,10 @@ class Published:
 @cache
 def load() -> tuple[Published, ...]:
     """All values of ``published.yaml``."""
-    return tuple(Published(**row) for row in yaml.safe_load(Path(__file__).with_name("published.yaml").read_text()))
+    return tuple(
+        Published(**row)
+        for row in yaml.safe_load(Path(__file__).with_name("published.yaml").read_text(encoding="utf-8"))
+    )
 
 
 def metrics(data: str) -> list[str]:

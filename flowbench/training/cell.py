@@ -24,13 +24,13 @@ from safetensors.torch import save
 from tqdm import tqdm
 
 from flowbench import data, flows
-from flowbench import device as devices
 from flowbench.config import PARAMS, ConfigError, Params
-from flowbench.core import FittedModel, FlowModel, SolverError, seeded
-from flowbench.files import whole, write_json
-from flowbench.parallel import for_each_seed
-from flowbench.quadrature import Grid
-from flowbench.seeding import seed_for
+from flowbench.core import FittedModel, FlowModel, SolverError
+from flowbench.numerics.quadrature import Grid
+from flowbench.runtime import device as devices
+from flowbench.runtime.files import whole, write_json
+from flowbench.runtime.processes import for_each_seed
+from flowbench.runtime.seeding import seed_for, seeded
 from flowbench.training.batches import Batches
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.loop import train
@@ -272,7 +272,7 @@ class CellTraining:
             ) from error
 
     def _write_history(self, path: Path, histories: dict[int, list[tuple]]) -> None:
-        with path.open("w", newline="") as file:
+        with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["seed", "step", "loss", "validation_loss", "learning_rate"])
             for seed, rows in histories.items():
@@ -283,7 +283,7 @@ class CellTraining:
         code: dict[str, str] = {}
         for part in (f"stages/{self.stage}", f"flows/{self.cell.flow}", f"data/{self.cell.data}"):
             path = self.root / "code" / f"{part}.json"
-            code |= json.loads(path.read_text()) if path.exists() else {}
+            code |= json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         return {
             "data": data.fingerprint(self.data_folder),
             "params": {

@@ -15,7 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 from tqdm import tqdm
 
-from flowbench.files import replace_file
+from flowbench.runtime.files import replace_file
 
 # Two, for the last may be found to be damaged.
 _KEPT = 2

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, SolverError
-from flowbench.device import clock
+from flowbench.runtime.device import clock
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.objectives import Objective
 from flowbench.training.state import Outcome, TrainingState, learning_rate_factor

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
-from flowbench.core import FlowModel, seeded
+from flowbench.core import FlowModel
+from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 
 # Numbers of the validation split that go through a model at once: few enough for the activations of a deep one.

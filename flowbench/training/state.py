@@ -29,7 +29,7 @@ class Outcome:
         diverged_at: step of the first row whose loss was not finite.
         reason: why it failed.
         snapshots: what was taken of the model, by step.
-        seconds: of training and validation, as `flowbench.device.clock` has them.
+        seconds: of training and validation, as `flowbench.runtime.device.clock` has them.
         resumed_at: the step that it went on from, after a kill.
     """
 

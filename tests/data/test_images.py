@@ -375,12 +375,16 @@ def test_saved_and_read_as_memory_maps():
     found = data.read(Path("data/cifar10"))
     assert all(isinstance(array, np.memmap) for array in found.values())
     assert_as_published(found, COLOUR)
-    event = json.loads(Path("data/cifar10/info.json").read_text())["event"]
+    event = json.loads(Path("data/cifar10/info.json").read_text(encoding="utf-8"))["event"]
     assert event == {"shape": [3, 32, 32], "levels": 256, "standardise": True, "start": None}
 
 
 @pytest.mark.parametrize("path", sorted(Path(data.__file__).parent.glob("*.py")), ids=lambda path: path.stem)
 def test_to_know_a_source_costs_no_heavy_import(path):
-    imports = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports = [
+        node
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     names = {getattr(node, "module", None) or node.names[0].name for node in imports}
     assert {name.partition(".")[0] for name in names}.isdisjoint({"torchvision", "pyarrow", "sklearn"})

@@ -38,7 +38,7 @@ def test_reads_what_was_saved(folder, source):
 
 
 def test_says_what_is_known_of_the_source(folder, source):
-    info = json.loads((folder / "info.json").read_text())
+    info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
     assert info["event"] == {"shape": [2], "levels": None, "standardise": False, "start": None}
     assert info["entropy_nats"] == data.saved_entropy(folder) == source.entropy()
     assert info["fingerprint"] == data.fingerprint(folder)
@@ -47,7 +47,7 @@ def test_says_what_is_known_of_the_source(folder, source):
 def test_integers_without_a_known_entropy(tmp_path):
     data.save(data.load("digits", validation=10, test=10), tmp_path / "digits")
     assert data.read(tmp_path / "digits")["test"].dtype == np.uint8
-    assert json.loads((tmp_path / "digits/info.json").read_text())["entropy_nats"] is None
+    assert json.loads((tmp_path / "digits/info.json").read_text(encoding="utf-8"))["entropy_nats"] is None
 
 
 def test_saves_the_same_bytes_each_time(folder, source):
@@ -89,7 +89,7 @@ def test_a_damaged_file_is_named(folder, damage):
 
 @pytest.mark.parametrize("content", ["", "[]", "{}"])
 def test_damaged_information_is_named(folder, content):
-    (folder / "info.json").write_text(content)
+    (folder / "info.json").write_text(content, encoding="utf-8")
     with pytest.raises(data.DataError, match=r"info\.json: expected the fingerprint of a data set"):
         data.read(folder)
 
@@ -144,7 +144,7 @@ def run_download(monkeypatch, *arguments) -> int:
 
 
 def test_stage_writes_the_data_that_params_describe(tmp_path, monkeypatch):
-    (tmp_path / "params.yaml").write_text(PARAMS.read_text())
+    (tmp_path / "params.yaml").write_text(PARAMS.read_text(encoding="utf-8"), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     assert run_download(monkeypatch, "two_modes") == 0
     options = config.load().data["two_modes"]
@@ -159,8 +159,8 @@ def test_stage_writes_the_data_that_params_describe(tmp_path, monkeypatch):
     ],
 )
 def test_stage_refuses_bad_input_in_one_line(folder, name, message, monkeypatch, capsys):
-    text = PARAMS.read_text().replace("two_modes: {train: 1000", "two_modes: {train: -1")
-    (folder.parent / "params.yaml").write_text(text)
+    text = PARAMS.read_text(encoding="utf-8").replace("two_modes: {train: 1000", "two_modes: {train: -1")
+    (folder.parent / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(folder.parent)
     assert run_download(monkeypatch, name) == 2
     assert capsys.readouterr().err == message

@@ -13,7 +13,7 @@ import torch
 
 from flowbench import config, data
 from flowbench.data._images import ImageSource
-from flowbench.quadrature import Grid, log_integral
+from flowbench.numerics.quadrature import Grid, log_integral
 
 OPTIONS = config.load(Path(__file__).parents[2] / "params.yaml").data
 

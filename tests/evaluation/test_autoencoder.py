@@ -5,11 +5,12 @@ import math
 import pytest
 import torch
 
-from flowbench.core import FlowModel, FlowModule, seeded
+from flowbench.core import FlowModel, FlowModule
 from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.speed import speed
 from flowbench.flows._priors import standard_normal
 from flowbench.metrics import METRICS
+from flowbench.runtime.seeding import seeded
 
 
 class Doubled(FlowModule):

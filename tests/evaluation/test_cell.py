@@ -17,7 +17,7 @@ from flowbench.config import ConfigError, Params
 from flowbench.evaluation import cell as evaluation_cell
 from flowbench.evaluation.cell import CellEvaluation
 from flowbench.metrics import METRICS
-from flowbench.seeding import seed_for
+from flowbench.runtime.seeding import seed_for
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import DataLoss
@@ -53,12 +53,12 @@ def measured(tmp_path_factory) -> tuple[Path, Params]:
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
-    return list(csv.DictReader((folder / "seeds.csv").read_text().splitlines()))
+    return list(csv.DictReader((folder / "seeds.csv").read_text(encoding="utf-8").splitlines()))
 
 
 def declared(stage: str, key: str) -> set[str]:
     """What dvc.yaml says that a stage leaves in the cell's folder."""
-    body = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"][stage]["do"]
+    body = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"][stage]["do"]
     entries = [entry for kind in ("outs", "metrics", "plots") for entry in body.get(kind, [])]
     paths = [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
     return {path.replace("${key}", key).removeprefix(f"results/{key}/") for path in paths}
@@ -80,7 +80,7 @@ def test_the_cells_folder_holds_what_dvc_is_told_of(measured, key):
 @pytest.mark.parametrize("key", KEYS)
 def test_every_metric_that_applies_is_there_for_every_seed(measured, key):
     folder = measured[0] / "results" / key
-    timings = json.loads((folder / "timings.json").read_text())
+    timings = json.loads((folder / "timings.json").read_text(encoding="utf-8"))
     for seed in ("0", "1", "2"):
         steady = [row["metric"] for row in rows(folder) if row["seed"] == seed]
         assert len(steady) == len(set(steady))
@@ -94,7 +94,7 @@ def test_every_metric_that_applies_is_there_for_every_seed(measured, key):
 @pytest.mark.parametrize("key", KEYS)
 def test_metrics_are_the_means_over_the_seeds_and_of_errors_the_worst(measured, key):
     folder = measured[0] / "results" / key
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics.pop("status"), metrics.pop("seeds"), metrics.pop("diverged")) == ("finished", 3, 0)
     assert metrics.pop("failed") == 0
     values: dict[str, list[float]] = {}
@@ -143,7 +143,7 @@ def test_diverged_seeds_are_counted(measured, tmp_path, monkeypatch, lost):
     CellTraining(params, "gaussian-affine", root).run()
     CellEvaluation(params, "gaussian-affine", root).run()
     folder = root / "results" / "gaussian-affine"
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics["status"], metrics["seeds"], metrics["diverged"]) == ("diverged", 3, len(lost))
     assert {row["seed"] for row in rows(folder)} == {str(seed) for seed in range(3) if seed not in lost}
     assert ("bits_per_dim" in metrics) == (len(lost) < 3)
@@ -155,7 +155,7 @@ def strict_json(path: Path):
     def refuse(constant):
         raise AssertionError(f"{path}: {constant} is no JSON")
 
-    return json.loads(path.read_text(), parse_constant=refuse)
+    return json.loads(path.read_text(encoding="utf-8"), parse_constant=refuse)
 
 
 def test_metrics_are_strict_json_even_where_they_are_not_finite(measured, tmp_path, monkeypatch):

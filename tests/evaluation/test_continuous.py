@@ -9,15 +9,16 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from flowbench import flows
-from flowbench.core import Event, SolverError, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import Event, SolverError
 from flowbench.evaluation.consistency import consistency
-from flowbench.evaluation.continuous import divergence, few_steps, solver
 from flowbench.evaluation.logdet import logdet
+from flowbench.evaluation.solver import divergence, few_steps, solver
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.networks.field import VectorField
+from flowbench.runtime.seeding import seeded
 
 
 class Curl(VectorField):

@@ -10,15 +10,16 @@ import torch
 import yaml
 
 from flowbench import flows
-from flowbench.core import Event, FlowModel, seeded
+from flowbench.certify import randomised
+from flowbench.core import Event, FlowModel
 from flowbench.evaluation import distillation
 from flowbench.evaluation.cell import CellEvaluation
-from flowbench.evaluation.certify import randomised
 from flowbench.evaluation.distillation import StudentEvaluation, decode_naively, divergence, sample_naively, speedup
 from flowbench.flows.iaf_distilled import Student
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.metrics import METRICS
 from flowbench.networks.made import MADE
+from flowbench.runtime.seeding import seeded
 from flowbench.training.cell import CellTraining
 from flowbench.training.distillation import StudentTraining
 from tests import tiny_cells
@@ -105,7 +106,7 @@ def measured(tmp_path_factory) -> Path:
 
 
 def values(folder: Path) -> dict[tuple[str, str], float]:
-    with (folder / "seeds.csv").open(newline="") as file:
+    with (folder / "seeds.csv").open(newline="", encoding="utf-8") as file:
         return {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
 
 
@@ -113,7 +114,9 @@ def test_a_student_has_the_metrics_of_its_teacher_and_more(measured):
     of_teacher, of_student = values(measured / TEACHER), values(measured / STUDENT)
     assert of_student.keys() - of_teacher.keys() == {(seed, name) for seed in "012" for name in STEADY}
     assert of_teacher.keys() <= of_student.keys()
-    timings = [json.loads((measured / key / "timings.json").read_text())["seeds"] for key in (TEACHER, STUDENT)]
+    timings = [
+        json.loads((measured / key / "timings.json").read_text(encoding="utf-8"))["seeds"] for key in (TEACHER, STUDENT)
+    ]
     for seed in "012":
         assert timings[1][seed].keys() - timings[0][seed].keys() == SPEEDUPS
         assert all(timings[1][seed][name] > 0 for name in SPEEDUPS)
@@ -125,7 +128,7 @@ def test_a_student_has_the_metrics_of_its_teacher_and_more(measured):
 
 
 def test_the_students_folder_holds_what_dvc_is_told_of(measured):
-    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text())["stages"]
+    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     entries = [
         entry if isinstance(entry, str) else next(iter(entry))
         for stage in ("train_student", "evaluate_student")

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from flowbench import pictures
-from flowbench.core import FittedModel, FlowModel, FlowSequential, seeded
+from flowbench.core import FittedModel, FlowModel, FlowSequential
+from flowbench.evaluation import images
 from flowbench.evaluation.images import draw_pictures, interpolate, slerp
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.logit import Logit
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +77,9 @@ def test_a_flow_has_three_pictures(shape, tmp_path):
 
 def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
     names = []
-    draw = pictures.image_samples
+    draw = images.image_samples
     monkeypatch.setattr(
-        pictures, "image_samples", lambda path, panels, *rest: names.append([*panels]) or draw(path, panels, *rest)
+        images, "image_samples", lambda path, panels, *rest: names.append([*panels]) or draw(path, panels, *rest)
     )
     test = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
     for kind in (FlowModel, FittedModel):

@@ -9,8 +9,8 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from flowbench.core import FlowModel, FlowModule, FlowSequential, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import FlowModel, FlowModule, FlowSequential
 from flowbench.evaluation.images import sample
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood
@@ -26,7 +26,8 @@ from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.metrics import METRICS
-from flowbench.quadrature import Grid
+from flowbench.numerics.quadrature import Grid
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.fixture(autouse=True)

@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, FlowModule, SolverError, seeded
+from flowbench.core import FlowModel, FlowModule, SolverError
 from flowbench.evaluation.consistency import consistency
 from flowbench.evaluation.stress import stress
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.metrics import LATENT_STDS, METRICS
+from flowbench.runtime.seeding import seeded
 
 TEST = torch.randn(500, 4, generator=torch.Generator().manual_seed(0))
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from flowbench.core import seeded
 from flowbench.evaluation import transport
 from flowbench.evaluation.transport import path_energy, sample_distance, straightness, wasserstein_2
 from flowbench.flows._continuous import ContinuousModel
@@ -16,6 +15,7 @@ from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.metrics import METRICS
 from flowbench.networks.field import VectorField
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.fixture(autouse=True)

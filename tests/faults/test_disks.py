@@ -133,7 +133,7 @@ def test_data_without_room_are_one_line_and_no_half_ones(undisturbed, tmp_path, 
 @pytest.fixture
 def made_up(tmp_path) -> Path:
     """A folder with results of a whole suite, and a store beside them."""
-    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT)
+    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT, encoding="utf-8")
     suite = fake_results.suite(
         {"gaussian-affine": ("gaussian", "affine"), "gaussian-gaussian": ("gaussian", "gaussian")}
     )
@@ -152,7 +152,7 @@ def test_runs_without_room_are_one_line_and_come_once_there_is(made_up, survived
         (disk.path / "mlflow.db").unlink(missing_ok=True)
         stages.run(made_up, "publish", "tiny", "--partial", env=env)
         disk.fill()
-        with (made_up / "results" / "gaussian-affine" / "seeds.csv").open("a") as file:
+        with (made_up / "results" / "gaussian-affine" / "seeds.csv").open("a", encoding="utf-8") as file:
             file.write("0,parameters,7.0,\n")
         line = stages.complaint(made_up, "publish", "tiny", "--partial", env=env)
         assert line.startswith(f"MLflow at {uri}: database or disk is full; ")

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flowbench import lock
-from flowbench.files import md5
+from flowbench.records import lock
+from flowbench.runtime.files import md5
 from tests.faults import stages
 from tests.pipeline.clone import Clone
 
@@ -131,7 +131,7 @@ def test_weights_that_are_damaged_in_the_cache_are_not_published(undisturbed, fi
     assert line.startswith(f"{path}: is not the folder that dvc.lock has on record; ")
     # As the line says.
     assert str(listed.relative_to(cache)) in line
-    for one in json.loads(listed.read_text()):
+    for one in json.loads(listed.read_text(encoding="utf-8")):
         cached(cache, one["md5"]).unlink()
     listed.unlink()
     shutil.rmtree(weights.parent)

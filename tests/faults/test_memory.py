@@ -64,7 +64,9 @@ def test_want_of_memory_is_one_line_that_names_the_key(stage, exhaust, measured,
 def test_a_batch_that_no_machine_can_hold_names_the_key(tmp_path, survived):
     tiny_cells.prepare(tmp_path)
     path = tmp_path / "params.yaml"
-    path.write_text(path.read_text().replace("batch_size: 50", f"batch_size: {10**15}"))
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("batch_size: 50", f"batch_size: {10**15}"), encoding="utf-8"
+    )
     # Drawn from the prior, and so of any size; one of data is no larger than the split.
     key = "two_modes-realnvp"
     line = rf"^params\.yaml: budgets\.tiny\.train\.batch_size = {10**15}: {key} needs more memory [^\n]*$"

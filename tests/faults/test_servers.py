@@ -192,7 +192,7 @@ def test_training_and_evaluation_never_ask_for_mlflow_and_publish_says_what_is_w
     assert not (tmp_path / "published").exists()
     store.unlink()
     stages.run(tmp_path, "publish", params.active.name, "--partial", env=env)
-    assert key in (tmp_path / "published" / "tiny.json").read_text()
+    assert key in (tmp_path / "published" / "tiny.json").read_text(encoding="utf-8")
     survived("faults", 3)
 
 
@@ -228,11 +228,11 @@ def mlflow_server(tmp_path_factory) -> Iterator[int]:
     command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--host", "127.0.0.1", "--port", str(port)]
     command += ["--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}", "--artifacts-destination", str(folder)]
     env = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true"}
-    with (folder / "log").open("w") as log:
+    with (folder / "log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
     try:
         for _ in range(600):
-            assert process.poll() is None, (folder / "log").read_text()
+            assert process.poll() is None, (folder / "log").read_text(encoding="utf-8")
             try:
                 connection = HTTPConnection("127.0.0.1", port)
                 connection.request("GET", "/health")
@@ -304,7 +304,7 @@ def locked(store: Path) -> Iterator[subprocess.Popen]:
 
 def test_a_locked_store_is_waited_for(results, survived):
     publish(results)
-    with (results / "moons-nice" / "seeds.csv").open("a") as file:
+    with (results / "moons-nice" / "seeds.csv").open("a", encoding="utf-8") as file:
         file.write("0,parameters,7.0,\n")
     with locked(results.parent / "mlflow.db") as holder:
         threading.Timer(2, holder.stdin.close).start()
@@ -325,7 +325,7 @@ def test_an_empty_store_that_stays_locked_is_one_line(results, capfd, survived):
 @pytest.mark.slow
 def test_a_store_that_stays_locked_is_one_line(results, capfd, survived):
     publish(results)
-    with (results / "moons-nice" / "seeds.csv").open("a") as file:
+    with (results / "moons-nice" / "seeds.csv").open("a", encoding="utf-8") as file:
         file.write("0,parameters,7.0,\n")
     store = results.parent / "mlflow.db"
     began = time.monotonic()

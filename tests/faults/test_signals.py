@@ -33,7 +33,7 @@ def undisturbed(tmp_path_factory) -> Path:
     """A cell trained and measured in peace."""
     root = tmp_path_factory.mktemp("undisturbed")
     tiny_cells.prepare(root)
-    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 600,"))
+    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 600,"), encoding="utf-8")
     stages.run(root, "train", KEY)
     stages.run(root, "evaluate", KEY)
     return root

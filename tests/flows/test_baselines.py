@@ -6,7 +6,8 @@ import torch
 from scipy.stats import multivariate_normal
 
 from flowbench import flows
-from flowbench.core import Event, seeded
+from flowbench.core import Event
+from flowbench.runtime.seeding import seeded
 
 PLANE = Event((2,))
 

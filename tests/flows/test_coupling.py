@@ -6,8 +6,9 @@ import pytest
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from flowbench.core import seeded
-from flowbench.flows._coupling import independent, optimal_transport, plan
+from flowbench.flows._coupling import independent, optimal_transport
+from flowbench.numerics.assignment import assignment as plan
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.fixture(autouse=True)

@@ -10,12 +10,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flowbench import config, data, flows
-from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, seeded
-from flowbench.evaluation import certify
+from flowbench import certify, config, data, flows
+from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import solve_exactly, solving
-from flowbench.quadrature import Grid, log_integral
+from flowbench.numerics.quadrature import Grid, log_integral
+from flowbench.runtime.seeding import seeded
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 

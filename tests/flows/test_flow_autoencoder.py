@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from flowbench import config, data, flows
-from flowbench.core import Event, FlowModel, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import Event, FlowModel
 from flowbench.flows import flow_autoencoder
+from flowbench.runtime.seeding import seeded
 
 EVENT = Event((1, 8, 8), levels=17)
 OPTIONS = {"channels": [8, 16], "latent": 6, "layers": 4, "hidden": [16]}
@@ -80,7 +81,7 @@ def test_reconstruction_alone_moves_everything():
 
 def test_the_density_cannot_gain_from_the_scale_of_the_codes():
     model, batch = build("likelihood"), images(50)
-    codes, logdet = model.continuous(batch)
+    codes, logdet = model.transform_input(batch)
     assert not logdet.any()
     torch.testing.assert_close(codes.std(0), torch.full((6,), 1.01**0.5), atol=0.06, rtol=0)
     with seeded(1):
@@ -96,10 +97,10 @@ def test_the_density_cannot_gain_from_the_scale_of_the_codes():
 def test_the_flow_sees_noise_and_reconstructions_do_not():
     model, batch = build("likelihood").eval(), images(50)
     with torch.no_grad():
-        noise = model.continuous(batch)[0] - model.continuous(batch)[0]
+        noise = model.transform_input(batch)[0] - model.transform_input(batch)[0]
     assert float(noise.std()) == pytest.approx(0.1 * 2**0.5, rel=0.15)
     assert torch.equal(model.reconstruct(batch)[1], model.reconstruct(batch)[1])
-    atoms = build("reconstruction").eval().continuous(batch)[0]
+    atoms = build("reconstruction").eval().transform_input(batch)[0]
     assert 0.1 < float((atoms == 0).float().mean()) < 0.9
 
 
@@ -109,7 +110,7 @@ def test_the_loss_is_in_nats(by):
     with seeded(1):
         loss = float(model.loss(batch).detach())
     with seeded(1), torch.no_grad():
-        codes, _ = model.continuous(batch)
+        codes, _ = model.transform_input(batch)
         z, logdet = model.transform.encode(codes)
         x, again = batch / 16, model.decoder(codes if by == "likelihood" else z)
         gaussian = torch.distributions.Normal(again, 0.1).log_prob(x).flatten(1).sum(1)
@@ -141,7 +142,7 @@ def test_training_by_likelihood_teaches_both_halves_and_the_flow():
     with torch.no_grad():
         x, again = model.reconstruct(test)
         z, logdet = model.encode(test)
-        codes, _ = model.continuous(test)
+        codes, _ = model.transform_input(test)
         untaught = model.prior().log_prob(codes).mean()
         taught = (model.prior().log_prob(z) + logdet).mean()
         samples = model.sample(297) / 16

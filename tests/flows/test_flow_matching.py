@@ -8,9 +8,10 @@ from torch import Tensor
 
 from flowbench import flows
 from flowbench.config import ConfigError
-from flowbench.core import Event, Mixture, seeded
+from flowbench.core import Event, Mixture
 from flowbench.flows._paths import PATHS
 from flowbench.networks.field import VectorField
+from flowbench.runtime.seeding import seeded
 
 PLANE = Event((2,), standardise=False)
 

@@ -11,9 +11,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench import config, data, flows
-from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, seeded
-from flowbench.evaluation import certify
+from flowbench import certify, config, data, flows
+from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError
+from flowbench.runtime.seeding import seeded
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 # Each configuration on one of the data sets that it is used on.

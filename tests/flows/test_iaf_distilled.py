@@ -7,10 +7,11 @@ import torch
 from safetensors.torch import save_file
 
 from flowbench import flows
+from flowbench.certify import randomised
 from flowbench.config import ConfigError
-from flowbench.core import Event, FlowModel, ShapeError, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.core import Event, FlowModel, ShapeError
 from flowbench.flows.iaf_distilled import Student, load_teacher
+from flowbench.runtime.seeding import seeded
 
 IMAGES = Event((1, 2, 3), levels=17)
 PLANE = Event((2,))
@@ -79,7 +80,7 @@ def trained(tmp_path):
         "seeds": {"0": {"status": "finished"}, "1": {"status": "diverged"}},
         "provenance": {"params": {"flow": MAF}},
     }
-    (tmp_path / "moons-maf/training.json").write_text(json.dumps(record))
+    (tmp_path / "moons-maf/training.json").write_text(json.dumps(record), encoding="utf-8")
     return teacher, tmp_path / "moons-maf"
 
 

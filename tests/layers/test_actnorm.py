@@ -1,10 +1,11 @@
 import pytest
 import torch
 
-from flowbench.core import FlowSequential, ShapeError, seeded
+from flowbench.core import FlowSequential, ShapeError
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.standardise import Standardise
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.fixture(autouse=True)

@@ -5,10 +5,11 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from flowbench.core import seeded, soft_clamp
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import soft_clamp
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.networks.made import MADE
+from flowbench.runtime.seeding import seeded
 
 NETWORKS = pytest.mark.parametrize(
     ("features", "hidden"),

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from flowbench.core import FlowModel, SolverError, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import FlowModel, SolverError
 from flowbench.layers.continuous import ContinuousFlow, solving
 from flowbench.networks.field import PerceptronField, VectorField
+from flowbench.runtime.seeding import seeded
 
 
 class Linear(VectorField):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from flowbench.certify import randomised
 from flowbench.core import ShapeError
-from flowbench.evaluation.certify import randomised
 from flowbench.layers._parts import coupling_parts, join, split
 from flowbench.layers.additive_coupling import AdditiveCoupling
 from flowbench.layers.affine_coupling import AffineCoupling

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.distributions import Independent, Uniform
 
-from flowbench.core import FlowModel, FlowSequential, seeded
+from flowbench.core import FlowModel, FlowSequential
 from flowbench.evaluation.likelihood import likelihood
 from flowbench.layers.dequantise import Dequantise
+from flowbench.runtime.seeding import seeded
 
 LEVELS = pytest.mark.parametrize("levels", [2, 17, 256])
 

@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flowbench import config, layers
-from flowbench.core import FlowModule, FlowSequential, seeded
-from flowbench.evaluation import certify
+from flowbench import certify, config, layers
+from flowbench.core import FlowModule, FlowSequential
 from flowbench.layers.continuous import ContinuousFlow, solving
+from flowbench.runtime.seeding import seeded
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench import layers
-from flowbench.core import FlowModule, ShapeError, SolverError, seeded
-from flowbench.evaluation import certify
+from flowbench import certify, layers
+from flowbench.core import FlowModule, ShapeError, SolverError
 from flowbench.layers.continuous import ContinuousFlow
+from flowbench.runtime.seeding import seeded
 
 with seeded(0):
     LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}

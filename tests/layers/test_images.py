@@ -7,15 +7,16 @@ import torch
 from torch import nn
 
 from flowbench import flows
+from flowbench.certify import randomised
 from flowbench.config import ConfigError
-from flowbench.core import Event, FlowSequential, ShapeError, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.core import Event, FlowSequential, ShapeError
 from flowbench.layers.checkerboard_coupling import CheckerboardCoupling
 from flowbench.layers.conv1x1 import InvertibleConv1x1
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.linear import InvertibleLinear
 from flowbench.layers.split import Split
 from flowbench.layers.squeeze import Squeeze
+from flowbench.runtime.seeding import seeded
 
 
 def test_squeeze_puts_each_block_of_four_pixels_into_channels():

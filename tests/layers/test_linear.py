@@ -1,10 +1,10 @@
 import pytest
 import torch
 
-from flowbench.core import seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
 from flowbench.layers.linear import InvertibleLinear
 from flowbench.layers.permutation import Permutation
+from flowbench.runtime.seeding import seeded
 
 
 def matrix(module: torch.nn.Module, dims: int) -> torch.Tensor:

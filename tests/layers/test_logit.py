@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal
 
-from flowbench.core import FlowModel, seeded
+from flowbench.core import FlowModel
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.logit import Logit
+from flowbench.runtime.seeding import seeded
 
 
 @pytest.mark.parametrize("alpha", [0.05, 1e-3, 1e-6])

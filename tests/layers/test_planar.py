@@ -7,8 +7,8 @@ import torch
 from torch.autograd import gradcheck
 from torch.func import functional_call
 
-from flowbench.core import seeded
 from flowbench.layers.planar import Planar
+from flowbench.runtime.seeding import seeded
 
 
 def planar(product: float, steepness: float, dims: int = 3) -> Planar:

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from flowbench.core import seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
 from flowbench.networks.conv import ResNet, convnet
+from flowbench.runtime.seeding import seeded
 
 NETWORKS = {
     "Glow's": lambda: convnet(2, [8, 8], 6),

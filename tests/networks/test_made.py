@@ -4,10 +4,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench.core import seeded
-from flowbench.evaluation import certify
+from flowbench import certify
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.networks.made import MADE
+from flowbench.runtime.seeding import seeded
 
 
 def dependencies(network: MADE) -> Tensor:

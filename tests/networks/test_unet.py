@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from flowbench.core import ShapeError, seeded
-from flowbench.evaluation.certify import randomised
+from flowbench.certify import randomised
+from flowbench.core import ShapeError
 from flowbench.networks.unet import UNetField, _Attention
+from flowbench.runtime.seeding import seeded
 
 FIELDS = {
     "MNIST": ((1, 28, 28), {"multipliers": [1, 2, 2], "attention": [7]}),

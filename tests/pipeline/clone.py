@@ -110,9 +110,9 @@ class Clone:
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the one occurrence of ``old`` in a file."""
         path = self.root / name
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert text.count(old) == 1, f"{name} holds {old!r} {text.count(old)} times"
-        path.write_text(text.replace(old, new))
+        path.write_text(text.replace(old, new), encoding="utf-8")
 
     def restore(self, *names: str) -> None:
         """Take back all edits of committed files."""
@@ -154,7 +154,7 @@ class Clone:
         """The clone's files that each stage has read, as far as they are still there; compiled code as its source."""
         reads = defaultdict(set)
         for notes in (self.home / "notes").iterdir():
-            for name in notes.read_text().splitlines():
+            for name in notes.read_text(encoding="utf-8").splitlines():
                 source = source_from_cache(name) if name.endswith(".pyc") else name
                 if (self.root / source).is_file():
                     reads[notes.name].add(source)
@@ -167,7 +167,9 @@ class Clone:
 
     def results(self) -> list[dict[str, str]]:
         """The rows of the report's table."""
-        with (self.root / "reports" / self.params["active"]["name"] / "results.csv").open(newline="") as file:
+        with (self.root / "reports" / self.params["active"]["name"] / "results.csv").open(
+            newline="", encoding="utf-8"
+        ) as file:
             return list(csv.DictReader(file))
 
 
@@ -183,4 +185,6 @@ def digest(path: Path) -> str:
 
 
 def read_yaml(path: Path) -> Any:
-    return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # ten times faster in C
+    return yaml.load(
+        path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    )  # ten times faster in C

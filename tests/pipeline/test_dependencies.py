@@ -32,7 +32,7 @@ def declared(clone: Clone, dependencies: list[str]) -> set[str]:
 
 
 def listed(clone: Clone, path: str) -> set[str]:
-    return set(json.loads((clone.root / path).read_text()))
+    return set(json.loads((clone.root / path).read_text(encoding="utf-8")))
 
 
 def undeclared(clone: Clone, reads: set[str], dependencies: list[str], outputs: list[str]) -> set[str]:

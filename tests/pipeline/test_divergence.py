@@ -31,7 +31,7 @@ LOST, STUDENT = "smoke-moons-maf", "smoke-moons-iaf_distilled"
 def test_what_diverges_or_cannot_be_solved_or_has_no_teacher_is_recorded_and_reported(copy):
     copy.edit("params.yaml", "  smoke:\n    train:", f"{ABSURD}  smoke:\n    train:")
     copy.edit("params.yaml", *DEEPER)
-    (line,) = re.findall(rf"{LOST}: {{.*}}", (copy.root / "params.yaml").read_text())
+    (line,) = re.findall(rf"{LOST}: {{.*}}", (copy.root / "params.yaml").read_text(encoding="utf-8"))
     copy.edit("params.yaml", line, line.replace("budget: smoke", "budget: absurd"))
     for edit, _ in UNSOLVABLE.values():
         copy.edit("params.yaml", *edit)
@@ -40,15 +40,18 @@ def test_what_diverges_or_cannot_be_solved_or_has_no_teacher_is_recorded_and_rep
     assert set(copy.ran(output)) == stages | {"code", "publish@smoke", "report@smoke"}
 
     folder = copy.root / "results" / LOST
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert metrics == {"status": "diverged", "seeds": 2, "diverged": 2, "failed": 0}
-    seeds = json.loads((folder / "training.json").read_text())["seeds"]
+    seeds = json.loads((folder / "training.json").read_text(encoding="utf-8"))["seeds"]
     assert {seed: record["status"] for seed, record in seeds.items()} == {"0": "diverged", "1": "diverged"}
     assert f"{LOST} seed 0: diverged at step" in output
     teacher = f"suites.smoke.students.{STUDENT}.teacher = '{LOST}': seed 0 of it has diverged"
     reasons = {STUDENT: teacher, **{cell: reason for cell, (_, reason) in UNSOLVABLE.items()}}
     for cell, reason in reasons.items():
-        assert json.loads((copy.root / "results" / cell / "metrics.json").read_text())["status"] == "failed"
+        assert (
+            json.loads((copy.root / "results" / cell / "metrics.json").read_text(encoding="utf-8"))["status"]
+            == "failed"
+        )
         assert f"{cell} seed 0: failed; params.yaml: {reason}" in output
 
     rows = copy.results()
@@ -56,7 +59,7 @@ def test_what_diverges_or_cannot_be_solved_or_has_no_teacher_is_recorded_and_rep
     told = [(row["cell"], row["seed"]) for row in rows if row["metric"] == "diverged_at"]
     assert sorted(told) == [(LOST, "0"), (LOST, "1")]
     for name in ("README.md", "index.html"):
-        page = unescape((copy.root / "reports" / "smoke" / name).read_text())
+        page = unescape((copy.root / "reports" / "smoke" / name).read_text(encoding="utf-8"))
         assert "2 of 2 diverged" in page
         assert page.count("2 of 2 failed") >= len(reasons)
         assert "budgets.absurd.train.learning_rate" in page

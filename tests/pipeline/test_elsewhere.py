@@ -18,7 +18,7 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
     lacking = tmp_path / "lacking"
     lacking.mkdir()
     for package in ("dvc", "mlflow", "grimp", "pandas", "pyarrow", "jinja2", "torchvision"):
-        (lacking / f"{package}.py").write_text("raise ImportError('this machine does not have it')\n")
+        (lacking / f"{package}.py").write_text("raise ImportError('this machine does not have it')\n", encoding="utf-8")
     for stage in ("train", "evaluate"):
         there.run(sys.executable, "-m", f"stages.{stage}", CELL, env={"PYTHONPATH": str(lacking)})
 
@@ -41,4 +41,4 @@ def test_a_suite_that_has_been_run_in_part_has_a_report(copy):
     for command in (["stages.publish", "smoke", "--partial"], ["stages.report", "smoke"]):
         copy.run(sys.executable, "-m", *command)
     assert {row["cell"] for row in copy.results()} == copy.cells.keys() - {CELL}
-    assert f"Not run yet:** {CELL}." in (copy.root / "reports" / "smoke" / "README.md").read_text()
+    assert f"Not run yet:** {CELL}." in (copy.root / "reports" / "smoke" / "README.md").read_text(encoding="utf-8")

@@ -66,4 +66,4 @@ def test_the_command_names_the_nearest_suite(clone):
 
 
 def made(clone):
-    return clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_text()
+    return clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_text(encoding="utf-8")

@@ -58,8 +58,8 @@ def test_code_of_distillation_concerns_students(copy):
 
 
 def test_a_new_flow_concerns_no_other_cell(copy):
-    flow = (copy.root / "flowbench/flows/nice.py").read_text()
-    (copy.root / "flowbench/flows/nicer.py").write_text(flow)
+    flow = (copy.root / "flowbench/flows/nice.py").read_text(encoding="utf-8")
+    (copy.root / "flowbench/flows/nicer.py").write_text(flow, encoding="utf-8")
     copy.edit("params.yaml", "flows:\n  affine:", "flows:\n  nicer:\n    plane: {layers: 2, hidden: [8]}\n  affine:")
     nice = "smoke-moons-nice: {data: moons, flow: nice, config: plane, budget: smoke}"
     copy.edit("params.yaml", nice, f"{nice}\n      {nice.replace('nice', 'nicer')}")
@@ -70,11 +70,11 @@ def test_a_new_flow_concerns_no_other_cell(copy):
 
 
 def add_code(clone: Clone, path: str) -> None:
-    with (clone.root / path).open("a") as file:
+    with (clone.root / path).open("a", encoding="utf-8") as file:
         file.write("\nUNUSED = 1\n")
     list_code(clone)
 
 
 def list_code(clone: Clone) -> None:
     """What the stage `code` writes, without its seconds of checking params.yaml."""
-    clone.python("from pathlib import Path; from flowbench import closures; closures.write(Path('code'))")
+    clone.python("from pathlib import Path; from flowbench.records import closures; closures.write(Path('code'))")

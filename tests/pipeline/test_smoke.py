@@ -69,7 +69,7 @@ def test_it_holds_every_flow(smoke):
 
 
 def test_every_stage_made_every_output(smoke):
-    pipeline = yaml.safe_load((smoke.root / "dvc.yaml").read_text())["stages"]
+    pipeline = yaml.safe_load((smoke.root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     assert {name.partition("@")[0] for name in smoke.stages} == set(pipeline)
     for name, stage in smoke.stages.items():
         assert stage["outs"], name
@@ -99,7 +99,7 @@ def test_the_report_is_complete(smoke):
         expected |= {f"{key}-training.png"} if cell["data"] in ENERGIES else set()
     assert figures == expected
     for page in ("README.md", "index.html"):
-        text = (folder / page).read_text()
+        text = (folder / page).read_text(encoding="utf-8")
         assert all(name in text for name in {*data, *flows.names()})
 
 
@@ -126,7 +126,7 @@ def test_every_row_of_the_table_is_a_finite_number_with_its_unit(smoke):
 
 def test_metrics_json_holds_finished_cells_and_finite_numbers(smoke):
     for key in smoke.cells:
-        text = (smoke.root / "results" / key / "metrics.json").read_text()
+        text = (smoke.root / "results" / key / "metrics.json").read_text(encoding="utf-8")
         metrics = json.loads(text, parse_constant=pytest.fail)  # NaN or Infinity
         assert (metrics["status"], metrics["seeds"], metrics["diverged"]) == ("finished", 2, 0)
 
@@ -140,7 +140,7 @@ def test_dvc_shows_metrics_and_plots(smoke, tmp_path):
     assert without == {f"results/{key}/metrics.json" for key, c in smoke.cells.items() if c["flow"] in AUTOENCODERS}
 
     smoke.dvc("plots", "show", "--out", str(tmp_path))
-    page = (tmp_path / "index.html").read_text()
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
     # A baseline takes no steps, and its history is empty.
     steppers = [key for key, cell in smoke.cells.items() if cell["flow"] not in BASELINES]
     assert [key for key in steppers if f'"results/{key}/history.csv"' not in page] == []

@@ -20,11 +20,11 @@ def test_on_the_machine_that_made_them_numbers_are_equal(clone):
 
 def test_an_altered_number_is_found_before_anything_runs(clone):
     path = clone.root / "results" / CELLS[0] / "metrics.json"
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     path.unlink()  # a link into DVC's cache, maybe
-    path.write_text(text.replace('"bits_per_dim": ', '"bits_per_dim": 1'))
+    path.write_text(text.replace('"bits_per_dim": ', '"bits_per_dim": 1'), encoding="utf-8")
     output = clone.flowbench("verify", CELLS[0], succeeds=False)
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     assert f"results/{CELLS[0]}/metrics.json: altered: its MD5 is " in output
     assert "Traceback" not in output
 

@@ -37,7 +37,8 @@ def test_results_csv_holds_every_value_of_every_seed(report, tmp_path):
         for row in read(folder / "seeds.csv"):
             expected[key, row["seed"], row["metric"]] = float(row["value"])
         training, *timings = (
-            json.loads((folder / f"{name}.json").read_text()) for name in ("training", "train_timings", "timings")
+            json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+            for name in ("training", "train_timings", "timings")
         )
         for seed in training["seeds"]:
             expected[key, seed, "parameters"] = training["parameters"]
@@ -51,10 +52,10 @@ def test_results_csv_holds_every_value_of_every_seed(report, tmp_path):
 
 def test_the_html_page_stands_alone_and_the_markdown_page_links_to_its_figures(report):
     folder = report()
-    html = Page((folder / "index.html").read_text())
+    html = Page((folder / "index.html").read_text(encoding="utf-8"))
     assert all(address.startswith(("data:image/png;base64,", "#")) for address in html.addresses)
     assert not html.tags & {"script", "link", "iframe"}
-    links = re.findall(r"!\[[^\]]*\]\((.*?)\)", (folder / "README.md").read_text())
+    links = re.findall(r"!\[[^\]]*\]\((.*?)\)", (folder / "README.md").read_text(encoding="utf-8"))
     assert {unquote(link) for link in links} == {f"figures/{path.name}" for path in (folder / "figures").iterdir()}
     # Curves of each data set, the cost of the one with several cells, a picture of each cell, and two more of images.
     assert len(links) == len(set(links)) == 4 + 1 + len(CELLS) + 2
@@ -62,18 +63,20 @@ def test_the_html_page_stands_alone_and_the_markdown_page_links_to_its_figures(r
 
 def test_cells_that_have_not_been_run_are_named(report, tmp_path):
     folder = report()
-    assert "Not run yet" not in (folder / "README.md").read_text() + (folder / "index.html").read_text()
+    assert "Not run yet" not in (folder / "README.md").read_text(encoding="utf-8") + (folder / "index.html").read_text(
+        encoding="utf-8"
+    )
     shutil.rmtree(tmp_path / "results" / "moons-nice")
     page.write(tmp_path / "results", fake_results.suite(CELLS), folder)
-    assert "**Not run yet:** moons-nice.\n" in (folder / "README.md").read_text()
-    assert "<b>Not run yet.</b> moons-nice.</p>" in (folder / "index.html").read_text()
-    assert "moons-nice" not in (folder / "results.csv").read_text()
+    assert "**Not run yet:** moons-nice.\n" in (folder / "README.md").read_text(encoding="utf-8")
+    assert "<b>Not run yet.</b> moons-nice.</p>" in (folder / "index.html").read_text(encoding="utf-8")
+    assert "moons-nice" not in (folder / "results.csv").read_text(encoding="utf-8")
 
 
 def test_both_pages_show_the_same_numbers(report):
     folder = report()
-    html = Page((folder / "index.html").read_text())
-    markdown = unescape((folder / "README.md").read_text())
+    html = Page((folder / "index.html").read_text(encoding="utf-8"))
+    markdown = unescape((folder / "README.md").read_text(encoding="utf-8"))
     numbers = [cell for row in html.rows for cell in row if "±" in cell]
     assert len(numbers) > 25
     assert all(number in markdown for number in numbers)
@@ -82,12 +85,12 @@ def test_both_pages_show_the_same_numbers(report):
 def test_what_is_no_flow_or_no_result_is_marked(report):
     diverged = {"moons-nice": [1], "moons-realnvp": [0, 1, 2], "digits-maf": [0, 1, 2]}
     folder = report(diverged=diverged)
-    html = Page((folder / "index.html").read_text())
+    html = Page((folder / "index.html").read_text(encoding="utf-8"))
     assert html.row("nice")[0] == "nice 1 of 3 diverged"
     assert html.row("gaussian baseline")
     assert html.row("realnvp")[:2] == ["realnvp 3 of 3 diverged", "–"]
     assert html.row("maf")[0] == "maf 3 of 3 diverged"
-    assert "nice (1 of 3 diverged)" in (folder / "README.md").read_text()
+    assert "nice (1 of 3 diverged)" in (folder / "README.md").read_text(encoding="utf-8")
     lost = [row for row in read(folder / "results.csv") if row["metric"] == "diverged_at"]
     assert {(row["cell"], int(row["seed"])) for row in lost} == {
         (key, seed) for key in diverged for seed in diverged[key]
@@ -96,7 +99,10 @@ def test_what_is_no_flow_or_no_result_is_marked(report):
 
 def test_one_seed_has_no_interval_and_no_winner(report):
     folder = report(seeds=1)
-    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        (folder / "README.md").read_text(encoding="utf-8"),
+    )
     assert not any("±" in cell for row in html.rows for cell in row if row[0] != "maf")
     assert "**0" not in markdown
     assert not any("n = 1" in cell for row in html.rows for cell in row)
@@ -105,12 +111,12 @@ def test_one_seed_has_no_interval_and_no_winner(report):
 
 
 def test_one_seed_on_images_has_the_standard_error_over_test_examples(report, tmp_path):
-    markdown = (report(IMAGES, seeds=1) / "README.md").read_text()
+    markdown = (report(IMAGES, seeds=1) / "README.md").read_text(encoding="utf-8")
     assert (
         "(n = 1); ± is one standard error over the test examples; likelihoods are exact; bits per dim: 10 draws of"
         in markdown
     )
-    html = Page((tmp_path / "report" / "index.html").read_text())
+    html = Page((tmp_path / "report" / "index.html").read_text(encoding="utf-8"))
     rows = read(tmp_path / "results" / "fashion_mnist-maf" / "seeds.csv")
     error = next(float(row["value"]) for row in rows if row["metric"] == "bits_per_dim_standard_error")
     row = dict(zip(html.row("flow"), html.row("maf"), strict=True))
@@ -118,7 +124,7 @@ def test_one_seed_on_images_has_the_standard_error_over_test_examples(report, tm
 
 
 def test_a_table_of_images_holds_the_worst_round_trip(report, tmp_path):
-    html = Page((report(IMAGES) / "index.html").read_text())
+    html = Page((report(IMAGES) / "index.html").read_text(encoding="utf-8"))
     values = [
         float(row["value"])
         for row in read(tmp_path / "results" / "fashion_mnist-maf" / "seeds.csv")
@@ -132,7 +138,7 @@ def test_a_table_of_images_holds_the_worst_round_trip(report, tmp_path):
 
 
 def test_certificates_are_apart_by_precision_and_leave_out_what_has_no_round_trip(report):
-    html = Page((report(IMAGES) / "index.html").read_text())
+    html = Page((report(IMAGES) / "index.html").read_text(encoding="utf-8"))
     heads, rows = ([row for row in html.rows if row[0] == name] for name in ("cell", "mnist · maf"))
     assert heads[0][1:] == ["data, max", "data, mean", "noise, max", "latent, max", "not finite", "verdict"]
     assert heads[1][-2:] == ["log-det., max", "verdict"]
@@ -143,7 +149,10 @@ def test_certificates_are_apart_by_precision_and_leave_out_what_has_no_round_tri
 def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(report):
     options = {"flow": {"mnist-maf": MAF, "mnist-glow": {"scales": 2, "steps": 4, "hidden": [32]}}}
     folder = report(IMAGES, seeds=1, budget={"mnist-maf": {"steps": 1000, "batch_size": 100}}, **options)
-    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        (folder / "README.md").read_text(encoding="utf-8"),
+    )
     of_mnist = html.rows[html.rows.index(next(row for row in html.rows if "published" in row)) :]
     quality = {row[0]: dict(zip(of_mnist[0], row, strict=True)) for row in of_mnist[:4]}
     assert quality["maf"]["published"] == "1.89"
@@ -166,7 +175,7 @@ def test_pictures_of_one_kind_are_together_in_a_sensible_order(report):
     def change(results):
         (results / "mnist-glow" / "pictures" / "latent_space.png").write_bytes(fake_results.PIXEL)
 
-    markdown = (report(IMAGES, change=change) / "README.md").read_text().partition("## mnist")[2]
+    markdown = (report(IMAGES, change=change) / "README.md").read_text(encoding="utf-8").partition("## mnist")[2]
     assert markdown.count(" (lowest seed that finished: 0)</summary>") == 4
     galleries = [part.partition(" (") for part in markdown.split("<summary>")[1:]]
     found = {title: re.findall(r"figures/mnist-(.*?)\.png", links) for title, _, links in galleries}
@@ -178,7 +187,7 @@ def test_pictures_of_one_kind_are_together_in_a_sensible_order(report):
 
 
 def test_the_floor_and_the_true_moments_stand_beside_the_learnt(report):
-    html = Page((report() / "index.html").read_text())
+    html = Page((report() / "index.html").read_text(encoding="utf-8"))
     assert html.row("entropy floor")[1:3] == ["1.8400", ""]
     heads = next(row for row in html.rows if "mean of x1" in row)
     mean = heads.index("mean of x1")
@@ -191,11 +200,11 @@ def test_the_floor_and_the_true_moments_stand_beside_the_learnt(report):
 def test_names_are_text_and_never_markup(report):
     key = "moons-nice<img src=x>|*&"
     folder = report(cells={key: ("moons", "nice")}, about="<script>alert(1)</script> & *so* on")
-    html = Page((folder / "index.html").read_text())
+    html = Page((folder / "index.html").read_text(encoding="utf-8"))
     assert "script" not in html.tags
     assert "<script>alert(1)</script> & *so* on." in html.text
     assert html.row("nice<img")[0] == key.removeprefix("moons-")
-    markdown = (folder / "README.md").read_text()
+    markdown = (folder / "README.md").read_text(encoding="utf-8")
     assert not re.search(r"<(?!/?details>|/?summary>)", markdown)
     assert "&#42;so&#42;" in markdown
     rows = [line for line in markdown.splitlines() if line.startswith("| nice")]
@@ -218,12 +227,15 @@ def test_what_files_say_is_text_and_never_markup(report):
     def change(results):
         for i, (old, name) in enumerate(planted.items()):
             path = results / "moons-nice" / name
-            assert old in path.read_text(), "or nothing is planted"
-            path.write_text(path.read_text().replace(old, f"<script>{i}</script>"))
+            assert old in path.read_text(encoding="utf-8"), "or nothing is planted"
+            path.write_text(path.read_text(encoding="utf-8").replace(old, f"<script>{i}</script>"), encoding="utf-8")
 
     lost = {"failed": {"moons-nice": {0: "not solved"}}, "not_measured": {"moons-nice": {1: "in vain"}}}
     folder = report(change=change, flow={"moons-nice": {"prior": "an option"}}, **lost)
-    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        (folder / "README.md").read_text(encoding="utf-8"),
+    )
     assert "script" not in html.tags
     assert "<script" not in markdown
     for text in ("".join(html.text), unescape(markdown)):
@@ -232,7 +244,10 @@ def test_what_files_say_is_text_and_never_markup(report):
 
 def test_a_section_says_what_the_data_is_and_what_the_numbers_say(report):
     folder = report()
-    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        unescape((folder / "README.md").read_text(encoding="utf-8")),
+    )
     for text in ("".join(html.text).replace("\xa0", " "), markdown.replace("**", "")):
         assert ABOUT["digits"] in text
         assert re.search(r"In short[.:] affine reaches \S+ ± \S+ bits per dim, above the true density's by 0\.", text)
@@ -257,10 +272,16 @@ def test_every_data_source_is_described():
 def test_a_flow_that_fails_certification_is_flagged_in_its_rows(report, metric, value, flagged):
     def change(results):
         path = results / "moons-nice" / "seeds.csv"
-        path.write_text(re.sub(rf"^(1,{metric}),[^,]+", rf"\1,{value}", path.read_text(), flags=re.MULTILINE))
+        path.write_text(
+            re.sub(rf"^(1,{metric}),[^,]+", rf"\1,{value}", path.read_text(encoding="utf-8"), flags=re.MULTILINE),
+            encoding="utf-8",
+        )
 
     folder = report(change=change)
-    html, markdown = Page((folder / "index.html").read_text()), (folder / "README.md").read_text()
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        (folder / "README.md").read_text(encoding="utf-8"),
+    )
     verdicts = [row[-1] for row in html.rows if row[0].startswith("moons · nice")][:2]
     assert verdicts == ["fails" if flagged == precision else "passes" for precision in ("float32", "float64")]
     note = f"fails certification in {flagged}"
@@ -272,16 +293,24 @@ def test_a_flow_that_fails_certification_is_flagged_in_its_rows(report, metric, 
 def test_a_log_determinant_that_was_not_measured_is_not_passed(report):
     def change(results):
         path = results / "moons-nice" / "seeds.csv"
-        path.write_text("".join(line for line in path.read_text().splitlines(True) if ",logdet_error_max," not in line))
+        path.write_text(
+            "".join(
+                line for line in path.read_text(encoding="utf-8").splitlines(True) if ",logdet_error_max," not in line
+            ),
+            encoding="utf-8",
+        )
 
-    html = Page((report(change=change) / "index.html").read_text())
+    html = Page((report(change=change) / "index.html").read_text(encoding="utf-8"))
     verdicts = [row[-1] for row in html.rows if row[0] == "moons · nice"][:2]
     assert verdicts == ["passes", "round trip passes"]
 
 
 def test_columns_are_explained_by_their_heads(report):
     folder = report(IMAGES)
-    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        unescape((folder / "README.md").read_text(encoding="utf-8")),
+    )
     heads = html.titles
     assert heads["noise, max"] == METRICS["invertibility_error_max_noise"].about
     assert heads.keys() >= {"bits per dim", "training, s", "sampling, 1/s", "round trip", "verdict", "parameters"}
@@ -293,9 +322,11 @@ def test_columns_are_explained_by_their_heads(report):
 def test_likelihoods_have_a_column_only_where_they_differ(report):
     def change(results):
         path = results / "moons-nice" / "training.json"
-        path.write_text(path.read_text().replace('"likelihood": "exact"', '"likelihood": "bound"'))
+        path.write_text(
+            path.read_text(encoding="utf-8").replace('"likelihood": "exact"', '"likelihood": "bound"'), encoding="utf-8"
+        )
 
-    html = Page((report(change=change) / "index.html").read_text())
+    html = Page((report(change=change) / "index.html").read_text(encoding="utf-8"))
     assert html.row("nice")[1] == "bound"
     assert html.row("realnvp")[1] == "exact"
     assert [row for row in html.rows if "likelihood" in row] == [html.rows[html.rows.index(html.row("nice")) - 1]]
@@ -304,7 +335,7 @@ def test_likelihoods_have_a_column_only_where_they_differ(report):
 def test_all_options_are_shown(report):
     budget = {"learning_rate": 0.004, "clip_norm": 0.0, "anneal_steps": 100, "ema_decay": 0.9, "compile": False}
     flow = {"moons-nice": {"hidden": [64, 64], "logit": None, "interleave": True}}
-    html = Page((report(budget=dict.fromkeys(CELLS, budget), flow=flow) / "index.html").read_text())
+    html = Page((report(budget=dict.fromkeys(CELLS, budget), flow=flow) / "index.html").read_text(encoding="utf-8"))
     assert ["nice", "moons", "hidden 2 × 64, interleave, no logit"] in html.rows
     words = "steps 300, batch size 512, seeds [0, 1, 2], learning rate 0.004, ema decay 0.9"
     assert ["moons", "all", f"{words}; without clip norm, compile"] in html.rows
@@ -313,7 +344,9 @@ def test_all_options_are_shown(report):
 
 @pytest.mark.parametrize(("anneal_steps", "told"), [(1000, "with β growing to 0.31"), (250, "")])
 def test_an_annealing_that_did_not_end_is_told(anneal_steps, told, report):
-    markdown = (report(budget={"two_modes-planar": {"anneal_steps": anneal_steps}}) / "README.md").read_text()
+    markdown = (report(budget={"two_modes-planar": {"anneal_steps": anneal_steps}}) / "README.md").read_text(
+        encoding="utf-8"
+    )
     assert told in markdown
     assert ("growing to" in markdown) == bool(told)
 
@@ -321,7 +354,7 @@ def test_an_annealing_that_did_not_end_is_told(anneal_steps, told, report):
 def test_a_student_has_the_annealing_of_its_teachers_density(report):
     budget = {"moons-iaf_distilled": {"anneal_steps": 100, "snapshot_every": 50}}
     cells = {"moons-maf": ("moons", "maf"), "moons-iaf_distilled": ("moons", "iaf_distilled")}
-    html = Page((report(cells, budget=budget) / "index.html").read_text())
+    html = Page((report(cells, budget=budget) / "index.html").read_text(encoding="utf-8"))
     (options,) = (row[2] for row in html.rows if row[:2] == ["moons", "iaf_distilled"] and "batch size" in row[2])
     assert "anneal steps 100" in options
     assert "snapshot" not in options
@@ -332,7 +365,7 @@ def test_pixels_that_pass_different_logits_are_pointed_out(report, alpha):
     cells = {"digits-nice": ("digits", "nice"), "digits-maf": ("digits", "maf")}
     markdown = (
         report(cells, flow={"digits-nice": {"logit": None}, "digits-maf": {"logit": alpha}}) / "README.md"
-    ).read_text()
+    ).read_text(encoding="utf-8")
     words = "what pixels pass first differs: no logit for nice; a logit with α = 0.05 for maf"
     assert (words in markdown) == (alpha is not None)
 
@@ -343,16 +376,16 @@ def test_the_truth_on_the_test_examples_stands_beside_the_flows(report):
             "moons-nice": {"true_bits_per_dim": 0.21},
             "moons-realnvp": {"true_bits_per_dim": 0.2, "test_examples": 5000},
         }.items():
-            with (results / key / "seeds.csv").open("a", newline="") as file:
+            with (results / key / "seeds.csv").open("a", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([0, metric, value, ""] for metric, value in values.items())
 
-    html = Page((report(change=change) / "index.html").read_text())
+    html = Page((report(change=change) / "index.html").read_text(encoding="utf-8"))
     assert html.row("truth, test split")[1] == "0.2100"
     assert html.row("truth, 5,000 test examples")[1] == "0.2000"
 
 
 def test_pictures_say_their_seed(report):
-    markdown = (report(diverged={"moons-nice": [0]}) / "README.md").read_text()
+    markdown = (report(diverged={"moons-nice": [0]}) / "README.md").read_text(encoding="utf-8")
     assert "<summary>Densities (lowest seed that finished: 0 of realnvp, gaussian; 1 of nice)</summary>" in markdown
 
 

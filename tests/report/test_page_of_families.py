@@ -2,8 +2,8 @@ from contextlib import contextmanager
 from html import unescape
 
 import pytest
-
 from flowbench.pictures import canvas
+
 from flowbench.report import figures
 from flowbench.report.cells import load
 from tests.report.pages import Page, read
@@ -19,7 +19,7 @@ CELLS = {
 
 def test_a_cell_without_a_likelihood_says_so_and_has_no_rank(report):
     folder = report(CELLS, flow={"digits-flow_matching": {"probes": 10}})
-    html = Page((folder / "index.html").read_text())
+    html = Page((folder / "index.html").read_text(encoding="utf-8"))
     rows = {row[0]: row[1:3] for row in html.rows[1:6]}
     assert {name: word for name, (word, _) in rows.items()} == {
         "maf": "exact",
@@ -88,7 +88,7 @@ def test_what_is_not_compared_is_hollow(report, tmp_path):
 
 
 def test_samples_of_few_evaluations_are_one_entry_of_the_glossary(report):
-    glossary = (report(CELLS) / "README.md").read_text().partition("## What the numbers mean")[2]
+    glossary = (report(CELLS) / "README.md").read_text(encoding="utf-8").partition("## What the numbers mean")[2]
     assert glossary.count("`energy_distance_") == 1
     assert "`energy_distance_METHOD_N`" in glossary
 
@@ -97,7 +97,10 @@ def test_failures_are_listed_with_their_reasons(report):
     reason = "params.yaml: flows.cnf.plane: needs more than <b>max_evaluations</b> = 9"
     failed = {"digits-cnf": {0: reason, 2: reason}, "digits-flow_matching": dict.fromkeys(range(3), reason)}
     folder = report(CELLS, failed=failed, not_measured={"digits-cnf": {1: "another"}})
-    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        unescape((folder / "README.md").read_text(encoding="utf-8")),
+    )
     for text in ("".join(html.text), markdown):
         assert text.count("Not all was measured") == 1
         assert f"digits-cnf, seed 0, 2 failed: {reason}." in text
@@ -107,14 +110,17 @@ def test_failures_are_listed_with_their_reasons(report):
     assert html.row("flow_matching")[0] == "flow_matching 3 of 3 failed"
     lost = {(row["cell"], row["seed"]) for row in read(folder / "results.csv") if row["metric"] == "failed_at"}
     assert lost == {(key, str(seed)) for key, reasons in failed.items() for seed in reasons}
-    assert "Not all was measured" not in (report(CELLS) / "README.md").read_text()
+    assert "Not all was measured" not in (report(CELLS) / "README.md").read_text(encoding="utf-8")
 
 
 def test_diverged_seeds_are_listed_with_the_options_to_change(report):
     cells = {"moons-nice": ("moons", "nice"), "moons-maf": ("moons", "maf")}
     diverged = {"moons-nice": [0, 2], "moons-maf": [1]}
     folder = report(cells, diverged=diverged, budget={"moons-maf": {"clip_norm": 5.0}})
-    html, markdown = Page((folder / "index.html").read_text()), unescape((folder / "README.md").read_text())
+    html, markdown = (
+        Page((folder / "index.html").read_text(encoding="utf-8")),
+        unescape((folder / "README.md").read_text(encoding="utf-8")),
+    )
     why = "diverged: the loss was no longer finite at step 150; lower budgets.tiny.train.learning_rate, or"
     for text in ("".join(html.text), markdown):
         assert f"moons-nice, seed 0, 2 {why} set its clip_norm." in text
@@ -124,6 +130,6 @@ def test_diverged_seeds_are_listed_with_the_options_to_change(report):
 def test_options_that_mean_nothing_beside_the_others_are_not_shown(report):
     options = {"architecture": "vector", "coupling": "independent", "hidden": [64, 64], "channels": 32, "probes": None}
     options |= {"coupled_at_once": 256, "attention": None}
-    html = Page((report(CELLS, flow={"digits-flow_matching": options}) / "index.html").read_text())
+    html = Page((report(CELLS, flow={"digits-flow_matching": options}) / "index.html").read_text(encoding="utf-8"))
     words = "architecture vector, coupling independent, hidden 2 × 64, no probes"
     assert ["flow_matching", "digits", words] in html.rows

@@ -80,7 +80,9 @@ def test_what_was_measured_otherwise_never_stands_beside(cell, change, words):
 def test_a_cell_without_an_exact_likelihood_has_nothing_beside(cell, tmp_path):
     cell("mnist", "maf", MAF)
     path = tmp_path / "mnist-maf" / "training.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"likelihood": "bound"}))
+    path.write_text(
+        json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"likelihood": "bound"}), encoding="utf-8"
+    )
     assert published.beside(load(path.parent, "tiny")) == []
 
 

@@ -167,5 +167,7 @@ def test_distances_of_fewer_samples_are_not_compared(metric):
 def test_distances_are_of_no_more_samples_than_is_assumed():
     assert MOST_EXAMPLES["sliced_wasserstein"] == MOST_EXAMPLES["energy_distance"] == EvaluateBudget().samples
     assert MOST_EXAMPLES["wasserstein_2"] == transport.POINTS
-    budgets = yaml.safe_load(Path(__file__).parents[2].joinpath("params.yaml").read_text())["budgets"].values()
+    budgets = yaml.safe_load(Path(__file__).parents[2].joinpath("params.yaml").read_text(encoding="utf-8"))[
+        "budgets"
+    ].values()
     assert all(budget["evaluate"].get("samples", 0) <= EvaluateBudget().samples for budget in budgets)

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench.evaluation import certify
+from flowbench import certify
 from flowbench.report import verdicts
 from flowbench.report.cells import CellResult
 from flowbench.report.verdicts import TO_TOLERANCE, certification, density_verdict, note, verdict

@@ -3,7 +3,7 @@ from itertools import chain, islice
 import pytest
 import torch
 
-from flowbench.core import seeded
+from flowbench.runtime.seeding import seeded
 from flowbench.training import batches as module
 from flowbench.training.batches import Batches, fits
 

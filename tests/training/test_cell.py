@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 
 from flowbench.config import ConfigError, Params
 from flowbench.core import FlowModel
-from flowbench.seeding import seed_for
+from flowbench.runtime.seeding import seed_for
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import DataLoss
@@ -232,7 +232,7 @@ def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch, path, dirty):
     for name in ("flowbench/old.py", "stages/train.py", "dvc.lock", "params.yaml", "README.md"):
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).touch()
-    Path(".gitignore").write_text("__pycache__/\n")
+    Path(".gitignore").write_text("__pycache__/\n", encoding="utf-8")
 
     def git(*command: str) -> str:
         who = ("-c", "user.name=me", "-c", "user.email=me@host")
@@ -243,7 +243,7 @@ def test_the_commit_is_that_of_the_code(tmp_path, monkeypatch, path, dirty):
     git("commit", "--quiet", "--message", "all")
     if path:
         Path(path).parent.mkdir(exist_ok=True)
-        Path(path).write_text("changed")
+        Path(path).write_text("changed", encoding="utf-8")
     assert training_cell._git_commit() == git("rev-parse", "HEAD") + ("-dirty" if dirty else "")
 
 
@@ -261,7 +261,10 @@ def test_a_killed_training_leaves_nothing_that_could_be_taken_for_a_result(prepa
     parent.start()
 
     def children() -> list[int]:
-        return [int(pid) for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()]
+        return [
+            int(pid)
+            for pid in Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text(encoding="utf-8").split()
+        ]
 
     wait_until(lambda: list(folder.glob(".unfinished-*/trained")) and children())
     workers = children()
@@ -289,7 +292,7 @@ def test_training_twice_on_a_gpu_gives_the_same_weights_and_metrics(tmp_path):
         root = tmp_path / name
         root.mkdir()
         tiny_cells.prepare(root)
-        (root / "params.yaml").write_text(tiny_cells.TEXT.replace("device: cpu", "device: cuda"))
+        (root / "params.yaml").write_text(tiny_cells.TEXT.replace("device: cpu", "device: cuda"), encoding="utf-8")
         # In a process of its own: what makes a GPU repeat itself is set once, and before its first use.
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
         for stage in ("train", "evaluate"):
@@ -305,7 +308,7 @@ def test_training_twice_on_a_gpu_gives_the_same_weights_and_metrics(tmp_path):
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] not in "ZX"
     except OSError:
         return False
 

@@ -12,9 +12,10 @@ from torch.distributions import Independent, Normal, kl_divergence
 
 from flowbench import flows
 from flowbench.config import ConfigError, Params
-from flowbench.core import Event, FlowModel, seeded
+from flowbench.core import Event, FlowModel
 from flowbench.evaluation.distillation import StudentEvaluation, divergence
 from flowbench.flows.iaf_distilled import Student, load_teacher
+from flowbench.runtime.seeding import seeded
 from flowbench.training.cell import CellTraining
 from flowbench.training.distillation import Distillation, StudentTraining
 from tests import tiny_cells
@@ -105,7 +106,7 @@ def test_distillation_lowers_the_divergence_from_the_teacher_of_the_same_seed(pr
     after = measured(teacher)
     assert after < 0.5 * before
     assert after < measured(another)
-    best = json.loads((root / "results" / STUDENT / "training.json").read_text())["seeds"][str(seed)]
+    best = json.loads((root / "results" / STUDENT / "training.json").read_text(encoding="utf-8"))["seeds"][str(seed)]
     assert best["best_validation_loss"] == pytest.approx(after, rel=0.1)
     for name, value in teacher.transform[: student.preprocessing].state_dict().items():
         assert torch.equal(weights[f"transform.{name}"], value)
@@ -113,7 +114,7 @@ def test_distillation_lowers_the_divergence_from_the_teacher_of_the_same_seed(pr
 
 def test_the_record(prepared):
     root, _ = prepared
-    record = json.loads((root / "results" / STUDENT / "training.json").read_text())
+    record = json.loads((root / "results" / STUDENT / "training.json").read_text(encoding="utf-8"))
     assert (record["kind"], record["likelihood"]) == ("flow", "exact")
     assert {(entry["status"], entry["steps"], entry["epochs"]) for entry in record["seeds"].values()} == {
         ("finished", 100, None)
@@ -153,20 +154,20 @@ def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(
 def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(prepared, tmp_path, capfd, record_of_teacher, reason):
     root = shutil.copytree(prepared[0], tmp_path / "copy")
     path = root / "results" / TEACHER / "training.json"
-    record = json.loads(path.read_text())
+    record = json.loads(path.read_text(encoding="utf-8"))
     del record["seeds"]["1"]
     if record_of_teacher:
         record["seeds"]["1"] = record_of_teacher
-    path.write_text(json.dumps(record))
+    path.write_text(json.dumps(record), encoding="utf-8")
     StudentTraining(prepared[1], STUDENT, root).run()
     folder = root / "results" / STUDENT
-    seeds = json.loads((folder / "training.json").read_text())["seeds"]
+    seeds = json.loads((folder / "training.json").read_text(encoding="utf-8"))["seeds"]
     assert [seeds[seed]["status"] for seed in "012"] == ["finished", "failed", "finished"]
     assert seeds["1"]["reason"] == f"params.yaml: {WHERE} = '{TEACHER}': {reason}"
     assert seeds["1"]["reason"] in capfd.readouterr().err
     assert {path.name for path in (folder / "trained").iterdir()} == {"seed-0.safetensors", "seed-2.safetensors"}
     StudentEvaluation(prepared[1], STUDENT, root).run()
-    metrics = json.loads((folder / "metrics.json").read_text())
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert (metrics["status"], metrics["seeds"], metrics["failed"]) == ("failed", 3, 1)
 
 

@@ -38,18 +38,18 @@ KEY = "normal_to_moons-cnf"
 
 
 def prepare(root: Path, most: int = 2000, tolerance: str = "1e-3") -> Params:
-    (root / "params.yaml").write_text(TEXT.format(most=most, tolerance=tolerance))
+    (root / "params.yaml").write_text(TEXT.format(most=most, tolerance=tolerance), encoding="utf-8")
     params = config.load(root / "params.yaml")
     data.save(data.load("normal_to_moons", **params.data["normal_to_moons"]), root / "data" / "normal_to_moons")
     return params
 
 
 def records(root: Path) -> dict:
-    return json.loads((root / "results" / KEY / "training.json").read_text())["seeds"]
+    return json.loads((root / "results" / KEY / "training.json").read_text(encoding="utf-8"))["seeds"]
 
 
 def metrics(root: Path) -> dict:
-    return json.loads((root / "results" / KEY / "metrics.json").read_text())
+    return json.loads((root / "results" / KEY / "metrics.json").read_text(encoding="utf-8"))
 
 
 def test_a_solver_without_enough_evaluations_fails_its_seeds_and_names_the_option(tmp_path, capfd):

@@ -4,11 +4,12 @@ import pytest
 import torch
 
 from flowbench.config import TrainBudget
-from flowbench.core import FlowModel, seeded
+from flowbench.core import FlowModel
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.networks.mlp import mlp
+from flowbench.runtime.seeding import seeded
 from flowbench.training.adam import Adam
 from flowbench.training.average import MovingAverage
 from flowbench.training.batches import Batches

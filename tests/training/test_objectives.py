@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from flowbench.core import FlowModel, FlowSequential, seeded
+from flowbench.core import FlowModel, FlowSequential
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.dequantise import Dequantise
+from flowbench.runtime.seeding import seeded
 from flowbench.training import objectives
 from flowbench.training.objectives import DataLoss, ReverseKL
 

@@ -14,7 +14,8 @@ import torch
 
 from flowbench import data, flows
 from flowbench.config import TrainBudget
-from flowbench.core import Event, FlowModel, seeded
+from flowbench.core import Event, FlowModel
+from flowbench.runtime.seeding import seeded
 from flowbench.training import cell as training_cell
 from flowbench.training.batches import Batches
 from flowbench.training.cell import CellTraining
@@ -231,7 +232,7 @@ def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
     root = tmp_path / "tiny"
     root.mkdir()
     tiny_cells.prepare(root)
-    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 300,"))
+    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 300,"), encoding="utf-8")
     assert run(root, key) == ([0, 0, 0], True)
     wanted = tiny_cells.contents(root / "results" / key)
     seeds = json.loads(wanted.pop("train_timings.json"))["seeds"].values()
@@ -296,7 +297,7 @@ def test_another_digest_of_code_or_of_a_teacher_starts_anew(path, cells, tmp_pat
     (tmp_path / path).parent.mkdir(parents=True)
 
     def checkpoints(digest: str) -> dict[str, Path]:
-        (tmp_path / path).write_text(json.dumps({"flowbench/core.py": digest}))
+        (tmp_path / path).write_text(json.dumps({"flowbench/core.py": digest}), encoding="utf-8")
         trainings = CellTraining(params, TEACHER, tmp_path), StudentTraining(params, STUDENT, tmp_path)
         return {training.key: training._checkpoints for training in trainings}
 

@@ -1,0 +1,13 @@
+"""The errors that maps and models raise."""
+
+
+class NoSuchDirectionError(RuntimeError):
+    """A map was asked for a direction that does not exist (for instance, sampling a one-way map)."""
+
+
+class ShapeError(ValueError):
+    """A map or a flow was given events of a shape that it cannot take."""
+
+
+class SolverError(RuntimeError):
+    """A differential equation could not be solved; says what happened and which option to change."""

@@ -1,0 +1,36 @@
+"""What one example of a data set looks like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Equal isotropic Gaussians about ``centres``, all with the standard deviation ``std``."""
+
+    centres: tuple[tuple[float, ...], ...]
+    std: float
+
+
+@dataclass(frozen=True)
+class Event:
+    """What one example of a data set looks like, and how models are to preprocess it.
+
+    Attributes:
+        shape: shape of one example, without the batch.
+        levels: number of grey levels of integer data, which is then dequantised; ``None`` if continuous.
+        standardise: whether models of vectors shift and scale each feature to zero mean and unit variance.
+        start: what models are to transport to the data; ``None`` for the prior of their choice.
+    """
+
+    shape: tuple[int, ...]
+    levels: int | None = None
+    standardise: bool = True
+    start: Mixture | None = None
+
+    @property
+    def dims(self) -> int:
+        """Number of dimensions D of one example."""
+        return math.prod(self.shape)

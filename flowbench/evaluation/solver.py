@@ -1,0 +1,121 @@
+"""What the solver of a continuous flow costs, how much it errs, and how good samples of few steps are."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor
+
+from flowbench.evaluation.likelihood import bits_per_dim
+from flowbench.evaluation.two_sample import energy_distance
+from flowbench.flows._continuous import ContinuousModel
+from flowbench.layers.continuous import FixedStep, Solution, solving
+from flowbench.metrics import FEW_EVALUATIONS
+from flowbench.networks.field import VectorField
+from flowbench.runtime.seeding import seeded
+
+# The distance is quadratic in their number.
+_MOST_SAMPLES = 1000
+# Sets of other test data whose distances are averaged.
+_MOST_OTHERS = 10
+# Directions in which a field is differentiated at once.
+_DIRECTIONS = 64
+# Evaluations of the field in one step.
+_EVALUATIONS: dict[FixedStep, int] = {"euler": 1, "midpoint": 2}
+
+
+@torch.no_grad()
+def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float]:
+    """Evaluations of the field, what a tighter tolerance changes, and the spread of Hutchinson's probes.
+
+    Args:
+        test: ``(n, *event)``; the first ``points`` are used.
+        points: number of test examples, and of prior samples.
+    """
+    x, _ = model.transform_input(test[:points])
+    # With the same probes, or their noise would hide the solver's error.
+    probes_seed = int(torch.randint(2**31, ()))
+    log_prob, solution = _log_prob(model, x, probes_seed)
+    _, sample_evaluations = model.flow.transport(model.start(model.prior().sample((points,))))
+    precise = copy.deepcopy(model).double()
+    with solving(precise, tolerance_factor=0.1):
+        change = log_prob - _log_prob(precise, x.double(), probes_seed)[0]
+        with solving(precise, logdets=False):
+            again, _ = precise.transform.decode(precise.transform.encode(x.double())[0])
+    values = {
+        "solver_tolerance": model.flow.tolerance,
+        "log_prob_evaluations": solution.evaluations,
+        "sample_evaluations": sample_evaluations,
+        "bits_per_dim_solver_error": bits_per_dim(abs(float(change.mean())), x[0].numel()),
+        "invertibility_error_max_tightened": float((x - again).abs().max()),
+    }
+    if model.flow.probes is not None:
+        variance = float(solution.logdets.double().var(1).mean())
+        values |= {"probes": model.flow.probes, "bits_per_dim_probe_std": bits_per_dim(variance**0.5, x[0].numel())}
+    return values
+
+
+def _log_prob(model: ContinuousModel, x: Tensor, seed: int) -> tuple[Tensor, Solution]:
+    """The log-density of where the flow takes dequantised data from, ``(n,)`` float64, and how it was found."""
+    with seeded(seed):
+        solution = model.flow.solve(model.approach(x), 1.0, 0.0)
+    return (model.prior().log_prob(model.latent(solution.x)) + solution.logdets.mean(1)).double(), solution
+
+
+@torch.no_grad()
+def divergence(model: ContinuousModel, test: Tensor) -> dict[str, float]:
+    """Largest error of the divergence that probes estimate, in nats per unit of time, in float64.
+
+    With all unit vectors in the place of the probes it is exact, and must be the trace of the Jacobian that
+    forward-mode differentiation finds. At a sample of the prior, a test example and halfway between them.
+
+    Args:
+        test: ``(n, *event)``; the first is used, at the cost of 6 D passes of the field, of D dimensions.
+    """
+    precise = copy.deepcopy(model).double()
+    x, _ = model.transform_input(test[:1])
+    start, end = precise.start(precise.prior().sample((1,))), precise.approach(x.double())
+    units = torch.eye(end.numel(), dtype=end.dtype, device=end.device).view(-1, *end.shape).split(_DIRECTIONS)
+    errors = []
+    for t in torch.tensor([0.0, 0.5, 1.0], dtype=end.dtype, device=end.device):
+        x = start + t * (end - start)
+        integrated = sum(float(precise.flow.field.quadratic_forms(t, x, part)[1].sum()) for part in units)
+        trace = sum(_trace(precise.flow.field, t, x, part) for part in units)
+        errors.append(abs(integrated - trace))
+    return {"divergence_error_max": max(math.inf if math.isnan(error) else error for error in errors)}
+
+
+def _trace(field: VectorField, t: Tensor, x: Tensor, units: Tensor) -> float:
+    """The entries of the Jacobian's diagonal that the unit vectors ``(k, *x.shape)`` stand for, added up."""
+
+    def entry(unit: Tensor) -> Tensor:
+        return (unit * torch.func.jvp(lambda x: field(t, x), (x,), (unit,))[1]).sum()
+
+    return float(torch.func.vmap(entry)(units).sum())
+
+
+@torch.no_grad()
+def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, float]:
+    """Energy distance between test data and samples that took so many evaluations of the field, from the same latents.
+
+    And the mean distance of other test data, as many, from these: no sampler comes out lower but by chance.
+
+    Args:
+        test: ``(n, *event)``; the first are used, and half of them at most.
+        samples: how many, 1,000 at most.
+    """
+    count = min(samples, _MOST_SAMPLES, len(test) // 2)
+    z = model.prior().sample((count,))
+    test, *others = test[: (1 + _MOST_OTHERS) * count].flatten(1).to(z.dtype).split(count)
+    start = model.start(z)
+    drawn = {"adaptive": model.generate(z)}
+    for method, evaluations in _EVALUATIONS.items():
+        for budget in FEW_EVALUATIONS:
+            *_, (_, end) = model.flow.steps(start, method, budget // evaluations)
+            drawn[f"{method}_{budget}"] = model.finish(end)
+    floor = [energy_distance(other, test) for other in others if len(other) == count]
+    return {"energy_distance_data": sum(floor) / len(floor)} | {
+        f"energy_distance_{name}": energy_distance(x.flatten(1), test) for name, x in drawn.items()
+    }

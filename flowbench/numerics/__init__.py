@@ -1,0 +1,1 @@
+"""Numerical methods that serve flows and metrics: quadrature, assignment."""

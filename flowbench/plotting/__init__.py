@@ -1,0 +1,1 @@
+"""Pictures of one cell: densities, sheets of images, film strips."""

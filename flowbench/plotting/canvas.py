@@ -1,0 +1,56 @@
+"""A figure in the style of the suite; the bytes of its file depend on what is drawn alone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INK, MUTED, HAIRLINE = "#1b1f24", "#667080", "#d5dae1"
+STYLE: dict[str, Any] = {
+    "font.size": 9,
+    "text.color": INK,
+    "axes.titlesize": 8.5,
+    "axes.titlecolor": MUTED,
+    "axes.edgecolor": HAIRLINE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 0.8,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "legend.frameon": False,
+    "figure.titlesize": 10,
+    "figure.titleweight": "bold",
+}
+DPI = 150
+
+
+@contextmanager
+def canvas(path: Path, width: float, height: float, title: str = "", *, colourful: bool = False) -> Iterator[Figure]:
+    """A figure of ``width`` × ``height`` inches that is written to ``path`` as PNG when the block ends.
+
+    The user's matplotlib settings and the time of day leave no trace in the file. Of a figure with more than 256
+    colours, such as photographs have, a ``colourful`` one takes a second longer and comes closer.
+    """
+    import matplotlib
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+        if title:
+            figure.suptitle(title, x=0.008, ha="left")
+        yield figure
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", metadata={"Software": None})
+    # A palette makes the file a third as large, and no eye sees the difference.
+    picture = Image.open(buffer).convert("RGB")
+    method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
+    picture = picture.quantize(256, method, kmeans=int(colourful), dither=dither)
+    picture.save(path, format="png", optimize=True)

@@ -1,0 +1,91 @@
+"""Which source files a stage, a flow or a data source runs, found by following imports.
+
+DVC follows no imports. Each cell depends on the listings written here instead, so it runs again if and only if
+code that it runs has changed. Comments, docstrings and blank lines are no code.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import io
+import sys
+import tokenize
+from functools import cache
+from pathlib import Path
+
+from flowbench.runtime.files import write_json
+
+ROOT = Path(__file__).parents[2]
+# Rooms of plug-ins: a registry loads a file of these by name, which no import statement shows.
+PLUGINS = ("flows", "data")
+
+
+def write(folder: Path) -> None:
+    """Write ``stages/<stage>.json``, ``flows/<flow>.json`` and ``data/<source>.json``: source file to digest."""
+    modules = [f"stages.{path.stem}" for path in (ROOT / "stages").glob("[a-z]*.py")]
+    for room in PLUGINS:
+        modules += [f"flowbench.{room}.{path.stem}" for path in (ROOT / "flowbench" / room).glob("[a-z]*.py")]
+    for module in modules:
+        path = folder / Path(*module.removeprefix("flowbench.").split(".")).with_suffix(".json")
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, {str(source.relative_to(ROOT)): digest(source) for source in closure(module)})
+
+
+def closure(module: str) -> list[Path]:
+    """The project's files that importing ``module`` can load, itself and the packages around it included."""
+    graph = _import_graph()
+    found: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += graph.find_modules_directly_imported_by(name)
+            # Importing a module runs its packages first.
+            waiting += [name.rpartition(".")[0]] if "." in name else []
+    return sorted(_file(name) for name in found)
+
+
+@cache
+def _import_graph():
+    import grimp
+
+    if str(ROOT) not in sys.path:
+        sys.path.insert(0, str(ROOT))
+    return grimp.build_graph("flowbench", "stages", exclude_type_checking_imports=True, cache_dir=None)
+
+
+def _file(module: str) -> Path:
+    path = ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a Python file without its comments, docstrings and blank lines."""
+    return hashlib.sha256(strip(path.read_text(encoding="utf-8")).encode()).hexdigest()
+
+
+def strip(source: str) -> str:
+    """Python source without comments, docstrings, blank lines and trailing space."""
+    lines = source.split("\n")
+    within: set[int] = set()  # rows that end within a string, where space and blank lines are content
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        (row, column), (last, _) = token.start, token.end
+        within.update(range(row, last))
+        if token.type == tokenize.COMMENT:
+            lines[row - 1] = lines[row - 1][:column]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node
+        ):
+            first, last = node.body[0].lineno, node.body[0].end_lineno or node.body[0].lineno
+            # Code that shares a line with a docstring stays, and the docstring with it.
+            if all(other.lineno > last for other in node.body[1:2]) and lines[first - 1].lstrip()[:1] in "\"'rR":
+                lines[first - 1 : last] = [""] * (last - first + 1)
+                within.difference_update(range(first, last))
+    return "".join(
+        f"{line if row in within else line.rstrip()}\n"
+        for row, line in enumerate(lines, start=1)
+        if row in within or line.strip()
+    )

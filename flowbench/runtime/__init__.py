@@ -1,0 +1,1 @@
+"""Where and how the suite runs: devices, processes, random seeds, files."""

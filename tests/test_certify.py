@@ -1,0 +1,65 @@
+"""What there is to certify. That wrong maps do not pass is tested beside the layers."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from flowbench import certify, config, flows
+from flowbench.core import Check, FlowModule, FlowSequential
+from flowbench.layers.logit import Logit
+from flowbench.layers.rescaling import Rescaling
+
+PARAMS = config.load(Path(__file__).parents[1] / "params.yaml")
+BASELINES = {"gaussian", "gaussian_mixture"}
+
+
+def test_every_flow_in_every_configuration_is_a_subject():
+    found = {name.partition(" on ")[0] for name, _, _ in certify.subjects(PARAMS) if "/" in name}
+    used = {f"{cell.flow}/{cell.config}" for suite in PARAMS.suites.values() for cell in suite.all_cells.values()}
+    assert found == {name for name in used if name.partition("/")[0] not in BASELINES}
+    assert {name.partition("/")[0] for name in found} == set(flows.names()) - BASELINES
+
+
+def test_one_flow_alone():
+    names = [name for name, _, _ in certify.subjects(PARAMS, "glow")]
+    cells = [cell for suite in PARAMS.suites.values() for cell in suite.all_cells.values()]
+    used = {f"glow/{cell.config}" for cell in cells if cell.flow == "glow"}
+    assert {name.partition(" on ")[0] for name in names} == used
+    assert len(names) == len(set(names))
+    assert list(certify.subjects(PARAMS, "gaussian")) == []
+
+
+def test_randomised_copies_follow_their_seed_and_leave_the_original():
+    module = Rescaling((1000,))
+    copies = [certify.randomised(module, seed, scale=0.5) for seed in (0, 0, 1)]
+    assert not module.log_scale.any()
+    assert torch.equal(copies[0].log_scale, copies[1].log_scale)
+    assert not torch.equal(copies[0].log_scale, copies[2].log_scale)
+    assert float(copies[0].log_scale.std().detach()) == pytest.approx(0.5, rel=0.1)
+
+
+@pytest.mark.parametrize("field", range(5))
+def test_each_error_alone_fails_a_check(field):
+    errors = [0.0] * 5
+    assert certify.passes(Check(*errors))
+    for wrong in (1e-7, float("inf")):
+        errors[field] = wrong
+        assert not certify.passes(Check(*errors))
+
+
+class WrongBelowZero(FlowModule):
+    def encode(self, x):
+        return torch.where(x < 0, 2 * x, x), x.new_zeros(len(x))
+
+    def decode(self, z):
+        return torch.where(z < 0, z / 2, z), z.new_zeros(len(z))
+
+
+def test_points_have_both_signs_unless_the_domain_forbids():
+    assert not certify.passes(certify.certify(WrongBelowZero(), (3,)))
+    module = FlowSequential(Logit(0.05))
+    x = certify.events(module, (1000,), 3, seed=0)
+    assert x.min() > 0
+    assert x.max() < 1
+    assert certify.passes(certify.certify(module, (3,)))
