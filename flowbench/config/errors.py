@@ -1,0 +1,32 @@
+"""The error of a wrong configuration, and the nearest right name."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ConfigError(ValueError):
+    """A mistake in a configuration or on the command line, in one line that names the file, the key and the value."""
+
+    def __init__(self, message: str):
+        # A name may hold a character that ends a line.
+        super().__init__("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message))
+
+
+def known(name: str, choices: Iterable[str], where: str, kind: str) -> str:
+    """``name`` if it is among ``choices``.
+
+    Args:
+        where: the file and the key that hold the name, or the argument of a command.
+        kind: what the name should be, such as ``flow``.
+
+    Raises:
+        ConfigError: it is not; the message names the nearest choice.
+    """
+    choices = list(choices)
+    if name in choices:
+        return name
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
+    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(choices)) or 'nothing'}"
+    raise ConfigError(f"{where} = {name!r}: no such {kind}; {hint}")

@@ -1,0 +1,20 @@
+"""The metric catalogue: everything that the suite measures, and all that must be known of it to use a value.
+
+Whoever prints, combines or compares a metric asks here. An evaluation only names the values that it returns.
+"""
+
+from flowbench.metrics.catalogue import FEW_EVALUATIONS, LATENT_STDS, METRICS, STARTS, of_family
+from flowbench.metrics.metric import Family, Group, Measured, Metric, over
+
+__all__ = [
+    "FEW_EVALUATIONS",
+    "LATENT_STDS",
+    "METRICS",
+    "STARTS",
+    "Family",
+    "Group",
+    "Measured",
+    "Metric",
+    "of_family",
+    "over",
+]

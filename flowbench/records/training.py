@@ -1,0 +1,184 @@
+"""The record of a training: one load and one save."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from flowbench.records._files import (
+    FORMAT,
+    HISTORY,
+    TRAIN_TIMINGS,
+    TRAINED,
+    TRAINING,
+    Host,
+    Part,
+    RecordError,
+    again,
+    read_csv,
+    read_json,
+    write_csv,
+)
+from flowbench.runtime.files import write_json
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Status = Literal["finished", "diverged", "failed"]
+
+
+class SeedTraining(Part):
+    """What became of one seed.
+
+    Attributes:
+        status: ``finished``; ``diverged`` where a loss was not finite; ``failed`` where an equation had no solution.
+        steps: optimiser steps that were done.
+        epochs: passes over the training split; ``None`` where none is learnt from.
+        best_step, best_validation_loss: where the weights come from; ``None`` without a finite validation loss.
+        diverged_at: step of the first loss on record that was not finite.
+        reason: why it failed, with the option to change.
+    """
+
+    status: Status
+    steps: int
+    epochs: float | None
+    best_step: int
+    best_validation_loss: float | None
+    diverged_at: int | None = None
+    reason: str = ""
+
+
+class Provenance(Part):
+    """What a result depends on.
+
+    Attributes:
+        data: SHA-256 of each split.
+        params: ``cell``, ``data``, ``flow`` and ``budget``, each with the defaults filled in.
+        code: digest of each source file that the training runs.
+        versions: of Python and of the libraries that compute.
+    """
+
+    data: dict[str, str]
+    params: dict[str, dict[str, Any]]
+    code: dict[str, str]
+    versions: dict[str, str]
+
+
+class TrainTimings(Part):
+    """What of a training depends on the host.
+
+    Attributes:
+        git_commit: that was checked out, with ``-dirty`` where files differ from it; empty if unknown.
+        started: seconds since 1970.
+        seeds: for each seed ``started``, ``ended``, ``resumed_at`` where a kill was survived, and metrics by name.
+    """
+
+    host: Host
+    git_commit: str
+    started: float
+    seeds: dict[int, dict[str, float]]
+
+
+class HistoryRow(NamedTuple):
+    """One row of the losses while training; ``validation_loss`` is ``None`` where it was not measured."""
+
+    step: int
+    loss: float
+    validation_loss: float | None
+    learning_rate: float
+
+
+class _Facts(Part):
+    """``training.json``."""
+
+    format: int
+    suite: str
+    cell: str
+    kind: Literal["flow", "baseline"]
+    likelihood: str
+    parameters: int
+    seeds: dict[int, SeedTraining]
+    provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a cell was trained.
+
+    Attributes:
+        suite, cell: its name.
+        kind: ``baseline`` where it is no flow.
+        likelihood: what its log p(x) is: ``exact``, ``estimate``, ``bound`` or ``none``.
+        parameters: how many numbers are learnt.
+        seeds: what became of each.
+        provenance: what the result depends on.
+        timings: what depends on the host.
+        history: losses by seed.
+        folder: ``results/<suite>/<cell>``; empty for one that was not loaded.
+    """
+
+    suite: str
+    cell: str
+    kind: Literal["flow", "baseline"]
+    likelihood: str
+    parameters: int
+    seeds: dict[int, SeedTraining]
+    provenance: Provenance
+    timings: TrainTimings
+    history: dict[int, list[HistoryRow]]
+    folder: Path = field(default_factory=Path, compare=False)
+
+    @property
+    def finished(self) -> list[int]:
+        """The seeds that were trained to the end."""
+        return [seed for seed, training in self.seeds.items() if training.status == "finished"]
+
+    def weights(self, seed: int) -> dict[str, Tensor]:
+        """The state of a seed's model; a `RecordError` says that it is not there."""
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = weights_path(self.folder, seed)
+        try:
+            return load_file(path)
+        except (OSError, SafetensorError) as error:
+            raise RecordError(f"{path}: {again(self.folder, str(error))}") from None
+
+    def snapshots(self) -> tuple[np.ndarray, list[int]] | None:
+        """Densities ``(k, cells, cells)`` while training, and their steps; ``None`` where none were taken."""
+        import numpy as np
+
+        path = self.folder / TRAINED / "snapshots.npz"
+        if not path.exists():
+            return None
+        arrays = np.load(path, allow_pickle=False)
+        return arrays["frames"], arrays["steps"].tolist()
+
+    def save(self, folder: Path) -> None:
+        """Write all but the weights and the snapshots, which are in ``folder / "trained"`` already."""
+        facts = _Facts(format=FORMAT, **{name: getattr(self, name) for name in _Facts.model_fields if name != "format"})
+        write_json(folder / TRAINED / TRAINING, facts.model_dump())
+        write_json(folder / TRAIN_TIMINGS, self.timings.model_dump())
+        rows = [(seed, *row) for seed, of_seed in self.history.items() for row in of_seed]
+        write_csv(folder / HISTORY, ("seed", *HistoryRow._fields), rows)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a cell's training from its folder; a `RecordError` says what is wrong with which file."""
+        facts = read_json(folder / TRAINED / TRAINING, _Facts, folder)
+        timings = read_json(folder / TRAIN_TIMINGS, TrainTimings, folder)
+        history: dict[int, list[HistoryRow]] = {}
+        for row in read_csv(folder / HISTORY, folder):
+            validation = float(row["validation_loss"]) if row["validation_loss"] else None
+            history.setdefault(int(row["seed"]), []).append(
+                HistoryRow(int(row["step"]), float(row["loss"]), validation, float(row["learning_rate"]))
+            )
+        parts = {name: getattr(facts, name) for name in _Facts.model_fields if name != "format"}
+        return cls(**parts, timings=timings, history=history, folder=folder)
+
+
+def weights_path(folder: Path, seed: int) -> Path:
+    """Where the weights of a seed are."""
+    return folder / TRAINED / f"seed-{seed}.safetensors"
