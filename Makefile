@@ -3,7 +3,9 @@
 
 # The interpreter that the environment is made from.
 PYTHON ?= python3
-# Further arguments of dvc or pytest, such as ARGS=evaluate@moons-glow or ARGS="-k planar".
+# The suite that `make repro` runs.
+SUITE ?= laptop
+# Further arguments of dvc or pytest, such as ARGS=--keep-going or ARGS="-k planar".
 ARGS ?=
 # The build of torch: cpu (small), cu126, ...; default is what the package index serves.
 # An environment remembers its build, in the name of the file that says it is complete.
@@ -21,12 +23,12 @@ PYTEST := $(RUN) pytest -n auto --maxprocesses 4
 .PHONY: help repro test test-slow lint format env lock clean
 
 help: ## say what can be made
-	@echo "Usage: make TARGET [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
+	@echo "Usage: make TARGET [SUITE=toy] [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-repro: env ## run the suite that params.yaml names as active (dvc repro $(ARGS))
-	@$(RUN) flowbench list >/dev/null # a mistake in params.yaml in one line, where DVC's own would be obscure
-	$(RUN) dvc repro $(ARGS)
+repro: env ## run a suite (dvc repro $(ARGS)); SUITE=toy runs that one
+	@$(RUN) flowbench expand $(SUITE) # a mistake in a configuration in one line, where DVC's own would be obscure
+	$(RUN) dvc repro $(if $(filter-out laptop,$(SUITE)),suites/$(SUITE)/dvc.yaml) $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))
 	$(PYTEST) -m "not slow" $(ARGS)
@@ -34,11 +36,12 @@ test: env ## run the tests (pytest $(ARGS))
 test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
 	$(PYTEST) -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)
 
-lint: env ## check style, types and the floors of the house
+lint: env ## check style, types, the layers of packages and the freshness of expanded files
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) lint-imports
+	$(RUN) flowbench expand --check
 
 format: env ## rewrite the code in the project's style
 	$(RUN) ruff check --fix

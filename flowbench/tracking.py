@@ -7,8 +7,6 @@ fills it again, and `fetch` hands the same files to the report.
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
 import logging
 import os
@@ -16,11 +14,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import mean
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from flowbench.config import ConfigError
-from flowbench.metrics import METRICS
+from flowbench.config import ConfigError, suites
+from flowbench.records import record
+from flowbench.records.evaluation import combined
+from flowbench.records.files import RecordError
+from flowbench.records.record import Record
 from flowbench.runtime.files import without_secrets
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = ("training.json", "train_timings.json", "history.csv", "metrics.json", "seeds.csv", "timings.json")
-WEIGHTS = "trained"
 CELL, DIGEST = "flowbench.cell", "flowbench.digest"
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
@@ -56,7 +55,10 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
     Raises:
         ConfigError: a result file is missing (nothing is published then), or MLflow does not answer.
     """
-    digests = {key: digest(results / key) for key in keys}
+    try:
+        digests = {key: record.digest(results / key) for key in keys}
+    except RecordError as error:
+        raise ConfigError(str(error)) from None
     with _client() as client:
         experiment = _experiment(client, suite)
         runs = _runs(client, experiment)
@@ -83,26 +85,11 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
             current = [run for run in runs[key] if _holds(run, wanted)]
             if not current:
                 where = without_secrets(store_uri())
-                raise ConfigError(f"MLflow at {where}: no finished run of {key}; run `dvc repro publish@{suite}`")
+                raise ConfigError(
+                    f"MLflow at {where}: no finished run of {key}; run `dvc repro {suites.stage(suite, 'publish')}`"
+                )
             (folder / key).mkdir(parents=True)
             client.download_artifacts(current[0].info.run_id, "", str(folder / key))
-
-
-def digest(folder: Path) -> str:
-    """SHA-256 of the names and contents of all that a cell left, without its weights."""
-    for name in FILES:
-        if not (folder / name).is_file():
-            raise ConfigError(f"{folder / name}: is missing; {folder.name} has not been evaluated")
-    total = hashlib.sha256()
-    for path in _result_files(folder):
-        total.update(f"{path.relative_to(folder)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return total.hexdigest()
-
-
-def _result_files(folder: Path) -> list[Path]:
-    """All that a cell left but its weights, and what a killed stage may have left unfinished."""
-    tops = [path for path in folder.iterdir() if path.name != WEIGHTS and not path.name.startswith(".")]
-    return sorted(path for top in tops for path in (top, *top.rglob("*")) if path.is_file())
 
 
 @contextmanager
@@ -126,7 +113,7 @@ def _client() -> Iterator[MlflowClient]:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in _LIBRARIES:
             raise
-        again = "no result is lost, run `dvc repro` again when it answers"
+        again = "no result is lost; run the command again when it answers"
         raise ConfigError(without_secrets(f"MLflow at {store_uri()}: {_reason(error)}; {again}")) from error
 
 
@@ -167,70 +154,66 @@ def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
 
 def _holds(run: Run, wanted: str) -> bool:
     """Whether a run is complete and its artifacts, if they are on this machine, are still there."""
-    local = run.info.artifact_uri.removeprefix("file://") if run.info.artifact_uri.startswith("file://") else None
-    return (
-        run.info.status == "FINISHED"
-        and run.data.tags.get(DIGEST) == wanted
-        and (local is None or Path(local, FILES[0]).is_file())
-    )
+    local = _local(run.info.artifact_uri)
+    complete = run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == wanted
+    return complete and (local is None or (local / "metrics.json").is_file())
+
+
+def _local(uri: str) -> Path | None:
+    """The path on this machine that a URI names, whose special characters MLflow encodes; ``None`` if it names none."""
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
 
 
 def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
     """A new run with everything that the cell left; its identifier."""
-    training, timings, metrics = (
-        _json(folder / name) for name in ("training.json", "train_timings.json", "metrics.json")
-    )
-    provenance = training["provenance"]
-    cell = provenance["params"]["cell"]
-    started = min(seed["started"] for seed in timings["seeds"].values())
-    ended = max(seed["ended"] for seed in timings["seeds"].values())
+    found = Record.load(folder)
+    training, summary = found.training, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    provenance, timings = training.provenance, training.timings
+    cell = provenance.params["cell"]
+    started = min(seed["started"] for seed in timings.seeds.values())
+    ended = max(seed["ended"] for seed in timings.seeds.values())
     tags = {
         CELL: key,
         DIGEST: wanted,
         "flowbench.suite": suite,
         "flowbench.dataset": cell["data"],
         "flowbench.flow": cell["flow"],
-        "flowbench.kind": training["kind"],
-        "flowbench.likelihood": training["likelihood"],
-        "flowbench.status": metrics["status"],
-        "flowbench.runtime.device": timings["device"],
-        "mlflow.source.git.commit": timings["git_commit"] or "unknown",
+        "flowbench.kind": training.kind,
+        "flowbench.likelihood": training.likelihood,
+        "flowbench.status": summary["status"],
+        "flowbench.device": timings.host.device,
+        "mlflow.source.git.commit": timings.git_commit or "unknown",
     }
     run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
-    _log_metrics(client, run, [*_values(folder, metrics, timings), *_curves(folder)], round(1000 * ended))
-    _log_params(client, run, provenance["params"] | {"versions": provenance["versions"]})
-    _log_inputs(client, run, cell["data"], provenance["data"])
-    for path in _result_files(folder):
+    counts = [(name, float(summary[name]), 0) for name in ("seeds", "diverged", "failed")]
+    _log_metrics(client, run, [*counts, *_values(found), *_curves(found)], round(1000 * ended))
+    _log_params(client, run, provenance.params | {"versions": provenance.versions})
+    _log_inputs(client, run, cell["data"], provenance.data)
+    for path in record.files(folder):
         parent = path.relative_to(folder).parent.as_posix()
         client.log_artifact(run, str(path), None if parent == "." else parent)
     client.set_terminated(run, "FINISHED", end_time=round(1000 * ended))
     return run
 
 
-def _values(folder: Path, metrics: dict[str, Any], timings: dict[str, Any]) -> Iterator[tuple[str, float, int]]:
-    """Name, value and step of what was measured: means under their plain names, then seed by seed."""
-    for name, value in metrics.items():
-        if name not in ("status", "not_measured"):
-            yield name, float(value), 0  # JSON has words for what is not finite
-    for row in _rows(folder / "seeds.csv"):
-        yield f"seed_{row['seed']}/{row['metric']}", float(row["value"] or "nan"), 0
-    measured = defaultdict(list)
-    for seeds in (timings["seeds"], _json(folder / "timings.json")["seeds"]):
-        for seed, values in seeds.items():
-            for name in METRICS.keys() & values.keys():
-                measured[name].append(values[name])
-                yield f"seed_{seed}/{name}", values[name], 0
-    for name, values in measured.items():
-        yield name, mean(values), 0
+def _values(found: Record) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of what was measured: combined over the seeds under plain names, then seed by seed."""
+    for name, value in combined(found.finished_values).items():
+        yield name, value, 0
+    for name, by_seed in found.values.items():
+        for seed, measured in by_seed.items():
+            yield f"seed_{seed}/{name}", measured.value, 0
 
 
-def _curves(folder: Path) -> Iterator[tuple[str, float, int]]:
+def _curves(found: Record) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of the losses while training, thinned to what MLflow draws."""
     curves = defaultdict(list)
-    for row in _rows(folder / "history.csv"):
-        for name in ("loss", "validation_loss"):
-            if row[name]:
-                curves[f"seed_{row['seed']}/{name}"].append((float(row[name]), int(row["step"])))
+    for seed, rows in found.training.history.items():
+        for row in rows:
+            curves[f"seed_{seed}/loss"].append((row.loss, row.step))
+            if row.validation_loss is not None:
+                curves[f"seed_{seed}/validation_loss"].append((row.validation_loss, row.step))
     for name, points in curves.items():
         for value, step in points[:: -(-len(points) // _CURVE_POINTS)]:
             yield name, value, step
@@ -268,12 +251,3 @@ def _log_inputs(client: MlflowClient, run: str, name: str, splits: dict[str, str
         for split, fingerprint in splits.items()
     ]
     client.log_inputs(run, datasets=inputs)
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))

@@ -2,61 +2,44 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
-import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from flowbench.config import PARAMS, Params, Student, Suite
+from flowbench.config import PARAMS, ConfigError, Suite
+from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
-from flowbench.records.lock import LOCK, outputs
+from flowbench.records import lock
+from flowbench.records.evaluation import Evaluation
+from flowbench.records.files import METRICS_FILE, SEEDS, RecordError
 from flowbench.runtime.files import md5, md5_of_folder
 
-# What each byte of must be the same on the machine that made the record.
-_EXACT = ("metrics.json", "seeds.csv")
-# Errors near rounding, or near a solver's tolerance, are of one order on another machine, at best, and so are counts of
-# what such errors decide. Only whether they are finite is compared.
-_ROUNDING = (
-    "invertibility_error_",
-    "latent_invertibility_error_",
-    "l2_error_",
-    "logdet_error_max",
-    "divergence_error_max",
-    "log_prob_error_max",
-    "sample_log_prob_error_max",
-    "bits_per_dim_solver_error",
-    "non_finite_share",
-    "lost_share_",
-    "log_prob_evaluations",
-    "sample_evaluations",
-)
-# Shares, of which one example more or less may be the whole, and differences in parts of the truth already.
-_RELATIVE = ("outside_share", "normalised_path_energy", "learnt_mean_error", "learnt_std_error")
+# On the machine that made the record, each byte of these must be the same.
+_EXACT = (METRICS_FILE, SEEDS)
 
 Verdict = Literal["equal", "within tolerance", "different"]
-
-
-class RecordError(RuntimeError):
-    """What a cell is compared with is missing or altered; says which file, and by which digest."""
+# A value by seed and metric.
+Values = dict[tuple[int, str], float]
 
 
 @dataclass(frozen=True)
-class Record:
+class OnRecord:
     """What the repository says of a cell.
 
     Attributes:
         digests: the MD5 of each file that must come out the same, from ``dvc.lock``.
-        values: by seed and metric, from the suite's ``results.csv``.
+        values: from the suite's ``results.csv``, without those that depend on the host.
     """
 
     digests: dict[str, str]
-    values: dict[tuple[str, str], float]
+    values: Values
 
 
 @dataclass(frozen=True)
@@ -64,7 +47,7 @@ class Comparison:
     """How a cell that was run again compares with its record.
 
     Attributes:
-        verdict: ``equal`` if every byte is, else by the largest relative difference.
+        verdict: ``equal`` if every byte is, else by the largest difference.
         largest: that difference, of the metrics that are compared.
         where: its metric and seed.
     """
@@ -74,83 +57,82 @@ class Comparison:
     where: str = ""
 
 
-def suite_of(params: Params, key: str) -> Suite | None:
-    """The suite that a cell belongs to, whether active or not."""
-    return next((suite for suite in params.suites.values() if key in suite.all_cells), None)
-
-
-def load_record(suite: str, key: str, root: Path = Path()) -> Record:
+def on_record(suite: Suite, key: str, root: Path = Path()) -> OnRecord:
     """The record of a cell.
 
     Raises:
-        RecordError: there is none, or a file is not the one that ``dvc.lock`` tells of.
+        RecordError: there is none, or a file of the cell or of the report is not the one that ``dvc.lock`` tells of.
     """
-    outs = outputs([f"evaluate@{key}", f"evaluate_student@{key}", f"report@{suite}"], root, suite)
+    name = lock.path_of(suite)
+    try:
+        lock.check(suite, [key], root)
+    except ConfigError as error:  # such as weights of which a byte has changed
+        raise RecordError(str(error)) from None
+    outs = lock.outputs(suite, [f"evaluate@{key}", "report"], root)
     digests = {}
-    for name in _EXACT:
-        path = f"results/{key}/{name}"
+    for file in _EXACT:
+        path = str(suite.results / key / file)
         if path not in outs:
-            raise RecordError(f"{LOCK}: has no digest of {path}; make it with: dvc repro")
-        digests[name] = outs[path]
-        if (root / path).is_file() and (found := md5(root / path)) != outs[path]:
-            raise RecordError(f"{path}: altered: its MD5 is {found}, and {LOCK} has {outs[path]}")
-    report = f"reports/{suite}"
+            again = f"dvc repro {suite.stage('evaluate', key)}"
+            raise RecordError(f"{name}: has no digest of {path}; make it with: {again}")
+        digests[file] = outs[path]
+    report = f"reports/{suite.name}"
     table = root / report / "results.csv"
     if not table.is_file():
-        known = f" ({LOCK} has the MD5 {outs[report]} of the folder)" if report in outs else ""
-        raise RecordError(f"{report}/results.csv: is missing{known}; make it with: dvc repro")
+        known = f" ({name} has the MD5 {outs[report]} of the folder)" if report in outs else ""
+        raise RecordError(f"{report}/results.csv: is missing{known}; make it with: {suite.repro}")
     if report in outs and (found := md5_of_folder(root / report)) != outs[report]:
         raise RecordError(
-            f"{report}: altered, results.csv or another file: its MD5 is {found}, and {LOCK} has {outs[report]}"
+            f"{report}: results.csv or another file was altered: its MD5 is {found}, and {name} has {outs[report]}"
         )
-    with table.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["cell"] == key]
-    if not rows:
-        raise RecordError(f"{report}/results.csv: has no values of {key}; make them with: dvc repro")
-    return Record(digests, {(row["seed"], row["metric"]): float(row["value"]) for row in rows})
+    values = _read_results(table, key)
+    if not values:
+        raise RecordError(f"{report}/results.csv: has no values of {key}; make them with: {suite.repro}")
+    return OnRecord(digests, values)
 
 
-def run_again(params: Params, suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Path:
+def run_again(suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Path:
     """Make a cell's data, its teacher if it has one, and the cell in ``scratch``; its folder of results.
 
     Raises:
         subprocess.CalledProcessError: a stage failed, having said why.
     """
-    text = (root / PARAMS).read_text(encoding="utf-8")
-    (scratch / PARAMS).write_text(re.sub(r"(?m)^active:.*$", f"active: *{suite.name}", text), encoding="utf-8")
+    for path in (PARAMS, suite.source, suite.folder / CELLS):
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, scratch / path)
     downloads = root / ".cache" / "downloads"
     if downloads.is_dir():
         (scratch / ".cache").mkdir()
         (scratch / ".cache" / "downloads").symlink_to(downloads.resolve())
-    cell = suite.all_cells[key]
+    cell = suite.cells[key]
     steps = [("download", cell.data)]
-    if isinstance(cell, Student):
-        steps += [("train", cell.teacher), ("train_student", key), ("evaluate_student", key)]
-    else:
-        steps += [("train", key), ("evaluate", key)]
+    if cell.teacher:
+        steps.append(("train", suite.name, cell.teacher))
+    steps += [("train", suite.name, key), ("evaluate", suite.name, key)]
     paths = [str(root.resolve()), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
-    for stage, argument in steps:
-        subprocess.run([sys.executable, "-m", f"stages.{stage}", argument], cwd=scratch, env=environment, check=True)
-    return scratch / "results" / key
+    for stage, *arguments in steps:
+        subprocess.run([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=scratch, env=environment, check=True)
+    return scratch / suite.results / key
 
 
-def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
+def compare(record: OnRecord, folder: Path, tolerance: float) -> Comparison:
     """How the results in ``folder`` compare with the record.
 
     Args:
-        tolerance: relative difference that another machine may make to each metric of each seed.
+        tolerance: the difference that another machine may make to each metric of each seed, as the catalogue says
+            how exactly it comes back.
     """
     if all(md5(folder / name) == digest for name, digest in record.digests.items()):
         return Comparison("equal")
-    with (folder / "seeds.csv").open(newline="", encoding="utf-8") as file:
-        found = {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
+    found: Values = {
+        (seed, name): measured.value
+        for name, by_seed in Evaluation.load(folder).values.items()
+        for seed, measured in by_seed.items()
+    }
     largest, where = 0.0, "the files, though no metric"
-    # On either side alone, too; but the report's table also has what depends on the host, and no file here.
-    steady = {key for key in record.values if key[1] in METRICS and not METRICS[key[1]].host_dependent}
-    for seed, metric in sorted(found.keys() | steady):
-        key = seed, metric
-        difference = _difference(metric, found.get(key, math.nan), record.values.get(key, math.nan))
+    for seed, metric in sorted(found.keys() | record.values.keys()):
+        difference = _difference(metric, *(_get(values, (seed, metric)) for values in (found, record.values)))
         if not difference <= largest:  # what is not a number is the largest of all
             largest, where = difference, f"{metric} of seed {seed}"
             if math.isnan(difference):
@@ -158,19 +140,39 @@ def compare(record: Record, folder: Path, tolerance: float) -> Comparison:
     return Comparison("within tolerance" if largest <= tolerance else "different", largest, where)
 
 
-def verify(params: Params, key: str, tolerance: float, root: Path = Path()) -> Comparison:
+def verify(suite: Suite, key: str, tolerance: float, root: Path = Path()) -> Comparison:
     """Run a cell again, in a folder that is removed in the end, and compare it with its record."""
-    suite = suite_of(params, key)
-    assert suite is not None
-    record = load_record(suite.name, key, root)
+    record = on_record(suite, key, root)
     with tempfile.TemporaryDirectory(prefix="flowbench-verify-") as scratch:
-        return compare(record, run_again(params, suite, key, Path(scratch), root), tolerance)
+        return compare(record, run_again(suite, key, Path(scratch), root), tolerance)
+
+
+def _read_results(path: Path, key: str) -> Values:
+    """The values of a cell in a report's ``results.csv``."""
+    import pandas as pd
+
+    # The default parser of numbers is off in the last digit.
+    table = pd.read_csv(path, float_precision="round_trip")
+    rows = table[(table["cell"] == key) & table["metric"].isin(METRICS)]
+    return {
+        (seed, metric): value
+        for seed, metric, value in zip(rows["seed"], rows["metric"], rows["value"], strict=True)
+        if not METRICS[metric].host_dependent
+    }
+
+
+def _get(values: Mapping[tuple[int, str], float], at: tuple[int, str]) -> float:
+    return values.get(at, math.nan)
 
 
 def _difference(metric: str, a: float, b: float) -> float:
     """How far two values of a metric are from each other, not a number where they cannot be compared."""
-    if metric.startswith(_ROUNDING):
-        return 0.0 if math.isfinite(a) == math.isfinite(b) else math.nan
-    if a == b:
-        return 0.0
-    return abs(a - b) / (1 if metric in _RELATIVE else max(abs(a), abs(b)))
+    match METRICS[metric].reproduces:
+        case "rounding":
+            return 0.0 if math.isfinite(a) == math.isfinite(b) else math.nan
+        case "exact":
+            return 0.0 if a == b else math.nan
+        case "share":
+            return abs(a - b) if a != b else 0.0
+        case "relative":
+            return abs(a - b) / max(abs(a), abs(b)) if a != b else 0.0

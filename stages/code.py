@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flowbench import config
+from flowbench.config import PARAMS
 from flowbench.runtime.files import whole
 from stages import run
 
@@ -11,13 +12,12 @@ def main() -> None:
     """Check params.yaml and write code/, the source files behind each flow, data set and stage."""
     params = config.load()
     from flowbench import data, flows
-    from flowbench.records import closures, lock
+    from flowbench.records import closures
 
-    lock.check_active(params.active)
     for flow, configurations in params.flows.items():
-        config.known(flow, flows.names(), "flows", "file in flowbench/flows")
+        config.known(flow, flows.names(), f"{PARAMS}: flows", "file in flowbench/flows")
         for name, options in configurations.items():
-            flows.check(flow, options, f"flows.{flow}.{name}")
+            flows.check(flow, options, f"{PARAMS}: flows.{flow}.{name}")
     for name, options in params.data.items():
         data.load(name, **options)
     with whole(Path("code")) as folder:

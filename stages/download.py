@@ -19,7 +19,7 @@ class _Formatter(logging.Formatter):
 def main(name: str) -> None:
     """Write data/NAME as params.yaml describes it."""
     sets = config.load().data
-    options = sets[config.known(name, sets, "data", "data set")]
+    options = sets[config.known(name, sets, f"{config.PARAMS}: data", "data set")]
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])

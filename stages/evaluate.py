@@ -1,16 +1,14 @@
-"""Measure one trained cell: ``python -m stages.evaluate moons-glow``."""
+"""Measure one trained cell: ``python -m stages.evaluate laptop moons-glow``."""
 
-from flowbench import config
 from stages import run
 
 
-def main(cell: str) -> None:
-    """Measure every trained seed of CELL, a key of the active suite, and write into results/CELL/."""
-    params = config.load()
-    config.known(cell, params.active.cells, "active.cells", "cell of the active suite")
+def main(suite: str, cell: str) -> None:
+    """Measure every trained seed of CELL of SUITE, and write into results/SUITE/CELL/."""
+    from flowbench.cell import Cell
     from flowbench.evaluation.cell import CellEvaluation
 
-    CellEvaluation(params, cell).run()
+    CellEvaluation(Cell.resolve(suite, cell)).run()
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Train one cell: ``python -m stages.train moons-glow``."""
+"""Train one cell: ``python -m stages.train laptop moons-glow``."""
 
-from flowbench import config
 from stages import run
 
 
-def main(cell: str) -> None:
-    """Train every seed of CELL, a key of the active suite, and write results/CELL/."""
-    params = config.load()
-    config.known(cell, params.active.cells, "active.cells", "cell of the active suite")
+def main(suite: str, cell: str) -> None:
+    """Train every seed of CELL of SUITE, and write results/SUITE/CELL/."""
+    from flowbench.cell import Cell
     from flowbench.training.cell import CellTraining
 
-    CellTraining(params, cell).run()
+    CellTraining(Cell.resolve(suite, cell)).run()
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ from typing import Annotated
 import typer
 
 from flowbench import config
+from flowbench.config import suites
 
 
 def verify(
-    cells: Annotated[list[str] | None, typer.Argument(help="Cells of any suite.", show_default=False)] = None,
-    every: Annotated[bool, typer.Option("--all", help="All cells of the active suite.")] = False,
+    cells: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", show_default=False)] = None,
+    suite: Annotated[str, typer.Option(help="The suite of the cells.")] = suites.DEFAULT,
+    every: Annotated[bool, typer.Option("--all", help="All cells of the suite.")] = False,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Relative difference that another machine may make to a metric of a seed.")
     ] = 0.05,
@@ -20,28 +22,31 @@ def verify(
     """Train and measure cells again, in a scratch folder, and compare with the numbers on record.
 
     On the machine that made the record each is equal, to the last byte; on another it should be within tolerance.
+    Files of the cell that are not those on record are named.
     """
     params = config.load_here()
+    config.known(suite, suites.names(), "verify: --suite", "suite")
+    found = suites.load(suite, params)
     if every == bool(cells):
         raise config.ConfigError("verify: name the cells to run again, or say --all")
-    keys = list(params.active.all_cells) if every else list(cells or [])
+    keys = list(found.cells) if every else list(cells or [])
     for key in keys:
-        config.known(key, [key for suite in params.suites.values() for key in suite.all_cells], "suites", "cell")
+        config.known(key, found.cells, "verify: CELL", f"cell in {found.source}")
     from subprocess import CalledProcessError
 
-    from flowbench.verify import RecordError
+    from flowbench.records.files import RecordError
     from flowbench.verify import verify as again
 
     failures = 0
     for key in keys:
         try:
-            found = again(params, key, tolerance)
+            result = again(found, key, tolerance)
         except (RecordError, CalledProcessError) as error:
             print(f"{key}: {error}", file=sys.stderr, flush=True)
             failures += 1
             continue
-        detail = "" if found.verdict == "equal" else f" (largest difference {found.largest:.2g}, {found.where})"
-        print(f"{key}: {found.verdict}{detail}", flush=True)
-        failures += found.verdict == "different"
+        detail = "" if result.verdict == "equal" else f" (largest difference {result.largest:.2g}, {result.where})"
+        print(f"{key}: {result.verdict}{detail}", flush=True)
+        failures += result.verdict == "different"
     if failures:
         raise typer.Exit(1)

@@ -36,7 +36,10 @@ def read(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: is not YAML: {type(error).__name__}: {error}") from None
     if not isinstance(document, dict):
         raise ConfigError(f"{path}: must be a mapping, such as `key: value`")
-    _check_keys(document, path, "", set())
+    try:
+        _check_keys(document, path, "", set())
+    except RecursionError:
+        raise ConfigError(f"{path}: is nested too deeply") from None
     return document
 
 

@@ -41,6 +41,7 @@ def parse(model: type[BaseModel], values: Any, where: str) -> Any:
         parent = _key(where, first["loc"][:-1])
         key = _key(where, first["loc"])
         if first["type"] == "extra_forbidden":
+            parent = parent if ": " in parent else f"{parent}: top level"
             known(str(first["loc"][-1]), _fields_at(model, first["loc"][:-1]), parent, "key")
         if first["type"] == "missing":
             raise ConfigError(f"{key}: is missing") from None

@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,7 @@ def load(name: str, **options) -> Source:
 
     A `ConfigError` names an unknown source or a wrong option.
     """
-    return _build(name, options, f"data.{name}")
+    return _build(name, options, f"{PARAMS}: data.{name}")
 
 
 def check(name: str, options: dict[str, Any], where: str) -> None:
@@ -111,13 +112,23 @@ def check(name: str, options: dict[str, Any], where: str) -> None:
     _build(name, options, where)
 
 
+def expanded(sets: Mapping[str, dict[str, Any]]) -> str:
+    """The text of ``stages/data.yaml``: for each data set of ``params.yaml`` a path that its download depends on.
+
+    That is the file of one's own that the source reads, or the list of the code that makes the data.
+    """
+    lines = ["# Made from params.yaml by `flowbench expand`; edit that file instead.", "data:"]
+    lines += [f"  {name}: {{reads: code/data/{name}.json}}" for name in sets]
+    return "".join(f"{line}\n" for line in lines)
+
+
 def _build(name: str, options: dict[str, Any], where: str) -> Source:
-    source = importlib.import_module(f"{__name__}.{known(name, names(), 'data', 'data set')}").source
+    source = importlib.import_module(f"{__name__}.{known(name, names(), f'{PARAMS}: data', 'data set')}").source
     options = check_options(source, options, where)
     try:
         return source(**options)
     except ValueError as error:
-        raise ConfigError(f"{PARAMS}: {where} = {options}: {error}") from None
+        raise ConfigError(f"{where} = {options}: {error}") from None
 
 
 def save(source: Source, folder: Path) -> None:

@@ -7,15 +7,17 @@ import copy
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel
+from flowbench.core import Generator
 from flowbench.evaluation.likelihood import bits_per_dim
+from flowbench.evaluation.subject import Family, Subject
+from flowbench.metrics import Measured
 from flowbench.runtime.seeding import seeded
 
 _PROBES_SEED = 0
 
 
 @torch.no_grad()
-def consistency(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
+def consistency(model: Generator, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
     """Largest differences, in bits per dim, of log-densities that should be one.
 
     Of samples, by the log-determinant of the way there and by that of the way back, in float64, as
@@ -46,8 +48,18 @@ def consistency(model: FlowModel, test: Tensor, points: int, batch_size: int) ->
     }
 
 
-def _log_prob(model: FlowModel, x: Tensor) -> Tensor:
+def _log_prob(model: Generator, x: Tensor) -> Tensor:
     """Of dequantised data, ``(n,)``."""
     with seeded(_PROBES_SEED):
         z, logdet = model.transform.encode(x)
     return model.prior().log_prob(z) + logdet
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    points, test = subject.budget.invertibility_points, subject.test
+    n = {"sample_log_prob_error_max": points, "log_prob_error_max": min(points, len(test))}
+    values = consistency(subject.model, test, points, subject.budget.batch_size)
+    return {name: Measured(value, n[name]) for name, value in values.items()}
+
+
+FAMILIES = [Family("consistency", lambda subject: subject.is_flow, _measure)]

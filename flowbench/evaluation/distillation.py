@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench.config import Params, Student
 from flowbench.core import FlowModel, soft_clamp
-from flowbench.evaluation.cell import CellEvaluation
-from flowbench.evaluation.likelihood import likelihood
-from flowbench.evaluation.measurement import Measurement
+from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
 from flowbench.evaluation.speed import LARGEST_BATCH, throughput
-from flowbench.flows import iaf_distilled
+from flowbench.evaluation.subject import Family, Subject
+from flowbench.flows._student import Student
 from flowbench.layers.autoregressive import MaskedAutoregressive
+from flowbench.metrics import Measured, over
 
 
 @torch.no_grad()
-def divergence(student: iaf_distilled.Student, teacher: FlowModel, samples: int, batch_size: int) -> dict[str, float]:
+def divergence(student: Student, teacher: FlowModel, samples: int, batch_size: int) -> dict[str, float]:
     """KL(student ‖ teacher) in nats per example, a mean over the student's samples, and its standard error.
 
     Args:
@@ -76,27 +73,38 @@ def decode_naively(module: MaskedAutoregressive, z: Tensor) -> Tensor:
     return x
 
 
-class StudentEvaluation(CellEvaluation):
-    """Measures a trained student of ``params.yaml`` as any cell, and beside its teacher."""
+def _students(subject: Subject) -> tuple[Student, FlowModel]:
+    """The student and its teacher, which shares the student's preprocessing."""
+    teacher = subject.cell.teacher(subject.seed)
+    assert isinstance(subject.model, Student)
+    assert isinstance(teacher, FlowModel)
+    return subject.model, teacher
 
-    cell: Student
 
-    def __init__(self, params: Params, key: str, root: Path = Path()):
-        super().__init__(params, key, root)
-        self.where = f"suites.{params.active.name}.students.{key}.teacher"
-        self.teacher_folder = root / "results" / self.cell.teacher
+def _measure_teacher(subject: Subject) -> dict[str, Measured]:
+    _, teacher = _students(subject)
+    nats = negative_log_likelihoods(teacher, subject.test, subject.budget.noise_draws, subject.budget.batch_size)
+    bits = likelihood(nats, subject.test[0].numel())["bits_per_dim"]
+    return over(len(subject.test), {"teacher_bits_per_dim": bits})
 
-    @torch.no_grad()
-    def _evaluate_seed(self, seed: int, measurement: Measurement, pictures_folder: Path | None) -> None:
-        super()._evaluate_seed(seed, measurement, pictures_folder)
-        student = self.load(seed)
-        assert isinstance(student, iaf_distilled.Student)
-        teacher = iaf_distilled.load_teacher(self.teacher_folder, self.source.event, seed, self.where).to(self.device)
-        test = torch.from_numpy(np.array(self.test)).to(self.device)[: self.budget.test_examples]
-        budget, batch_size = self.budget, self.budget.batch_size
-        # Of one purpose, so that the noise is the same for both.
-        of_teacher = measurement.attempt("likelihood", likelihood, teacher, test, budget.noise_draws, batch_size)
-        measurement.values["teacher_bits_per_dim"] = of_teacher["bits_per_dim"]
-        measurement.enter("divergence", divergence, student, teacher, budget.samples, batch_size)
-        at_once = min(LARGEST_BATCH, batch_size, len(test))
-        measurement.enter("speed", speedup, student, teacher, at_once, budget.throughput_seconds)
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    samples = subject.budget.samples
+    return over(samples, divergence(*_students(subject), samples, subject.budget.batch_size))
+
+
+def _measure_speed(subject: Subject) -> dict[str, Measured]:
+    at_once = min(LARGEST_BATCH, subject.budget.batch_size, len(subject.test))
+    return over(at_once, speedup(*_students(subject), at_once, subject.budget.throughput_seconds))
+
+
+def _is_student(subject: Subject) -> bool:
+    return isinstance(subject.model, Student)
+
+
+FAMILIES = [
+    # Its purpose is that of the student's own likelihood, so that the noise is the same for both.
+    Family("likelihood", _is_student, _measure_teacher),
+    Family("divergence", lambda subject: _is_student(subject) and subject.budget.samples > 1, _measure),
+    Family("speed", _is_student, _measure_speed),
+]

@@ -1,4 +1,4 @@
-"""Samples, and what the pictures of a model of images show."""
+"""The pictures of a model of images."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench.core import FittedModel, FlowModel
+from flowbench.core import FittedModel, Generator
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import solving
+from flowbench.metrics import Measured
 from flowbench.plotting.images import IMAGES, image_samples, interpolations, reconstructions
 
 # Below one, samples gather where the density is highest; images are usually shown like this.
@@ -19,16 +21,7 @@ _WAYS, _STEPS = 12, 12
 
 
 @torch.no_grad()
-def sample(model: FlowModel, n: int, batch_size: int) -> Tensor:
-    """``(n, *event)`` from the model, as `FlowModel.sample` draws them, generated ``batch_size`` at a time.
-
-    The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
-    """
-    return torch.cat([model.generate(z) for z in model.prior().sample((n,)).split(batch_size)])
-
-
-@torch.no_grad()
-def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor, white: int, title: str) -> None:
+def draw_pictures(folder: Path, model: Generator, test: Tensor, samples: Tensor, white: int, title: str) -> None:
     """Write ``samples.png`` and, for a flow, ``reconstructions.png`` and ``interpolation.png``.
 
     Args:
@@ -42,14 +35,15 @@ def draw_pictures(folder: Path, model: FlowModel, test: Tensor, samples: Tensor,
             images, again = model.reconstruct(test[:_ROUND_TRIPS])
             reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
             pairs = min(_WAYS, len(test) // 2)
-            ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
-            interpolations(folder / "interpolation.png", _array(ways), white, title)
+            if pairs:
+                ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
+                interpolations(folder / "interpolation.png", _array(ways), white, title)
     arrays = {name: _array(images[:IMAGES]) for name, images in panels.items()}
     image_samples(folder / "samples.png", arrays, white, title)
 
 
 @torch.no_grad()
-def interpolate(model: FlowModel, first: Tensor, last: Tensor, steps: int) -> Tensor:
+def interpolate(model: Generator, first: Tensor, last: Tensor, steps: int) -> Tensor:
     """Images on the way from ``first`` to ``last``, ``(n, *event)`` each, both included: ``(n, steps, *event)``.
 
     The way is an arc about the origin of the latent space (White 2016, 1609.04468). In many dimensions a normal
@@ -70,3 +64,18 @@ def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 def _array(tensor: Tensor) -> np.ndarray:
     return tensor.cpu().numpy()
+
+
+def _has_pictures(subject: Subject) -> bool:
+    return subject.pictures is not None and bool(subject.cell.source.event.levels) and subject.samples is not None
+
+
+def _draw(subject: Subject) -> dict[str, Measured]:
+    assert subject.pictures is not None
+    assert subject.samples is not None
+    white = (subject.cell.source.event.levels or 0) - 1
+    draw_pictures(subject.pictures, subject.model, subject.test, subject.samples, white, subject.cell.title)
+    return {}
+
+
+FAMILIES = [Family("pictures", _has_pictures, _draw)]

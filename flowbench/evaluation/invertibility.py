@@ -8,12 +8,14 @@ import math
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, FlowModule
+from flowbench.core import FlowModule, Generator
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import solving
+from flowbench.metrics import Measured
 
 
 @torch.no_grad()
-def invertibility(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
+def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
     """Errors of ``decode(encode(x))`` and ``encode(decode(z))``, element-wise, in float32 and float64.
 
     The dequantised data is what makes the round trip: rounding to grey levels would hide the errors. Continuous flows
@@ -65,3 +67,14 @@ def _quantile(errors: Tensor, q: float) -> float:
     """The smallest error that a share ``q`` of the errors does not exceed; of tensors of any size."""
     values = errors.nan_to_num(nan=math.inf, posinf=math.inf).flatten()
     return float(values.kthvalue(max(1, math.ceil(q * values.numel()))).values)
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    points, of_data = subject.budget.invertibility_points, min(subject.budget.invertibility_points, len(subject.test))
+    values = invertibility(subject.model, subject.test, points, subject.budget.batch_size)
+    n = {"non_finite_share": of_data + 2 * points, "non_finite_share_float64": of_data + 2 * points}
+    n |= {name: points for name in values if "latent" in name or "noise" in name}
+    return {name: Measured(value, n.get(name, of_data)) for name, value in values.items()}
+
+
+FAMILIES = [Family("invertibility", lambda subject: subject.is_flow, _measure)]

@@ -7,11 +7,14 @@ import copy
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel
+from flowbench.core import Generator
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import ContinuousFlow
+from flowbench.metrics import Measured, over
 
 
-def logdet(model: FlowModel, test: Tensor, points: int) -> dict[str, float]:
+@torch.enable_grad()
+def logdet(model: Generator, test: Tensor, points: int) -> dict[str, float]:
     """Largest error of either log-determinant and of their sum, in nats, in float64.
 
     Where probes estimate a divergence, that of the same map with the exact one, or their noise would hide the error.
@@ -27,3 +30,11 @@ def logdet(model: FlowModel, test: Tensor, points: int) -> dict[str, float]:
         if isinstance(part, ContinuousFlow):
             part.probes = None
     return {"logdet_error_max": transform.check(x).logdet_error}
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    points = min(subject.budget.logdet_points, len(subject.test))
+    return over(points, logdet(subject.model, subject.test, points))
+
+
+FAMILIES = [Family("logdet", lambda subject: subject.is_flow and subject.budget.logdet_points > 0, _measure)]

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
+
+from flowbench.evaluation.subject import Family, Subject, sample
+from flowbench.metrics import Measured, over
+
+# Moments need more samples than distances do, and only one pass over them.
+_SAMPLES = 200_000
 
 
 def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, float]:
@@ -20,3 +27,13 @@ def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, f
     }.items():
         values |= {f"{name}_x{i}": float(value) for i, value in enumerate(vector, start=1)}
     return values
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    truth = subject.cell.source.moments()
+    assert truth is not None
+    drawn = sample(subject.model, _SAMPLES, subject.budget.batch_size)
+    return over(_SAMPLES, moments(drawn.cpu(), *map(torch.tensor, truth)))
+
+
+FAMILIES = [Family("moments", lambda subject: subject.cell.source.moments() is not None, _measure)]

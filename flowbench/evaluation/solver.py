@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from flowbench.evaluation.likelihood import bits_per_dim
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.evaluation.two_sample import energy_distance
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import FixedStep, Solution, solving
-from flowbench.metrics import FEW_EVALUATIONS
+from flowbench.metrics import FEW_EVALUATIONS, Measured, over
 from flowbench.networks.field import VectorField
 from flowbench.runtime.seeding import seeded
 
@@ -119,3 +120,34 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
     return {"energy_distance_data": sum(floor) / len(floor)} | {
         f"energy_distance_{name}": energy_distance(x.flatten(1), test) for name, x in drawn.items()
     }
+
+
+def _continuous(subject: Subject) -> ContinuousModel:
+    assert isinstance(subject.model, ContinuousModel)
+    return subject.model
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    points = min(subject.budget.invertibility_points, len(subject.test))
+    return over(points, solver(_continuous(subject), subject.test, subject.budget.invertibility_points))
+
+
+def _measure_few_steps(subject: Subject) -> dict[str, Measured]:
+    count = min(subject.budget.samples, _MOST_SAMPLES, len(subject.split) // 2)
+    return over(count, few_steps(_continuous(subject), subject.split, count))
+
+
+def _is_continuous(subject: Subject) -> bool:
+    return isinstance(subject.model, ContinuousModel)
+
+
+FAMILIES = [
+    Family("solver", _is_continuous, _measure),
+    # Half of the split is test data, and the other half at least one set of other test data.
+    Family("few steps", lambda subject: _is_continuous(subject) and len(subject.split) > 1, _measure_few_steps),
+    Family(
+        "divergence",
+        lambda subject: _is_continuous(subject) and subject.model.likelihood == "estimate",
+        lambda subject: over(1, divergence(_continuous(subject), subject.test)),
+    ),
+]

@@ -7,7 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel
+from flowbench.core import FlowModel, Generator
+from flowbench.evaluation.subject import Family, Subject
+from flowbench.metrics import Measured, over
 from flowbench.runtime.device import clock
 
 # Examples per call.
@@ -15,7 +17,7 @@ LARGEST_BATCH = 1000
 
 
 @torch.no_grad()
-def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> dict[str, float]:
+def speed(model: Generator, test: Tensor, seconds: float, batch_size: int) -> dict[str, float]:
     """Densities evaluated, if there is one, and samples drawn per second, on the device that the model is on.
 
     Args:
@@ -25,7 +27,7 @@ def speed(model: FlowModel, test: Tensor, seconds: float, batch_size: int) -> di
     """
     batch = test[: min(LARGEST_BATCH, batch_size)]
     values = {}
-    if model.likelihood != "none":
+    if isinstance(model, FlowModel):
         values["log_prob_samples_per_second"] = throughput(
             lambda: model.log_prob(batch), len(batch), seconds, test.device
         )
@@ -47,3 +49,12 @@ def throughput(function: Callable[[], object], size: int, seconds: float, device
         synchronised()
         calls += 1
     return calls * size / elapsed
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    budget = subject.budget
+    n = min(LARGEST_BATCH, budget.batch_size, len(subject.test))
+    return over(n, speed(subject.model, subject.test, budget.throughput_seconds, budget.batch_size))
+
+
+FAMILIES = [Family("speed", lambda subject: True, _measure)]

@@ -5,14 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, SolverError
+from flowbench.core import Generator, SolverError
 from flowbench.evaluation.invertibility import round_trip
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import solving
-from flowbench.metrics import LATENT_STDS
+from flowbench.metrics import LATENT_STDS, Measured
 
 
 @torch.no_grad()
-def stress(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
+def stress(model: Generator, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
     """Round trips in float32 by their length |x - decode(encode(x))|₂ per example, and how many are not finite.
 
     On test data, on samples of the model and on uniform noise that covers the data; and of latents, drawn with 1 to 5
@@ -43,7 +44,7 @@ def stress(model: FlowModel, test: Tensor, points: int, batch_size: int) -> dict
     return values
 
 
-def _lengths(model: FlowModel, starts: Tensor, batch_size: int, latent: bool) -> Tensor:
+def _lengths(model: Generator, starts: Tensor, batch_size: int, latent: bool) -> Tensor:
     """``(n,)``; of an example that a solver cannot follow, NaN."""
     try:
         return round_trip(model.transform, starts, batch_size, latent).flatten(1).norm(dim=1)
@@ -53,3 +54,15 @@ def _lengths(model: FlowModel, starts: Tensor, batch_size: int, latent: bool) ->
     # One of them stopped all: the halves find out which.
     halves = starts.tensor_split(2)
     return torch.cat([_lengths(model, half, batch_size, latent) for half in halves])
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    points, of_data = subject.budget.invertibility_points, min(subject.budget.invertibility_points, len(subject.test))
+    values = stress(subject.model, subject.test, points, subject.budget.batch_size)
+    return {
+        name: Measured(value, points if "latents" in name or "samples" in name else of_data)
+        for name, value in values.items()
+    }
+
+
+FAMILIES = [Family("stress", lambda subject: subject.is_flow, _measure)]

@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 from flowbench.core import sum_event
+from flowbench.evaluation.subject import Family, Subject
 from flowbench.flows._continuous import ContinuousModel
+from flowbench.metrics import Measured, over
 from flowbench.networks.field import VectorField
 from flowbench.numerics.assignment import assignment
 
@@ -66,3 +68,23 @@ def straightness(model: ContinuousModel, test: Tensor) -> dict[str, float]:
     start = model.start(model.prior().sample((len(end),)))
     energy, least = path_energy(model.flow.field, start), wasserstein_2(start, end) ** 2
     return {"path_energy": energy, "normalised_path_energy": abs(energy - least) / least}
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    assert subject.samples is not None
+    n = min(len(subject.samples), len(subject.test), POINTS)
+    return over(n, sample_distance(subject.samples, subject.test))
+
+
+def _measure_paths(subject: Subject) -> dict[str, Measured]:
+    assert isinstance(subject.model, ContinuousModel)
+    test = subject.test[: min(subject.budget.samples, POINTS)]
+    return over(len(test), straightness(subject.model, test))
+
+
+FAMILIES = [
+    Family(
+        "straightness", lambda subject: subject.is_planar and isinstance(subject.model, ContinuousModel), _measure_paths
+    ),
+    Family("transport", lambda subject: subject.is_planar and subject.samples is not None, _measure),
+]

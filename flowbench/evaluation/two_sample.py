@@ -5,6 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from flowbench.evaluation.subject import Family, Subject
+from flowbench.metrics import Measured, over
+
 _CHUNK = 2048
 # Beyond this many dimensions, differences pair by pair take minutes where a matrix product takes seconds.
 _DIRECT_DIMS = 64
@@ -45,3 +48,11 @@ def _mean_distance(x: Tensor, y: Tensor) -> float:
     x, y = (x, y) if direct else (x.double(), y.double())
     sums = [torch.cdist(part, y, compute_mode=mode).sum(dtype=torch.float64) for part in x.split(_CHUNK)]
     return float(torch.stack(sums).sum()) / (len(x) * len(y))
+
+
+def _measure(subject: Subject) -> dict[str, Measured]:
+    assert subject.samples is not None
+    return over(min(len(subject.samples), len(subject.test)), two_sample(subject.samples, subject.test))
+
+
+FAMILIES = [Family("distances", lambda subject: subject.samples is not None, _measure)]

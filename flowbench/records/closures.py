@@ -17,26 +17,34 @@ from pathlib import Path
 from flowbench.runtime.files import write_json
 
 ROOT = Path(__file__).parents[2]
-# Rooms of plug-ins: a registry loads a file of these by name, which no import statement shows.
+# Packages of plug-ins: a registry loads a file of these by name, which no import statement shows.
 PLUGINS = ("flows", "data")
 
 
 def write(folder: Path) -> None:
-    """Write ``stages/<stage>.json``, ``flows/<flow>.json`` and ``data/<source>.json``: source file to digest."""
-    modules = [f"stages.{path.stem}" for path in (ROOT / "stages").glob("[a-z]*.py")]
-    for room in PLUGINS:
-        modules += [f"flowbench.{room}.{path.stem}" for path in (ROOT / "flowbench" / room).glob("[a-z]*.py")]
-    for module in modules:
-        path = folder / Path(*module.removeprefix("flowbench.").split(".")).with_suffix(".json")
-        path.parent.mkdir(exist_ok=True)
-        write_json(path, {str(source.relative_to(ROOT)): digest(source) for source in closure(module)})
+    """Write ``stages/<stage>.json``, ``flows/<flow>.json`` and ``data/<source>.json``: source file to digest.
+
+    And ``download/<source>.json``, with all that the stage of that name runs for a source.
+    """
+    for path in (ROOT / "stages").glob("[a-z]*.py"):
+        _write(folder / "stages" / f"{path.stem}.json", f"stages.{path.stem}")
+    for package in PLUGINS:
+        for path in (ROOT / "flowbench" / package).glob("[a-z]*.py"):
+            _write(folder / package / f"{path.stem}.json", f"flowbench.{package}.{path.stem}")
+    for path in (ROOT / "flowbench" / "data").glob("[a-z]*.py"):
+        _write(folder / "download" / f"{path.stem}.json", "stages.download", f"flowbench.data.{path.stem}")
 
 
-def closure(module: str) -> list[Path]:
-    """The project's files that importing ``module`` can load, itself and the packages around it included."""
+def _write(path: Path, *modules: str) -> None:
+    path.parent.mkdir(exist_ok=True)
+    write_json(path, {str(source.relative_to(ROOT)): code_digest(source) for source in closure(*modules)})
+
+
+def closure(*modules: str) -> list[Path]:
+    """The project's files that importing ``modules`` can load, themselves and the packages around them included."""
     graph = _import_graph()
     found: set[str] = set()
-    waiting = [module]
+    waiting = [*modules]
     while waiting:
         name = waiting.pop()
         if name not in found:
@@ -61,7 +69,7 @@ def _file(module: str) -> Path:
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
 
 
-def digest(path: Path) -> str:
+def code_digest(path: Path) -> str:
     """SHA-256 of a Python file without its comments, docstrings and blank lines."""
     return hashlib.sha256(strip(path.read_text(encoding="utf-8")).encode()).hexdigest()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from flowbench.metrics import METRICS, Measured
-from flowbench.records._files import (
+from flowbench.records.files import (
     LOG_PROB,
     METRICS_FILE,
     SEEDS,

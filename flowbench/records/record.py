@@ -24,7 +24,8 @@ from pathlib import Path
 from typing import Self
 
 from flowbench.metrics import METRICS, Measured
-from flowbench.records._files import (
+from flowbench.records.evaluation import Evaluation
+from flowbench.records.files import (
     HISTORY,
     METRICS_FILE,
     PICTURES,
@@ -36,7 +37,6 @@ from flowbench.records._files import (
     RecordError,
     again,
 )
-from flowbench.records.evaluation import Evaluation
 from flowbench.records.training import Training
 
 
@@ -66,6 +66,16 @@ class Record:
             for name, value in timed.items():
                 values.setdefault(name, {})[seed] = value
         return {name: dict(sorted(values[name].items())) for name in METRICS if name in values}
+
+    @property
+    def finished_values(self) -> dict[str, dict[int, Measured]]:
+        """`values` of the seeds that were trained to the end, which the cell is judged by."""
+        finished = set(self.training.finished)
+        values = {
+            name: {seed: measured for seed, measured in by_seed.items() if seed in finished}
+            for name, by_seed in self.values.items()
+        }
+        return {name: by_seed for name, by_seed in values.items() if by_seed}
 
     @property
     def pictures(self) -> dict[str, Path]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
-from flowbench.records._files import (
+from flowbench.records.files import (
     FORMAT,
     HISTORY,
     TRAIN_TIMINGS,

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from flowbench.config import PARAMS, ConfigError
+from flowbench.config import ConfigError
 
 
 def pick(wanted: str, where: str) -> torch.device:
@@ -20,7 +20,7 @@ def pick(wanted: str, where: str) -> torch.device:
 
     Args:
         wanted: ``auto``, ``cpu`` or ``cuda``.
-        where: the key in ``params.yaml``, for the message.
+        where: the file and the key that ask for it, for the message.
 
     Raises:
         ConfigError: a GPU is asked for by name and there is none.
@@ -30,7 +30,7 @@ def pick(wanted: str, where: str) -> torch.device:
     torch.backends.cudnn.allow_tf32 = False
     present = wanted != "cpu" and torch.cuda.is_available()
     if wanted == "cuda" and not present:
-        raise ConfigError(f"{PARAMS}: {where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
+        raise ConfigError(f"{where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
     if present:
         _determine()
     return torch.device("cuda" if present else "cpu")

@@ -6,7 +6,7 @@ import copy
 
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from flowbench.core import FlowModel
+from flowbench.core import Generator
 
 
 class MovingAverage:
@@ -25,7 +25,7 @@ class MovingAverage:
         model: a model with the averaged parameters; its buffers are those of the original.
     """
 
-    def __init__(self, model: FlowModel, decay: float):
+    def __init__(self, model: Generator, decay: float):
         self.decay = decay
         self.model = copy.deepcopy(model, memo={id(buffer): buffer for buffer in model.buffers()})
         self._values, self._averages = list(model.parameters()), list(self.model.parameters())

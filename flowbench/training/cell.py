@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import platform
 import shutil
-import subprocess
 import sys
 import time
 import warnings
@@ -16,23 +14,28 @@ from contextlib import contextmanager
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
-from flowbench import data, flows
-from flowbench.config import PARAMS, ConfigError, Params
-from flowbench.core import FittedModel, FlowModel, SolverError
+from flowbench import data
+from flowbench.cell import Cell, TeacherError
+from flowbench.config import ConfigError
+from flowbench.core import FittedModel, FlowModel, Generator, SolverError
 from flowbench.numerics.quadrature import Grid
+from flowbench.records.commit import current_commit
+from flowbench.records.files import Host
+from flowbench.records.training import HistoryRow, Provenance, SeedTraining, Training, TrainTimings, weights_path
 from flowbench.runtime import device as devices
-from flowbench.runtime.files import whole, write_json
+from flowbench.runtime.files import whole
 from flowbench.runtime.processes import for_each_seed
 from flowbench.runtime.seeding import seed_for, seeded
 from flowbench.training.batches import Batches
 from flowbench.training.checkpoints import Checkpoints
+from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss, Objective, ReverseKL
 from flowbench.training.state import Outcome
@@ -41,193 +44,188 @@ from flowbench.training.state import Outcome
 _INITIALISATION_EXAMPLES = 50_000
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
-# What a kill undoes, at most, where a checkpoint is written in no time.
+# A kill undoes the work of so many seconds at most, where a checkpoint is written in no time.
 CHECKPOINT_SECONDS = 30.0
 # The libraries that results depend on.
 _COMPUTING = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")
 
 
+class _Trained(NamedTuple):
+    """What one seed came to, without its weights."""
+
+    record: SeedTraining
+    timings: dict[str, float]
+    history: list[HistoryRow]
+    parameters: int
+
+
 class CellTraining:
-    """Trains a cell of ``params.yaml`` and writes what came of it.
+    """Trains a cell and writes the record of it.
 
     Args:
-        params: the whole configuration.
-        key: the cell's key among the active ones.
-        root: the repository's root, which holds ``data/``, ``code/`` and ``results/``.
-
-    Attributes:
-        stage: the stage that trains such cells, whose code is on record.
+        cell: resolved.
     """
 
-    stage = "train"
-
-    def __init__(self, params: Params, key: str, root: Path = Path()):
-        self.key, self.root = key, root
-        self.cell = params.cell(key)
-        self.data_options = params.data[self.cell.data]
-        self.budget = params.budgets[self.cell.budget].train
-        where = f"flows.{self.cell.flow}.{self.cell.config}"
-        # With the defaults, so that the record says all that the model was made of.
-        self.options = flows.check(self.cell.flow, params.options(self.cell), where)
-        self.device = devices.pick(self.budget.device, f"budgets.{self.cell.budget}.train.device")
-        self.source = data.load(self.cell.data, **self.data_options)
-        self.data_folder = root / "data" / self.cell.data
-        self.splits = data.read(self.data_folder)
+    def __init__(self, cell: Cell):
+        self.cell = cell
 
     def run(self) -> None:
-        """Train all seeds; write ``results/<cell>/`` whole, or not at all.
+        """Train all seeds; write the cell's folder whole, or not at all.
 
         What a kill leaves behind, the next run of the same configuration and code goes on from.
+
+        Raises:
+            ConfigError: the device has too little memory, torch cannot compile the step, or the teacher is not trained.
         """
-        started = time.time()
+        cell, started = self.cell, time.time()
         scratch = self._checkpoints.parent
         for other in [path for path in scratch.glob("*") if path != self._checkpoints]:
             shutil.rmtree(other, ignore_errors=True)
-        with whole(self.root / "results" / self.key) as folder:
-            (folder / "trained").mkdir()
+        with whole(cell.folder) as folder:
+            weights_path(folder, 0).parent.mkdir()
             with self._explained():  # here too, for a process that was killed cannot explain itself
                 seeds = for_each_seed(
-                    lambda seed: self._train_seed(seed, folder), self.budget.seeds, self.device, self.budget.threads
+                    lambda seed: self._train_seed(seed, folder), cell.names.seeds, cell.device, cell.train.threads
                 )
-            self._write_history(folder / "history.csv", {seed: result.pop("history") for seed, result in seeds.items()})
-            timings = {seed: result.pop("timings") for seed, result in seeds.items()}
-            parameters = [result.pop("parameters") for result in seeds.values()]
-            model = self.build(self.budget.seeds[0])
-            write_json(
-                folder / "training.json",
-                {
-                    "cell": self.key,
-                    "kind": "baseline" if isinstance(model, FittedModel) else "flow",
-                    "likelihood": model.likelihood,
-                    "parameters": max(parameters),
-                    "seeds": seeds,
-                    "provenance": self._provenance(),
-                },
-            )
-            write_json(
-                folder / "train_timings.json",
-                {**devices.describe(self.device), "git_commit": _git_commit(), "started": started, "seeds": timings},
-            )
-
+            model = cell.build(cell.names.seeds[0])
+            Training(
+                suite=cell.suite.name,
+                cell=cell.key,
+                kind="baseline" if isinstance(model, FittedModel) else "flow",
+                likelihood=model.likelihood,
+                parameters=max(trained.parameters for trained in seeds.values()),
+                seeds={seed: trained.record for seed, trained in seeds.items()},
+                provenance=self._provenance(),
+                timings=TrainTimings(
+                    host=Host(**devices.describe(cell.device)),
+                    git_commit=current_commit(),
+                    started=started,
+                    seeds={seed: trained.timings for seed, trained in seeds.items()},
+                ),
+                history={seed: trained.history for seed, trained in seeds.items()},
+            ).save(folder)
         shutil.rmtree(scratch, ignore_errors=True)
 
     @cached_property
     def _checkpoints(self) -> Path:
-        """The folder of what is saved while training, by all that the numbers depend on."""
-        identity = json.dumps(self._identity(), sort_keys=True, default=str)
-        name = hashlib.sha256(identity.encode()).hexdigest()[:16]
-        return self.root / ".cache" / "training" / self.key / name
+        """The folder of what is saved while training, named by everything that the numbers depend on."""
+        device = self.cell.device
+        identity = self._provenance().model_dump() | {
+            "device": [device.type, torch.cuda.get_device_name(device) if device.type == "cuda" else ""],
+            "teacher": self._teacher_weights(),
+        }
+        name = hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return self.cell.root / ".cache" / "training" / self.cell.suite.name / self.cell.key / name
 
-    def _identity(self) -> dict[str, Any]:
-        """What would make other numbers if it were another."""
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else ""
-        return self._provenance() | {"device": [self.device.type, name]}
+    def _teacher_weights(self) -> dict[str, str]:
+        """The digest of each of the teacher's files of weights, if there is a teacher."""
+        folder = self.cell.teacher_folder
+        found = sorted(weights_path(folder, 0).parent.glob("*.safetensors")) if folder else []
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in found}
 
-    def build(self, seed: int) -> FlowModel:
-        """The cell's model with its initial parameters, on the CPU."""
-        with seeded(self._seed(seed, "parameters")):
-            where = f"flows.{self.cell.flow}.{self.cell.config}"
-            return flows.build(self.cell.flow, self.source.event, self.options, where)
-
-    def _seed(self, seed: int, purpose: str) -> int:
-        return seed_for(self.cell.data, self.cell.flow, self.cell.config, seed, purpose)
-
-    def _train_seed(self, seed: int, folder: Path) -> dict[str, Any]:
-        """Train one seed; write its weights, return its record."""
-        started = time.time()
-        devices.forget(self.device)
-        # Of all weights this concerns those of convolutions alone, which a GPU is faster with, and so is Glow on a CPU.
-        model = self.build(seed).to(self.device, memory_format=torch.channels_last)
-        with seeded(self._seed(seed, "training")), self._explained():
+    def _train_seed(self, seed: int, folder: Path) -> _Trained:
+        """Train one seed; write its weights, return what became of it."""
+        cell, started = self.cell, time.time()
+        devices.forget(cell.device)
+        # This concerns the weights of convolutions alone. A GPU is faster with it, and so is Glow on a CPU.
+        model = cell.build(seed).to(cell.device, memory_format=torch.channels_last)
+        with seeded(cell.seed(seed, "training")), self._explained():
             outcome = self._fit(model, seed) if isinstance(model, FittedModel) else self._descend(model, seed, folder)
         if outcome.status == "finished":
             weights = {name: value.cpu().contiguous() for name, value in outcome.weights.items()}
-            (folder / "trained" / f"seed-{seed}.safetensors").write_bytes(save(weights))
+            weights_path(folder, seed).write_bytes(save(weights))
         elif outcome.status == "diverged":
-            tqdm.write(f"{self.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
+            tqdm.write(f"{cell.key} seed {seed}: diverged at step {outcome.diverged_at:,}", file=sys.stderr)
         else:
-            tqdm.write(f"{self.key} seed {seed}: failed; {outcome.reason}", file=sys.stderr)
-        steps = outcome.history[-1][0] if outcome.history else 0
+            tqdm.write(f"{cell.key} seed {seed}: failed; {outcome.reason}", file=sys.stderr)
+        steps = outcome.history[-1].step if outcome.history else 0
         examples = steps * self._batch_size
-        return {
-            "status": outcome.status,
-            "steps": steps,
-            "epochs": examples / len(self.splits["train"]) if self.learns_from_data and steps else None,
-            "best_step": outcome.best_step,
-            "best_validation_loss": outcome.best_validation_loss,
-            "diverged_at": outcome.diverged_at,
-            **({"reason": outcome.reason} if outcome.reason else {}),
-            "parameters": model.parameter_count(),
-            "history": outcome.history,
-            "timings": {
-                "started": started,
-                "ended": time.time(),
-                "train_seconds": outcome.seconds,
-                "peak_memory_mb": devices.peak_memory_mb(self.device),
-                **({"resumed_at": outcome.resumed_at} if outcome.resumed_at else {}),
-                **({"train_samples_per_second": examples / outcome.seconds} if examples else {}),
-            },
+        best = outcome.best_validation_loss
+        record = SeedTraining(
+            status=outcome.status,
+            steps=steps,
+            epochs=examples / len(cell.splits["train"]) if self._learns_from_data and steps else None,
+            best_step=outcome.best_step,
+            best_validation_loss=best if np.isfinite(best) else None,
+            diverged_at=outcome.diverged_at,
+            reason=outcome.reason,
+        )
+        timings = {
+            "started": started,
+            "ended": time.time(),
+            "train_seconds": outcome.seconds,
+            "peak_memory_mb": devices.peak_memory_mb(cell.device),
+            **({"resumed_at": outcome.resumed_at} if outcome.resumed_at else {}),
+            **({"train_samples_per_second": examples / outcome.seconds} if examples else {}),
         }
+        return _Trained(record, timings, outcome.history, model.parameter_count())
 
     def _fit(self, model: FittedModel, seed: int) -> Outcome:
+        device = self.cell.device
         model.prepare()
-        begin = devices.clock(self.device)
-        train_split, validation = (self._split(name).to(self.device) for name in ("train", "validation"))
+        begin = devices.clock(device)
+        train_split, validation = (self._split(name).to(device) for name in ("train", "validation"))
         model.fit(train_split, validation)
-        outcome = Outcome(weights=model.state_dict(), seconds=devices.clock(self.device) - begin)
-        with torch.no_grad(), seeded(self._seed(seed, "validation")):
+        outcome = Outcome(weights=model.state_dict(), seconds=devices.clock(device) - begin)
+        with torch.no_grad(), seeded(self.cell.seed(seed, "validation")):
             outcome.best_validation_loss = float(model.loss(validation))
         return outcome
 
-    def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
-        where = f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}, budgets.{self.cell.budget}.train"
+    def _descend(self, model: Generator, seed: int, folder: Path) -> Outcome:
+        cell = self.cell
+        where = f"{cell.where}, budgets.{cell.names.budget}.train"
         try:
             objective = self._objective(model, seed)
         except SolverError as error:
             return Outcome(status="failed", reason=f"{where}: {error}")
+        except TeacherError as error:
+            return Outcome(status="failed", reason=str(error))
         outcome = train(
             model,
             objective,
-            self.budget,
-            title=f"{self.key} seed {seed}",
-            snapshot=self._snapshot if self.source.is_energy and seed == self.budget.seeds[0] else None,
+            cell.train,
+            title=f"{cell.key} seed {seed}",
+            snapshot=self._snapshot if cell.source.is_energy and seed == cell.names.seeds[0] else None,
             checkpoints=Checkpoints(self._checkpoints / f"seed-{seed}", CHECKPOINT_SECONDS),
         )
         if outcome.status == "failed":
             outcome.reason = f"{where}: {outcome.reason}"
         if outcome.resumed_at:
-            tqdm.write(f"{self.key} seed {seed}: went on after step {outcome.resumed_at:,}", file=sys.stderr)
+            tqdm.write(f"{cell.key} seed {seed}: went on after step {outcome.resumed_at:,}", file=sys.stderr)
         if outcome.snapshots:
             steps, frames = np.array(list(outcome.snapshots)), np.stack([*map(np.asarray, outcome.snapshots.values())])
-            np.savez(folder / "trained" / "snapshots.npz", steps=steps, frames=frames)
+            np.savez(weights_path(folder, seed).with_name("snapshots.npz"), steps=steps, frames=frames)
         return outcome
 
-    def _objective(self, model: FlowModel, seed: int) -> Objective:
-        """What a seed is trained for, the model's data-dependent parameters being set."""
-        budget, validation_seed = self.budget, self._seed(seed, "validation")
-        if self.source.is_energy:
+    def _objective(self, model: Generator, seed: int) -> Objective:
+        """What a seed is trained for: a teacher's density, an energy, or the model's own loss on data."""
+        cell, budget, validation_seed = self.cell, self.cell.train, self.cell.seed(seed, "validation")
+        if cell.names.teacher:
+            return Distillation.of(model, cell.teacher(seed), budget, validation_seed, cell.where)
+        if cell.source.is_energy:
+            assert isinstance(model, FlowModel)
             return ReverseKL(
                 model,
-                self.source.log_energy,
+                cell.source.log_energy,
                 budget.batch_size,
                 budget.anneal_steps,
                 validation_seed,
                 compile=budget.compile,
             )
         train_split = self._split("train")
-        model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
+        model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(cell.device))
         return DataLoss(
             model,
-            Batches(train_split, budget.batch_size, self.device, horizontal_flips=budget.horizontal_flips),
-            self._split("validation")[: budget.validation_examples].to(self.device),
+            Batches(train_split, budget.batch_size, cell.device, horizontal_flips=budget.horizontal_flips),
+            self._split("validation")[: budget.validation_examples].to(cell.device),
             validation_seed,
             compile=budget.compile,
         )
 
     def _snapshot(self, model: FlowModel) -> torch.Tensor:
         """The learnt density as a histogram of samples on the source's grid, ``(cells, cells)`` float32."""
-        assert self.source.grid is not None
-        grid = Grid(self.source.grid.low, self.source.grid.high, _SNAPSHOT_CELLS)
+        assert self.cell.source.grid is not None
+        grid = Grid(self.cell.source.grid.low, self.cell.source.grid.high, _SNAPSHOT_CELLS)
         with torch.no_grad(), seeded(seed_for("snapshot")):
             x = model.sample(_SNAPSHOT_SAMPLES).cpu().numpy()
         counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=grid.size, range=[(grid.low, grid.high)] * 2)
@@ -237,84 +235,51 @@ class CellTraining:
         """A split as it lies on the disk: the processes of all seeds share one copy in memory."""
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nothing here writes to it
-            return torch.from_numpy(self.splits[name])
+            return torch.from_numpy(self.cell.splits[name])
 
     @property
-    def learns_from_data(self) -> bool:
-        """Whether the training split is what is learnt from, and not a density."""
-        return not self.source.is_energy
+    def _learns_from_data(self) -> bool:
+        """Whether the training split is what is learnt from, and not an energy or a teacher."""
+        return not self.cell.source.is_energy and not self.cell.names.teacher
 
     @property
     def _batch_size(self) -> int:
         """Examples a step."""
-        wanted = self.budget.batch_size
-        return min(wanted, len(self.splits["train"])) if self.learns_from_data else wanted
+        wanted = self.cell.train.batch_size
+        return min(wanted, len(self.cell.splits["train"])) if self._learns_from_data else wanted
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Say which key to change where the budget asks for what this machine cannot do."""
-        budget = f"{PARAMS}: budgets.{self.cell.budget}.train"
+        """Turn what the device or the compiler refuses into a `ConfigError` that names the option."""
+        cell = self.cell
         try:
             yield
         except Exception as error:
             if devices.is_out_of_memory(error):
                 raise ConfigError(
-                    f"{budget}.batch_size = {self.budget.batch_size}: {self.key} needs more memory than is free on the "
-                    f"{self.device.type} device; choose a smaller one"
+                    f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs more memory than is free on the "
+                    f"{cell.device.type} device; choose a smaller one"
                 ) from error
             # Its class, imported, would bring the compiler into every training.
             if not type(error).__module__.startswith("torch._dynamo"):
                 raise
             reason, *_ = str(error).strip().split("\n\n")
             raise ConfigError(
-                f"{budget}.compile = true: torch cannot compile {self.key} here, choose false; "
+                f"{cell.budget_key('train')}.compile = true: torch cannot compile {cell.key} here, choose false; "
                 f"it says: {' '.join(reason.split())}"
             ) from error
 
-    def _write_history(self, path: Path, histories: dict[int, list[tuple]]) -> None:
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["seed", "step", "loss", "validation_loss", "learning_rate"])
-            for seed, rows in histories.items():
-                writer.writerows([seed, *("" if value is None else repr(value) for value in row)] for row in rows)
-
-    def _provenance(self) -> dict[str, Any]:
-        """What the result depends on: data, parameters, code, and the versions of what computed it."""
+    def _provenance(self) -> Provenance:
+        cell = self.cell
         code: dict[str, str] = {}
-        for part in (f"stages/{self.stage}", f"flows/{self.cell.flow}", f"data/{self.cell.data}"):
-            path = self.root / "code" / f"{part}.json"
+        for part in ("stages/train", f"flows/{cell.names.flow}", f"data/{cell.names.data}"):
+            path = cell.root / "code" / f"{part}.json"
             code |= json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return {
-            "data": data.fingerprint(self.data_folder),
-            "params": {
-                "cell": self.cell.model_dump(),
-                "data": self.data_options,
-                "flow": self.options,
-                "budget": self.budget.model_dump(),
-            },
-            "code": code,
-            "versions": {
-                "python": platform.python_version(),
-                **{name: version(name) for name in _COMPUTING},
-            },
+        params: dict[str, dict[str, Any]] = {
+            "cell": cell.names.model_dump(exclude_none=True),
+            "data": cell.data_options,
+            "flow": cell.options,
+            "budget": cell.train.model_dump(),
         }
-
-
-def _git_commit() -> str:
-    """The commit that is checked out, with ``-dirty`` if files differ from it; empty outside of a repository.
-
-    Not if only ``dvc.lock`` or a report does, which DVC rewrites while it runs, or ``params.yaml``, whose values are
-    on record. Files that git does not track count where code lies.
-    """
-
-    def git(*command: str) -> str:
-        return subprocess.run(["git", *command], capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        changes = git(
-            "status", "--porcelain", "--untracked-files=no", "--", ".", ":!dvc.lock", ":!reports", ":!params.yaml"
-        )
-        changes += git("ls-files", "--others", "--exclude-standard", "--", "flowbench", "stages")
-        return git("rev-parse", "HEAD") + ("-dirty" if changes else "")
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+        versions = {"python": platform.python_version(), **{name: version(name) for name in _COMPUTING}}
+        return Provenance(data=data.fingerprint(cell.data_folder), params=params, code=code, versions=versions)

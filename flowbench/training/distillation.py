@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-from pathlib import Path
-from typing import Any
+from typing import Self
 
 import torch
 from torch import Tensor
 
-from flowbench.config import PARAMS, ConfigError, Params, Student
-from flowbench.core import FlowModel, ShapeError
-from flowbench.flows import iaf_distilled
-from flowbench.training.cell import CellTraining
+from flowbench.config import ConfigError, TrainBudget
+from flowbench.core import FlowModel, Generator, ShapeError
+from flowbench.flows._student import Student
 from flowbench.training.objectives import ReverseKL
-from flowbench.training.state import Outcome
 
 
 class Distillation(ReverseKL):
@@ -34,7 +30,7 @@ class Distillation(ReverseKL):
 
     def __init__(
         self,
-        student: iaf_distilled.Student,
+        student: Student,
         teacher: FlowModel,
         batch_size: int,
         anneal_steps: int,
@@ -52,43 +48,25 @@ class Distillation(ReverseKL):
             compile=compile,
         )
 
+    @classmethod
+    def of(cls, student: Generator, teacher: Generator, budget: TrainBudget, validation_seed: int, where: str) -> Self:
+        """The objective of a student, which takes over its teacher's preprocessing.
+
+        Args:
+            where: the file and key of the student's options, for messages.
+
+        Raises:
+            ConfigError: the teacher's logit is another than the student's.
+        """
+        assert isinstance(student, Student)
+        assert isinstance(teacher, FlowModel)
+        try:
+            student.share_preprocessing(teacher)
+        except ShapeError as error:
+            raise ConfigError(f"{where}: {error}") from None
+        return cls(student, teacher, budget.batch_size, budget.anneal_steps, validation_seed, compile=budget.compile)
+
     @torch.no_grad()
     def validation_loss(self, model: FlowModel) -> Tensor:
-        assert isinstance(model, iaf_distilled.Student)
+        assert isinstance(model, Student)
         return super().validation_loss(model.without_preprocessing(model))
-
-
-class StudentTraining(CellTraining):
-    """Trains a student of ``params.yaml``, each seed on the same seed of its teacher."""
-
-    cell: Student
-    stage = "train_student"
-    learns_from_data = False
-
-    def __init__(self, params: Params, key: str, root: Path = Path()):
-        super().__init__(params, key, root)
-        self.where = f"suites.{params.active.name}.students.{key}.teacher"
-
-    def _identity(self) -> dict[str, Any]:
-        weights = sorted((self.root / "results" / self.cell.teacher / "trained").glob("*.safetensors"))
-        teacher = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in weights}
-        return super()._identity() | {"teacher": teacher}
-
-    def _descend(self, model: FlowModel, seed: int, folder: Path) -> Outcome:
-        try:
-            return super()._descend(model, seed, folder)
-        except iaf_distilled.TeacherError as error:
-            return Outcome(status="failed", reason=str(error))
-
-    def _objective(self, model: FlowModel, seed: int) -> Distillation:
-        assert isinstance(model, iaf_distilled.Student)
-        folder = self.root / "results" / self.cell.teacher
-        teacher = iaf_distilled.load_teacher(folder, self.source.event, seed, self.where).to(self.device)
-        try:
-            model.share_preprocessing(teacher)
-        except ShapeError as error:
-            raise ConfigError(f"{PARAMS}: flows.{self.cell.flow}.{self.cell.config}: {error}") from None
-        budget, validation_seed = self.budget, self._seed(seed, "validation")
-        return Distillation(
-            model, teacher, budget.batch_size, budget.anneal_steps, validation_seed, compile=budget.compile
-        )

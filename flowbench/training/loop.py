@@ -12,7 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from flowbench.config import TrainBudget
-from flowbench.core import FlowModel, SolverError
+from flowbench.core import Generator, SolverError
+from flowbench.records.training import HistoryRow
 from flowbench.runtime.device import clock
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.objectives import Objective
@@ -23,12 +24,12 @@ LOG_EVERY = 10
 
 
 def train(
-    model: FlowModel,
+    model: Generator,
     objective: Objective,
     budget: TrainBudget,
     *,
     title: str = "",
-    snapshot: Callable[[FlowModel], Tensor] | None = None,
+    snapshot: Callable[[Generator], Tensor] | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Minimise the objective with Adam for the budget's steps, and keep the weights that validate best.
@@ -72,7 +73,7 @@ def train(
                 mean_loss = float(torch.stack(losses).mean())
                 losses.clear()
                 validation_loss = float(objective.validation_loss(state.kept)) if validate else None
-                outcome.history.append((step, mean_loss, validation_loss, learning_rate))
+                outcome.history.append(HistoryRow(step, mean_loss, validation_loss, learning_rate))
                 if not (math.isfinite(mean_loss) and math.isfinite(validation_loss or 0.0)):
                     outcome.status, outcome.diverged_at = "diverged", step
                     break

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
-from flowbench.core import FlowModel
+from flowbench.core import FlowModel, Generator
 from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 
@@ -23,7 +23,7 @@ class Objective(Protocol):
     def loss(self, step: int) -> Tensor:
         """Loss of training step ``step`` = 0, 1, …; draws its own batch."""
 
-    def validation_loss(self, model: FlowModel) -> Tensor:
+    def validation_loss(self, model: Generator) -> Tensor:
         """The same of ``model``, what is trained or its average, on what training never sees.
 
         Without gradients, and the same for the same weights.
@@ -56,7 +56,7 @@ class DataLoss:
 
     def __init__(
         self,
-        model: FlowModel,
+        model: Generator,
         batches: Batches,
         validation: Tensor,
         validation_seed: int,
@@ -78,7 +78,7 @@ class DataLoss:
         self.batches.restore(state)
 
     @torch.no_grad()
-    def validation_loss(self, model: FlowModel) -> Tensor:
+    def validation_loss(self, model: Generator) -> Tensor:
         at_once = max(1, _VALIDATION_NUMBERS // self.validation[0].numel())
         model.eval()
         with seeded(self.validation_seed):
@@ -130,7 +130,8 @@ class ReverseKL:
         return self._divergence(beta, *self._draw(self.batch_size))
 
     @torch.no_grad()
-    def validation_loss(self, model: FlowModel) -> Tensor:
+    def validation_loss(self, model: Generator) -> Tensor:
+        assert isinstance(model, FlowModel)
         with seeded(self.validation_seed):
             return self._divergence(1.0, *model.sample_with_log_prob(self.validation_samples))
 

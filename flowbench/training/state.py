@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from flowbench.config import TrainBudget
-from flowbench.core import FlowModel
+from flowbench.core import Generator
+from flowbench.records.training import HistoryRow, Status
 from flowbench.training.adam import Adam
 from flowbench.training.average import MovingAverage
 from flowbench.training.objectives import Objective
@@ -33,9 +34,9 @@ class Outcome:
         resumed_at: the step that it went on from, after a kill.
     """
 
-    status: str = "finished"
+    status: Status = "finished"
     weights: dict[str, Tensor] = field(default_factory=dict)
-    history: list[tuple[int, float, float | None, float]] = field(default_factory=list)
+    history: list[HistoryRow] = field(default_factory=list)
     best_step: int = 0
     best_validation_loss: float = math.inf
     diverged_at: int | None = None
@@ -60,7 +61,7 @@ class TrainingState:
         outcome: so far.
     """
 
-    def __init__(self, model: FlowModel, objective: Objective, budget: TrainBudget):
+    def __init__(self, model: Generator, objective: Objective, budget: TrainBudget):
         self.model, self.objective = model, objective
         self.parameters = list(model.parameters())
         self.device = self.parameters[0].device
@@ -106,7 +107,7 @@ class TrainingState:
         if "device" in parts["random"]:
             torch.cuda.set_rng_state(parts["random"]["device"], self.device)
         outcome = self.outcome
-        outcome.history = [tuple(row) for row in facts["history"]]
+        outcome.history = [HistoryRow(*row) for row in facts["history"]]
         outcome.best_step, outcome.best_validation_loss = facts["best_step"], facts["best_validation_loss"]
         outcome.weights = {name: value.to(self.device) for name, value in parts.get("best", {}).items()}
         # The file has them in the order of their names.

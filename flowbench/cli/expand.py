@@ -1,0 +1,53 @@
+"""``flowbench expand``: write the files that DVC reads from those that a person edits."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbench import config
+from flowbench.config import suites
+
+
+def expand(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Suites; all of them if left out.", show_default=False)
+    ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file would change.")] = False,
+) -> None:
+    """Write each suite's cells.yaml from suites/NAME.yaml, and stages/data.yaml from params.yaml.
+
+    A mistake in one suite does not stop the others.
+    """
+    params = config.load_here()
+    from flowbench import data, flows
+
+    stale, failed = [], False
+    for name in names or suites.names():
+        try:
+            suite = suites.load(name, params)
+            for key, cell in suite.cells.items():
+                teacher = suite.cells[cell.teacher].flow if cell.teacher else None
+                flows.check_teacher(cell.flow, teacher, f"{suite.source}: {key}")
+        except config.ConfigError as error:
+            print(error, file=sys.stderr)
+            failed = True
+            continue
+        if check and not suites.is_fresh(suite):
+            stale.append(suite.folder / suites.CELLS)
+        elif not check and suites.write(suite):
+            print(f"{suite.folder / suites.CELLS}: {len(suite.cells)} cells. Run them with: {suite.repro}")
+    path, text = Path("stages", "data.yaml"), data.expanded(params.data)
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        if check:
+            stale.append(path)
+        else:
+            path.write_text(text, encoding="utf-8")
+            print(f"{path}: {len(params.data)} data sets")
+    for file in stale:
+        print(f"{file}: is stale; run `flowbench expand`", file=sys.stderr)
+    if stale or failed:
+        raise typer.Exit(2)

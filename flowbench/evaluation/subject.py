@@ -1,0 +1,121 @@
+"""What is measured, and the contract of a family of metrics."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from flowbench.cell import Cell
+from flowbench.config import EvaluateBudget
+from flowbench.core import FittedModel, Generator, NoSuchDirectionError, SolverError
+from flowbench.metrics import Measured
+from flowbench.records.training import Training
+from flowbench.runtime.seeding import seed_for, seeded
+
+
+@dataclass
+class Subject:
+    """One trained seed of a cell, and what it is measured on.
+
+    Attributes:
+        cell: resolved.
+        training: its record.
+        seed: that is measured.
+        model: of the seed, on the cell's device.
+        split: the whole test split ``(n, *event)``, on the cell's device.
+        pictures: the folder for pictures; ``None`` where this seed has none.
+        values: of the metrics so far.
+        log_prob: log-likelihood of each test example in nats, ``(n,)``; ``None`` if the model has no density.
+    """
+
+    cell: Cell
+    training: Training
+    seed: int
+    model: Generator
+    split: Tensor
+    pictures: Path | None = None
+    values: dict[str, Measured] = field(default_factory=dict)
+    log_prob: np.ndarray | None = None
+    _given_up: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def budget(self) -> EvaluateBudget:
+        """How precisely the cell is measured."""
+        return self.cell.evaluate
+
+    @property
+    def test(self) -> Tensor:
+        """The test examples that are measured, ``(n, *event)``."""
+        return self.split[: self.budget.test_examples]
+
+    @property
+    def is_flow(self) -> bool:
+        """Whether the model has a map whose inverse can be checked, which a baseline has not."""
+        return not isinstance(self.model, FittedModel)
+
+    @property
+    def is_planar(self) -> bool:
+        """Whether the data lies in the plane, on a square that holds all but a negligible part of it."""
+        return self.cell.source.grid is not None
+
+    @cached_property
+    def samples(self) -> Tensor | None:
+        """Samples of the model, no more than there are test examples; ``None`` where it cannot be sampled."""
+        n = min(self.budget.samples, len(self.test))
+        return self.attempt("samples", lambda: sample(self.model, n, self.budget.batch_size))
+
+    def attempt(self, purpose: str, function: Callable[[], Any]) -> Any:
+        """What ``function`` finds, with random numbers of its own; ``None`` where it cannot.
+
+        The random numbers derive from the data set, the purpose and the seed alone, so that no family of metrics
+        disturbs another. A solver that gives up, or a direction that a flow lacks, costs one family only.
+        """
+        try:
+            with seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed)):
+                return function()
+        except (SolverError, NoSuchDirectionError) as error:
+            self._given_up[str(error)].append(purpose)
+            return None
+
+    def measure(self, families: Iterable[Family]) -> None:
+        """Add what each family that applies finds to the values."""
+        for family in families:
+            if family.applies(self):
+                self.values |= self.attempt(family.purpose, lambda family=family: family.measure(self)) or {}
+
+    @property
+    def missing(self) -> str:
+        """Why something could not be measured, and what; empty if all was."""
+        return "; ".join(f"{error} ({', '.join(purposes)})" for error, purposes in self._given_up.items())
+
+
+@dataclass(frozen=True)
+class Family:
+    """Metrics that are measured together.
+
+    Attributes:
+        purpose: its name, from which its random numbers derive.
+        applies: whether a subject has these metrics.
+        measure: the metrics of a subject by name. The catalogue says what each means.
+    """
+
+    purpose: str
+    applies: Callable[[Subject], bool]
+    measure: Callable[[Subject], dict[str, Measured]]
+
+
+@torch.no_grad()
+def sample(model: Generator, n: int, batch_size: int) -> Tensor:
+    """``(n, *event)`` from the model, as `Generator.sample` draws them, generated ``batch_size`` at a time.
+
+    The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
+    """
+    return torch.cat([model.generate(z) for z in model.prior().sample((n,)).split(batch_size)])
