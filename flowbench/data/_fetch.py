@@ -90,7 +90,7 @@ def _append(url: str, part: Path) -> None:
             total = done + int(length) if length else None
             log.info("%s: downloading %s bytes", url, f"{total:,}" if total else "unknown")
             with (
-                part.open("ab" if done else "wb", encoding="utf-8") as file,
+                part.open("ab" if done else "wb") as file,
                 tqdm(desc=part.name, initial=done, total=total, unit="B", unit_scale=True, disable=None) as bar,
             ):
                 while chunk := response.read1(CHUNK):
