@@ -83,7 +83,8 @@ def _writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(f"{folder}: cannot write the data set: {error}") from error
+        hint = "" if error.errno else "; is the disk full?"  # NumPy only says how much it has written
+        raise DataError(f"{folder}: cannot write the data set: {error}{hint}") from error
 
 
 def _info(folder: Path, key: str) -> Any:
