@@ -327,7 +327,9 @@ def test_no_room_to_save(monkeypatch, tmp_path):
     source.splits()  # downloads
     with (
         files_up_to(15_000),
-        pytest.raises(data.DataError, match=r"^data/cifar10: cannot write the data set: .* written; is the disk full\?$"),
+        pytest.raises(
+            data.DataError, match=r"^data/cifar10: cannot write the data set: .* written; is the disk full\?$"
+        ),
     ):
         data.save(source, Path("data/cifar10"))
     assert list(Path("data").iterdir()) == []
