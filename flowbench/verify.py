@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from flowbench import config, data
 from flowbench.config import PARAMS, ConfigError, Suite
 from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
@@ -20,6 +21,7 @@ from flowbench.records import lock
 from flowbench.records.evaluation import Evaluation
 from flowbench.records.files import METRICS_FILE, SEEDS, RecordError
 from flowbench.runtime.files import md5, md5_of_folder
+from flowbench.runtime.mirror import with_absolute_mirror
 
 # On the machine that made the record, each byte of these must be the same.
 _EXACT = (METRICS_FILE, SEEDS)
@@ -105,12 +107,15 @@ def run_again(suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Pat
         (scratch / ".cache").mkdir()
         (scratch / ".cache" / "downloads").symlink_to(downloads.resolve())
     cell = suite.cells[key]
+    for path in data.load(cell.data, **config.load(root / PARAMS).data[cell.data]).files():
+        (scratch / path).parent.mkdir(parents=True, exist_ok=True)
+        (scratch / path).symlink_to((root / path).resolve())
     steps = [("download", cell.data)]
     if cell.teacher:
         steps.append(("train", suite.name, cell.teacher))
     steps += [("train", suite.name, key), ("evaluate", suite.name, key)]
     paths = [str(root.resolve()), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    environment = with_absolute_mirror(os.environ) | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     for stage, *arguments in steps:
         subprocess.run([sys.executable, "-m", f"stages.{stage}", *arguments], cwd=scratch, env=environment, check=True)
     return scratch / suite.results / key

@@ -1,4 +1,4 @@
-"""One script per DVC stage; run as ``python -m stages.<name>`` from the repository's root."""
+"""One script per DVC stage. Run one as ``python -m stages.<name>`` from the repository's root."""
 
 import errno
 import sys
@@ -7,17 +7,19 @@ from collections.abc import Callable
 import typer
 
 from flowbench.config import ConfigError
+from flowbench.runtime.errors import ExpectedError
 
-# What a disk says that is full, read-only or broken, and files that belong to somebody else.
+# The errors of a disk that is full, read-only or broken, and of files that belong to another user.
 _REFUSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM)
 
 
 def run(main: Callable[..., None]) -> None:
-    """Run a stage on the command line's arguments.
+    """Run a stage with the arguments of the command line.
 
-    A mistake in ``params.yaml`` ends it with one line and status 2; a file that the disk refuses, with one line and 1.
+    An error that the user can mend ends the stage with its message: with status 2 if the mistake is in
+    ``params.yaml``, and with status 1 if not. Any other error is a defect and shows its traceback.
     """
-    # A defect of ours shows the plain traceback, which a log file can hold.
+    # A plain traceback, because a log file cannot hold a coloured one.
     app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     app.command()(main)
     try:
@@ -25,6 +27,8 @@ def run(main: Callable[..., None]) -> None:
     except ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(2)
+    except ExpectedError as error:
+        sys.exit(str(error))
     except OSError as error:
         if error.errno not in _REFUSED:
             raise

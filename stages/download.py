@@ -1,7 +1,6 @@
 """Make one data set: ``data/<name>`` with its splits and what is known of them."""
 
 import logging
-import sys
 from pathlib import Path
 
 from flowbench import config, data
@@ -23,10 +22,7 @@ def main(name: str) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Formatter("%(message)s"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    try:
-        data.save(data.load(name, **options), Path("data", name))
-    except data.DataError as error:
-        sys.exit(str(error))
+    data.save(data.load(name, **options), Path("data", name))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from flowbench.cli.check import check
 from flowbench.cli.expand import expand
 from flowbench.cli.listing import digest, list_
 from flowbench.cli.verify import verify
+from flowbench.runtime.errors import ExpectedError
 
 app = typer.Typer(
     help="A reproducible benchmark of normalizing flows. Run it with `dvc repro` and read reports/.",
@@ -49,6 +50,6 @@ def main() -> None:
     """Run the command. A mistake in a configuration, a name or a file ends it with one line and status 2."""
     try:
         app()
-    except (config.ConfigError, OSError) as error:
+    except (config.ConfigError, ExpectedError, OSError) as error:
         print(error, file=sys.stderr)
         sys.exit(2)

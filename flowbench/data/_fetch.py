@@ -1,4 +1,4 @@
-"""Files from a mirror or a public host: resumed where they broke off, verified, and either whole or not there."""
+"""Downloads from a mirror or a public host. They are resumed if they break off, and verified."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from flowbench.data import DataError
 from flowbench.runtime.files import md5 as md5_of
+from flowbench.runtime.mirror import MIRROR, is_url
 
-MIRROR = "FLOWBENCH_DATA_MIRROR"
-# Kept, so that the next call need not download again. Neither git nor DVC tracks it.
+# The files are kept here for the next call. Neither git nor DVC tracks them.
 DOWNLOADS = Path(".cache", "downloads")
 TIMEOUT = 30.0  # seconds that a server may stay silent
 CHUNK = 2**20
@@ -25,25 +25,28 @@ log = logging.getLogger(__name__)
 
 
 class NotFoundError(DataError):
-    """A host or a directory has no file of that name."""
+    """A host or a folder has no file of that name."""
 
 
 def mirrors() -> list[str]:
-    """The URL of the mirror that the environment names, be it a host or a directory; none if it names none."""
+    """The URL of the mirror, a host or a folder, that the environment names. The list is empty if there is none."""
     place = os.environ.get(MIRROR)
     if not place:
         return []
-    if place.startswith(("http://", "https://")):
+    if is_url(place):
         return [place.rstrip("/")]
     return [Path(place).expanduser().absolute().as_uri()]
 
 
 def fetch(url: str, path: Path, md5: str | None = None) -> Path:
-    """Download ``url`` to ``path``, unless that file is there and has the given MD5, and return ``path``.
+    """Download ``url`` to ``path`` and return ``path``. A file that is there and has the given MD5 is kept.
 
-    What breaks off is resumed, in this call as long as the server brings more of it each time, or in a later one.
-    Without an MD5, a file that is there is whole, and its content is for the caller to verify. A `DataError` names
-    the file, what was expected and what was found; a file that is not as expected is removed.
+    A download that breaks off is resumed: in this call while each attempt brings more bytes, and after that in a
+    later call. Without an MD5, the caller must verify the content.
+
+    Raises:
+        NotFoundError: there is no such file.
+        DataError: the file cannot be downloaded, or it has another MD5. Then it is removed.
     """
     if path.exists():
         if md5 in (None, md5_of(path)):
@@ -51,7 +54,7 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
         log.warning("%s: expected MD5 %s, found %s; removed", path, md5, md5_of(path))
         path.unlink()
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One for each place, or the halves of two different files might be joined.
+    # Each place has its own part, or the halves of two different files could be joined.
     part = path.with_name(f".{path.name}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part")
     left_behind = part.exists()
     while True:
@@ -65,7 +68,7 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
             continue
         if md5 is None or (found := md5_of(part)) == md5:
             part.replace(path)
-            for left in path.parent.glob(f".{path.name}.*.part"):  # by places that failed
+            for left in path.parent.glob(f".{path.name}.*.part"):  # parts from places that failed
                 left.unlink()
             return path
         fault = f"{url}: expected MD5 {md5}, found {found} in {_size(part):,} bytes; removed"
@@ -77,7 +80,7 @@ def fetch(url: str, path: Path, md5: str | None = None) -> Path:
 
 
 def _append(url: str, part: Path) -> None:
-    """Download what ``part`` lacks of ``url``, or all of it where the server cannot resume."""
+    """Download the bytes of ``url`` that ``part`` lacks, or all of them if the server cannot resume."""
     done = _size(part)
     request = Request(url, headers={"User-Agent": "flowbench"} | ({"Range": f"bytes={done}-"} if done else {}))
     try:
@@ -90,7 +93,7 @@ def _append(url: str, part: Path) -> None:
             total = done + int(length) if length else None
             log.info("%s: downloading %s bytes", url, f"{total:,}" if total else "unknown")
             with (
-                part.open("ab" if done else "wb", encoding="utf-8") as file,
+                part.open("ab" if done else "wb") as file,
                 tqdm(desc=part.name, initial=done, total=total, unit="B", unit_scale=True, disable=None) as bar,
             ):
                 while chunk := response.read1(CHUNK):
@@ -99,7 +102,7 @@ def _append(url: str, part: Path) -> None:
         if total is not None and _size(part) != total:
             raise ConnectionError(f"expected {total:,} bytes")
     except HTTPError as error:
-        if error.code == 416 and done:  # the part is no beginning of that file
+        if error.code == 416 and done:  # the part is not the beginning of that file
             part.unlink()
             return _append(url, part)
         kind = NotFoundError if error.code in (404, 410) else DataError
@@ -109,7 +112,7 @@ def _append(url: str, part: Path) -> None:
         raise kind(f"{url}: expected a file of data, found {error.reason}") from error
     except (TimeoutError, ConnectionError):
         raise
-    except OSError as error:  # a full disk, most likely
+    except OSError as error:  # most likely a full disk
         part.unlink(missing_ok=True)
         raise DataError(f"{part}: expected to hold {url}, found {error}; removed") from error
 

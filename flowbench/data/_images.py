@@ -1,4 +1,4 @@
-"""Published image sets: the places that may have one, and the one order in which all of them give the same splits."""
+"""Published image sets: where they are, and one order of the images that makes the splits the same everywhere."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from flowbench.data import DataError, Source
-from flowbench.data._fetch import DOWNLOADS, MIRROR, fetch, mirrors
+from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
+from flowbench.runtime.mirror import MIRROR
 
 Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, height, width), uint8, in content order
 
@@ -23,23 +24,25 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource(Source):
-    """A published image set. The last ``validation`` of the official training images, in content order, validate.
+    """A published image set.
 
     Attributes:
-        fingerprints: what `in_content_order` expects of the official ``train`` and ``test`` images.
+        validation: the number of official training images, the last in content order, that are used for validation.
+        fingerprints: of the official ``train`` and ``test`` images, as `content_order` gives them.
     """
 
     validation: int
     fingerprints: ClassVar[Mapping[str, str]]
 
     def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
-        """The URL of each place that may have the set, in the order of trying, with what reads it from there."""
+        """The URL of each place that may have the set, with a function that reads it. They are tried in order."""
         raise NotImplementedError(f"{type(self).__name__} does not say where its images are")
 
     def splits(self) -> dict[str, np.ndarray]:
         """The splits as ``(n, channels, height, width)``, uint8, from the first place that has them.
 
-        A `DataError` says of each place what was expected and what was found.
+        Raises:
+            DataError: no place has them. The message says for each place what was expected and what was found.
         """
         failures = []
         for url, read in self.places():
@@ -56,14 +59,18 @@ class ImageSource(Source):
         raise DataError(f"{self.name}: no place has it; {MIRROR} may name another:{''.join(failures)}")
 
     def through_torchvision(self, dataset: Any, url: str, archives: Mapping[str, str], raw: str) -> Official:
-        """The set as torchvision's class ``dataset`` reads it from ``archives``, file name to MD5, at ``url``.
+        """Read the set from ``url`` with torchvision's class ``dataset``.
 
-        torchvision's own transport neither resumes nor times out. So the archives are fetched first and laid where
-        torchvision, asked to download, looks for them in its folder ``raw``; it verifies, unpacks and reads them.
+        torchvision's own download neither resumes nor times out. So the archives are downloaded here and linked into
+        the folder where torchvision looks for them. Then torchvision verifies, unpacks and reads them.
+
+        Args:
+            archives: file name to MD5.
+            raw: the folder, below torchvision's root, that holds the archives.
         """
         kept = [fetch(f"{url}/{name}", DOWNLOADS / self.name / name, md5) for name, md5 in archives.items()]
         root = DOWNLOADS / f".{self.name}.unpacked"
-        shutil.rmtree(root, ignore_errors=True)  # what a killed run left
+        shutil.rmtree(root, ignore_errors=True)  # a killed run may have left it
         try:
             (root / raw).mkdir(parents=True)
             for path in kept:
@@ -80,7 +87,11 @@ class ImageSource(Source):
             shutil.rmtree(root, ignore_errors=True)
 
     def verified(self, split: str, images: np.ndarray, labels: np.ndarray, where: str) -> np.ndarray:
-        """The ``images`` from ``where``, sorted in place by content, if their fingerprint is the published one."""
+        """Check the fingerprint of the ``images`` from ``where``, and sort them in place by content.
+
+        Raises:
+            DataError: the fingerprint is not the published one.
+        """
         order, found = content_order(images, labels)
         if found != self.fingerprints[split]:
             raise DataError(
@@ -93,12 +104,12 @@ class ImageSource(Source):
 
 @dataclass(frozen=True, kw_only=True)
 class MnistLike(ImageSource):
-    """A set in the format of MNIST, which torchvision has under the name ``folder``, and so has the mirror."""
+    """A set in the format of MNIST. torchvision and the mirror both call it ``folder``."""
 
     folder: ClassVar[str]
 
     def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
-        import torchvision.datasets  # takes many seconds
+        import torchvision.datasets  # slow
 
         dataset = getattr(torchvision.datasets, self.folder)
         raw = f"{self.folder}/raw"
@@ -107,10 +118,10 @@ class MnistLike(ImageSource):
 
 
 def content_order(images: np.ndarray, labels: np.ndarray) -> tuple[list[int], str]:
-    """The order and the fingerprint of a set, whatever the order and the container it came in.
+    """An order and a fingerprint that do not depend on the order and the file format in which a set comes.
 
-    The order is that of the SHA-256 of each image's bytes (height, width, channel) and its label's byte; the
-    fingerprint is the SHA-256 of these digests in that order, in hexadecimal.
+    Each example has a digest: the SHA-256 of the image's bytes (height, width, channel) and the label's byte. The
+    order is that of the digests. The fingerprint is the SHA-256 of the sorted digests, in hexadecimal.
 
     Args:
         images: ``(n, channels, height, width)``, uint8.
@@ -129,7 +140,7 @@ def reorder(array: np.ndarray, order: Sequence[int]) -> None:
     waiting = np.ones(len(array), bool)
     for start in range(len(array)):
         row, first = start, array[start].copy()
-        while waiting[row]:  # follow the cycle: each row makes room for the next
+        while waiting[row]:  # follow the cycle of the permutation
             waiting[row] = False
             source = order[row]
             array[row] = first if source == start else array[source]

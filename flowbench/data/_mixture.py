@@ -1,4 +1,4 @@
-"""The density of Gaussians around many centres, which several sources share."""
+"""The density of a mixture of Gaussians, which several sources share."""
 
 import math
 
@@ -12,11 +12,11 @@ def log_mixture(x: Tensor, centres: Tensor, weights: Tensor, std: float, chunk: 
     Args:
         x: the points.
         centres: ``(k, 2)``.
-        weights: ``(k,)``, of sum one.
+        weights: ``(k,)``; their sum is one.
         std: standard deviation along each axis.
         chunk: points at a time; memory is O(chunk · k).
     """
-    # The exponent c·x - ½|c|² - ½|x|² is one matrix product: exact enough in float64, though not in float32.
+    # The exponent c·x - ½|c|² - ½|x|² is one matrix product. It needs float64, because float32 is not exact enough.
     x, centres, weights = (tensor.to(x.device, torch.float64) for tensor in (x, centres, weights))
     x, centres = x / std, centres / std
     offset = weights.log() - centres.square().sum(1) / 2

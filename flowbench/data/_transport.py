@@ -1,6 +1,6 @@
-"""The ends of the transports in the plane by which Tong et al. compare flow matching (2024, 2302.00482, table 2).
+"""The distributions between which Tong et al. (2024, 2302.00482, table 2) transport points of the plane.
 
-The constants are those of their code's examples; the scale of the paper's table is another.
+The constants are those of the examples in their code. The table in the paper has another scale.
 """
 
 import math
@@ -12,12 +12,12 @@ from flowbench.numerics.quadrature import Grid
 
 _RADIUS = 5.0
 _ANGLES = [math.pi / 4 * k for k in range(8)]
-# The code calls 0.1 a variance, and then takes √0.1 for it: the standard deviation is a fourth root.
+# The code means a variance of 0.1 but uses √0.1, so the standard deviation is the fourth root of 0.1.
 EIGHT_GAUSSIANS = Mixture(
     centres=tuple((_RADIUS * math.cos(angle), _RADIUS * math.sin(angle)) for angle in _ANGLES), std=0.1**0.25
 )
 EIGHT_GAUSSIANS_GRID = Grid(-8.5, 8.5, 400)  # to six standard deviations
-# Moons lie in [-4, 5.6] × [-2.5, 2.6]; the margin shows what a model puts beside them.
+# The moons lie in [-4, 5.6] × [-2.5, 2.6]. In the margin one sees what a model puts outside of them.
 MOONS_GRID = Grid(-5, 6.5, 400)
 _SHIFT = 0.2
 
@@ -29,10 +29,10 @@ def eight_gaussians(n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def moons(n: int, rng: np.random.Generator) -> np.ndarray:
-    """``(n, 2)`` points on two half circles, each pushed up to 0.2 to the upper right; then times 3, less 1.
+    """``(n, 2)`` points 3 (x + s) - 1, with x on one of two half circles and s uniform on [0, 0.2).
 
-    The push is one number for both coordinates, so the density is infinite where a half circle runs along the
-    diagonal, and is left unknown.
+    Both coordinates have the same s. So the density is infinite where a half circle is parallel to the diagonal, and
+    it is treated as unknown.
     """
     angle, outer = rng.uniform(0, math.pi, size=n), rng.random(n) < 0.5
     x = np.where(outer, np.cos(angle), 1 - np.cos(angle))

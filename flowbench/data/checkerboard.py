@@ -19,8 +19,8 @@ DARK_AREA = 8 * SIDE**2
 @dataclass(frozen=True, kw_only=True)
 class Checkerboard(SampledSource):
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        # Uniform on the whole board, then each light square moves onto its dark neighbour in the pair of columns.
-        # In float32 from the start, where all of this is exact: rounding later could push a point off its square.
+        # The points are uniform on the whole board. Then each light square moves onto the dark square beside it.
+        # All of this is exact in float32. In float64, a later rounding could move a point off its square.
         x = 8 * rng.random((n, 2), dtype=np.float32) - 4
         column, row = np.floor(x / SIDE).T
         light = (column + row) % 2 == 1
@@ -37,5 +37,5 @@ class Checkerboard(SampledSource):
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> Checkerboard:
     """The checkerboard."""
-    # A margin shows what a model puts off the board; the board's edges are edges of cells.
+    # In the margin one sees what a model puts outside of the board. The edges of the board are edges of cells.
     return Checkerboard(event=Event((2,)), grid=Grid(-5, 5, 400), train=train, validation=validation, test=test)

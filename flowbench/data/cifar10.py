@@ -34,14 +34,14 @@ class Cifar10(ImageSource):
         for mirror in mirrors():
             url = f"{mirror}/cifar10/plain_text"
             yield url, partial(self.from_parquet, url)
-        from torchvision.datasets import CIFAR10  # takes many seconds
+        from torchvision.datasets import CIFAR10  # slow
 
         archives = {CIFAR10.filename: CIFAR10.tgz_md5}
         url = CIFAR10.url.rpartition("/")[0]
         yield url, partial(self.through_torchvision, CIFAR10, url, archives, raw="")
 
     def from_parquet(self, url: str) -> Official:
-        """The set from Parquet files at ``url``, with the names and columns that ``uoft-cs/cifar10`` has."""
+        """The set from Parquet files at ``url``, which have the names and columns of ``uoft-cs/cifar10``."""
         return {split: self._split(url, split) for split in ("train", "test")}
 
     def _split(self, url: str, split: str) -> np.ndarray:
@@ -55,8 +55,8 @@ class Cifar10(ImageSource):
         return self._read(split, fetch_shards(url, split, folder))
 
     def _read(self, split: str, paths: list[Path]) -> np.ndarray:
-        """The images of the ``split``, verified and in content order; files that are not as expected are removed."""
-        from pyarrow.parquet import ParquetFile, read_metadata  # takes a second
+        """The images of the ``split``, verified and in content order. Files that are wrong are removed."""
+        from pyarrow.parquet import ParquetFile, read_metadata  # slow
 
         sizes = []
         for path in paths:
@@ -83,7 +83,11 @@ class Cifar10(ImageSource):
 def fetch_shards(url: str, split: str, folder: Path) -> list[Path]:
     """Download the ``split`` from ``url`` to ``folder``, unless it is there.
 
-    Shards are called ``train-00000-of-00003.parquet`` and so on. How many there are is found by trying, up to 20.
+    The names of the shards are ``train-00000-of-00003.parquet`` and so on. Their number, 20 at most, is found by
+    trying.
+
+    Raises:
+        NotFoundError: there is no first shard.
     """
     for total in range(1, MAX_SHARDS + 1):
         names = [f"{split}-{shard:05}-of-{total:05}.parquet" for shard in range(total)]
@@ -96,7 +100,11 @@ def fetch_shards(url: str, split: str, folder: Path) -> list[Path]:
 
 
 def decode(png: bytes) -> np.ndarray:
-    """The pixels of a PNG image as ``(3, 32, 32)``, uint8."""
+    """The pixels of a PNG image as ``(3, 32, 32)``, uint8.
+
+    Raises:
+        ValueError: the image has another mode or size.
+    """
     with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
         if (image.mode, image.size) != ("RGB", (32, 32)):
             raise ValueError(f"an image of mode {image.mode} and size {image.size}")
@@ -105,14 +113,14 @@ def decode(png: bytes) -> np.ndarray:
 
 @contextmanager
 def removed_if_bad(path: Path) -> Iterator[None]:
-    """Remove the file and name it in a `DataError` if the block cannot read it."""
+    """If the block cannot read the file, remove it and name it in a `DataError`."""
     try:
         yield
-    except Exception as error:  # pyarrow and Pillow raise a dozen kinds on a bad file
+    except Exception as error:  # pyarrow and Pillow raise many kinds of errors
         path.unlink()
         raise DataError(f"{path}: expected Parquet with 32 × 32 PNG images, found {error!r}; removed") from error
 
 
 def source(*, validation: Annotated[int, Field(gt=0, lt=50_000)]) -> Cifar10:
-    """CIFAR-10 as ``(3, 32, 32)``: 50,000 training images less those for validation, and 10,000 test images."""
+    """CIFAR-10 as ``(3, 32, 32)``: 50,000 images for training and validation, and 10,000 test images."""
     return Cifar10(event=Event((3, 32, 32), levels=256), validation=validation)

@@ -1,4 +1,4 @@
-"""Handwritten digits of 8 × 8 pixels with grey levels 0 to 16, which come with scikit-learn."""
+"""Handwritten digits of 8 × 8 pixels with grey levels from 0 to 16, from scikit-learn."""
 
 from dataclasses import dataclass
 
@@ -18,17 +18,17 @@ class Digits(Source):
     test: int
 
     def splits(self) -> dict[str, np.ndarray]:
-        from sklearn.datasets import load_digits  # takes seconds to import
+        from sklearn.datasets import load_digits  # slow
 
         images = load_digits().images.astype(np.uint8)[:, None]
         images = np.random.default_rng(seed_for("data", self.name)).permutation(images)
-        # From both ends, so that the size of one does not change the other.
+        # Test and validation are at the two ends, so that the size of one does not change the other.
         test, train, validation = np.split(images, [self.test, TOTAL - self.validation])
         return {"train": train, "validation": validation, "test": test}
 
 
 def source(*, validation: PositiveInt, test: PositiveInt) -> Digits:
-    """The digits as ``(1, 8, 8)``; what validation and test leave is for training."""
+    """The digits as ``(1, 8, 8)``. The images that are not for validation or test are for training."""
     if validation + test >= TOTAL:
-        raise ValueError(f"validation and test leave nothing of {TOTAL} examples to train on")
+        raise ValueError(f"validation and test take all of the {TOTAL} examples; leave some to train on")
     return Digits(event=Event((1, 8, 8), levels=17), validation=validation, test=test)

@@ -1,4 +1,4 @@
-"""Eight equal Gaussians on a circle."""
+"""Eight equal Gaussians with their centres on a circle."""
 
 import math
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ def source(
     radius: PositiveFloat,
     std: PositiveFloat,
 ) -> EightGaussians:
-    """Eight Gaussians of the given standard deviation on a circle of the given radius."""
+    """Eight Gaussians with the given standard deviation, on a circle with the given radius."""
     reach = radius + 6 * std
     return EightGaussians(
         event=Event((2,)),

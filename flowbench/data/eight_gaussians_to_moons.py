@@ -1,4 +1,4 @@
-"""Two moons, to which eight Gaussians are to be transported (Tong et al. 2024, 2302.00482)."""
+"""Two moons, to which models transport eight Gaussians (Tong et al. 2024, 2302.00482)."""
 
 from dataclasses import dataclass
 

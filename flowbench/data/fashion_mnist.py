@@ -19,5 +19,5 @@ class FashionMnist(MnistLike):
 
 
 def source(*, validation: Annotated[int, Field(gt=0, lt=60_000)]) -> FashionMnist:
-    """Fashion-MNIST as ``(1, 28, 28)``: 60,000 training images less those for validation, and 10,000 test images."""
+    """Fashion-MNIST as ``(1, 28, 28)``: 60,000 images for training and validation, and 10,000 test images."""
     return FashionMnist(event=Event((1, 28, 28), levels=256), validation=validation)

@@ -1,4 +1,4 @@
-"""A Gaussian whose coordinates are independent, with known mean and standard deviation."""
+"""A Gaussian in the plane with independent coordinates."""
 
 import math
 from dataclasses import dataclass
@@ -42,7 +42,8 @@ def source(
 ) -> Gaussian:
     """A 2-D Gaussian with the given mean and standard deviation along each axis.
 
-    It is not standardised: a flow must learn both itself, and the report sets what it learnt beside the truth.
+    The data is not standardised. A flow must learn mean and standard deviation, and the report compares them with the
+    truth.
     """
     low = min(m - 6 * s for m, s in zip(mean, std, strict=True))
     high = max(m + 6 * s for m, s in zip(mean, std, strict=True))

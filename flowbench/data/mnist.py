@@ -19,5 +19,5 @@ class Mnist(MnistLike):
 
 
 def source(*, validation: Annotated[int, Field(gt=0, lt=60_000)]) -> Mnist:
-    """MNIST as ``(1, 28, 28)``: 60,000 training images less those for validation, and 10,000 test images."""
+    """MNIST as ``(1, 28, 28)``: 60,000 images for training and validation, and 10,000 test images."""
     return Mnist(event=Event((1, 28, 28), levels=256), validation=validation)

@@ -1,4 +1,4 @@
-"""Two interleaved half circles, blurred by Gaussian noise: scikit-learn's ``make_moons``."""
+"""Two interleaved half circles with Gaussian noise: scikit-learn's ``make_moons``."""
 
 import math
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ class Moons(SampledSource):
     noise: float
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """As scikit-learn has them: half of the points on each arc, at even angles, and only their noise by chance."""
-        from sklearn.datasets import make_moons  # takes seconds to import
+        """Half of the points lie on each arc, at equal steps of the angle. Only the noise is random."""
+        from sklearn.datasets import make_moons  # slow
 
         return make_moons(n, noise=self.noise, random_state=int(rng.integers(2**32)))[0]
 
     def log_density(self, x: Tensor) -> Tensor:
         """log of ½ Σ over both arcs of (1/π) ∫₀^π N(x; arc(t), noise² I) dt, by Gauss-Legendre quadrature.
 
-        As a function of t the integrand is a bump of width noise / √r, r being the distance from the arc's centre.
-        The nodes are at most noise / 2 apart, so that the error is below 1e-8 of the density wherever r < 4.
+        At a distance r from the arc's centre, the integrand is a bump in t with the width noise / √r. The distance
+        between two nodes is at most noise / 2, so for r < 4 the relative error of the density is below 1e-8.
         """
         nodes, weights = np.polynomial.legendre.leggauss(max(32, math.ceil(10 / self.noise)))
         angles = torch.from_numpy(nodes + 1) * (math.pi / 2)
         upper = torch.stack([angles.cos(), angles.sin()], 1)
         lower = torch.stack([1 - angles.cos(), 0.5 - angles.sin()], 1)
-        # The weights of one arc sum to two, and each arc has half the mass.
+        # The sum of the weights of one arc is two, and each arc has half of the mass.
         return log_mixture(x, torch.cat([upper, lower]), torch.from_numpy(weights).repeat(2) / 4, self.noise)
 
 

@@ -1,4 +1,4 @@
-"""Eight Gaussians on a circle, to which a standard normal is to be transported (Tong et al. 2024, 2302.00482)."""
+"""Eight Gaussians on a circle, to which models transport a standard normal (Tong et al. 2024, 2302.00482)."""
 
 from dataclasses import dataclass
 
@@ -24,7 +24,7 @@ class NormalToEightGaussians(SampledSource):
 
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> NormalToEightGaussians:
-    """Eight Gaussians as they are: what a transport costs depends on the scale, so models do not standardise them."""
+    """Eight Gaussians. Models do not standardise them, because the cost of a transport depends on the scale."""
     return NormalToEightGaussians(
         event=Event((2,), standardise=False), grid=EIGHT_GAUSSIANS_GRID, train=train, validation=validation, test=test
     )

@@ -1,4 +1,4 @@
-"""Two moons, to which a standard normal is to be transported (Tong et al. 2024, 2302.00482)."""
+"""Two moons, to which models transport a standard normal (Tong et al. 2024, 2302.00482)."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class NormalToMoons(SampledSource):
 
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> NormalToMoons:
-    """Moons as they are: what a transport costs depends on the scale, so models do not standardise them."""
+    """Two moons. Models do not standardise them, because the cost of a transport depends on the scale."""
     return NormalToMoons(
         event=Event((2,), standardise=False), grid=MOONS_GRID, train=train, validation=validation, test=test
     )

@@ -1,7 +1,7 @@
-"""The two-mode energy: a ring of radius 2 that a pair of ridges cuts down to its left and right ends.
+"""The two-mode energy: the left and right ends of a ring with radius 2.
 
-Rezende and Mohamed 2015, "Variational inference with normalizing flows", table 1, the first energy, here with
-ring and ridges of half the width.
+Rezende and Mohamed 2015, "Variational inference with normalizing flows", table 1, the first energy. Here the ring and
+the ridges have half of the width.
 """
 
 from dataclasses import dataclass
@@ -42,9 +42,9 @@ class TwoModes(SampledSource):
         return self.log_energy(x.double()) - self.log_normaliser
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """By rejection: z₁ from the ridges, z₂ uniform on [-4, 4], and kept with the ring's probability.
+        """Rejection sampling: z₁ comes from the ridges and z₂ is uniform on [-4, 4].
 
-        Beyond 4 the ring's probability is below exp(-50).
+        A point is kept with the probability of the ring, which is below exp(-50) outside of [-4, 4].
         """
         kept = np.empty((0, 2))
         while len(kept) < n:
@@ -56,7 +56,7 @@ class TwoModes(SampledSource):
 
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> TwoModes:
-    """The two-mode energy. It is not standardised: who learns from an energy has seen no data."""
+    """The two-mode energy. It is not standardised, because a model that learns from an energy sees no data."""
     return TwoModes(
         event=Event((2,), standardise=False),
         grid=GRID,

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowbench.config.suites import stage
+from flowbench.runtime.errors import ExpectedError
 
 # Raised by one whenever older files can no longer be read.
 FORMAT = 2
@@ -19,7 +20,7 @@ HISTORY, TRAIN_TIMINGS = "history.csv", "train_timings.json"
 METRICS_FILE, SEEDS, LOG_PROB, TIMINGS, PICTURES = "metrics.json", "seeds.csv", "log_prob", "timings.json", "pictures"
 
 
-class RecordError(RuntimeError):
+class RecordError(ExpectedError):
     """A file of a cell is missing, of an older format or damaged; one line says which, and how to make it again."""
 
 

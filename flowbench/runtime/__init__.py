@@ -1,1 +1,1 @@
-"""Where and how the suite runs: devices, processes, random seeds, files."""
+"""How the suite runs: devices, processes, random seeds, files, errors."""

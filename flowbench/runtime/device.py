@@ -1,4 +1,4 @@
-"""Where a cell runs, and what the run cost."""
+"""The device that a cell runs on, its clock and its memory."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from flowbench.config import ConfigError
 
 
 def pick(wanted: str, where: str) -> torch.device:
-    """The device that a budget asks for; float32 there means float32 from now on, and one run is as the next.
+    """The device that a budget asks for. On a GPU, float32 keeps its full precision and each run gives the same.
 
     Args:
         wanted: ``auto``, ``cpu`` or ``cuda``.
         where: the file and the key that ask for it, for the message.
 
     Raises:
-        ConfigError: a GPU is asked for by name and there is none.
+        ConfigError: ``cuda`` is asked for and there is no GPU.
     """
-    # The 10 bits of TF32 would spoil inverses and log-determinants. torch leaves matrix products alone, but not
-    # convolutions. Who wants speed says `precision: bfloat16`, which is faster still.
+    # TF32 has 10 bits, which is too few for inverses and log-determinants. By default torch uses it for convolutions
+    # only. `precision: bfloat16` is faster than TF32.
     torch.backends.cudnn.allow_tf32 = False
     present = wanted != "cpu" and torch.cuda.is_available()
     if wanted == "cuda" and not present:
@@ -37,40 +37,40 @@ def pick(wanted: str, where: str) -> torch.device:
 
 
 def _determine() -> None:
-    """Let a GPU add up in the same order each time; an operation that cannot says so in a warning."""
-    # cuBLAS reads this when it is first used.
+    """Make a GPU add in the same order each time. torch warns about an operation that cannot."""
+    # cuBLAS reads this variable when it is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Nothing here reads memory before it is written.
+    # No code here reads memory before it is written.
     torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def clock(device: torch.device) -> float:
-    """Seconds of computing so far, for differences.
+    """Seconds of computing so far. Only a difference of two calls has a meaning.
 
-    On a CPU those of this thread, which what else runs there does not lengthen; on a GPU those of the wall clock.
+    On a CPU this is the time of this thread, which does not depend on other programs. On a GPU it is the wall clock.
     """
     return time.perf_counter() if device.type == "cuda" else time.thread_time()
 
 
 def forget(device: torch.device) -> None:
-    """Free what a training before has left on a GPU, and measure its peak memory afresh."""
+    """Free the memory that an earlier training left on a GPU, and start a new measurement of the peak."""
     if device.type == "cuda":
-        gc.collect()  # an optimiser and its schedule hold each other
+        gc.collect()  # an optimiser and its schedule refer to each other
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that a device has no memory left; of a CPU's torch has no class for it.
+    """Whether an error says that a device has no memory left.
 
-    That of `parallel.for_each_seed` is one, where the kernel killed a process.
+    torch has no class for this error on a CPU. `for_each_seed` raises a MemoryError if a process was killed.
     """
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def describe(device: torch.device) -> dict[str, Any]:
-    """Names of the device and of the host's parts: never its host name."""
+    """The names of the device and of the host's parts, without the name of the host."""
     return {
         "device": device.type,
         "device_name": torch.cuda.get_device_name(device) if device.type == "cuda" else _cpu(),
@@ -79,9 +79,9 @@ def describe(device: torch.device) -> dict[str, Any]:
 
 
 def peak_memory_mb(device: torch.device) -> float:
-    """Most memory so far, in MB (10⁶ bytes).
+    """The most memory so far, in MB (10⁶ bytes).
 
-    On a GPU that of torch's allocator since `forget`, else the resident memory of this process.
+    On a GPU this is what torch has allocated since `forget`. On a CPU it is the resident memory of this process.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 1e6

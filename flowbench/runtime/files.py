@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ _UNFINISHED = ".unfinished-"
 
 @contextmanager
 def whole(folder: Path) -> Iterator[Path]:
-    """A scratch folder whose files and folders move into ``folder`` when the block ends without an error.
+    """A scratch folder. Its files and folders move into ``folder`` when the block ends without an error.
 
-    What stands in ``folder`` under the same names is replaced. A block that fails or is killed leaves ``folder``
-    as it was; the next call clears away what a killed one left behind.
+    They replace those of the same names. If the block fails or is killed, ``folder`` stays as it was. The next call
+    removes the scratch folder of a block that was killed.
 
     Raises:
-        OSError: a file cannot be written, for instance for want of space; it names ``folder`` if nothing else.
+        OSError: a file cannot be written, for instance on a full disk. The error names ``folder`` or another path.
     """
     scratch = None
     try:
@@ -39,7 +39,7 @@ def whole(folder: Path) -> Iterator[Path]:
                 shutil.rmtree(target)
             os.replace(path, target)
     except OSError as error:
-        # A write that fails does not say where, and what is unfinished will be gone.
+        # The error of a write names no file, and a name in the scratch folder would mean nothing to the user.
         if error.filename is None or _UNFINISHED in str(error.filename):
             error.filename = str(folder)
         raise
@@ -49,7 +49,7 @@ def whole(folder: Path) -> Iterator[Path]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whose name shows it only when all of it is on the disk."""
+    """Write a file that has its name only when all of it is on the disk."""
     unfinished = path.with_name(f"{_UNFINISHED}{path.name}")
     try:
         with unfinished.open("wb") as file:
@@ -58,36 +58,37 @@ def replace_file(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except OSError:
-        unfinished.unlink(missing_ok=True)  # on a full disk above all
+        unfinished.unlink(missing_ok=True)  # so that a full disk gets its space back
         raise
 
 
 def without_secrets(text: str) -> str:
-    """``text`` without the users, passwords and queries of the URLs in it, which no message may show.
+    """``text`` without the users, passwords and queries of its URLs, which no message may show.
 
-    Passwords may hold what a URL should have encoded. Where they cannot be told from the rest, nothing of it is shown.
+    A password may hold characters that a URL should encode. If it cannot be separated from the rest of the URL, the
+    whole URL is hidden.
     """
     return re.sub(r"(\w://)(\S+)", lambda url: url[1] + _place(url[2]), text)
 
 
 def _place(address: str) -> str:
-    """Host and path of what follows the ``://`` of a URL."""
+    """Host and path of a URL without its scheme."""
     host = address.partition("/")[0]
-    # Without a colon before the first slash there is no password, and an @ behind it is one of the path.
+    # If there is no colon before the first slash, there is no password, and a later @ belongs to the path.
     user, at, _ = (address if ":" in host else host).rpartition("@")
-    if "?" in user:  # a password's, or that of a query which holds an @
+    if "?" in user:  # it belongs to a password, or to a query that holds an @
         return "…"
     return address[len(user + at) :].partition("?")[0]
 
 
 def md5(path: Path) -> str:
-    """The digest of a file by which DVC and publishers of data know it; it protects from accidents alone."""
+    """The digest of a file that DVC and publishers of data use. It finds accidents, not attacks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def md5_of_folder(folder: Path) -> str:
-    """As DVC digests a folder: the MD5 of a JSON list of its files, each with its own."""
+    """The digest of a folder that DVC uses: the MD5 of a JSON list of its files and their digests."""
     files = [
         {"md5": md5(path), "relpath": path.relative_to(folder).as_posix()}
         for path in folder.rglob("*")
@@ -98,5 +99,5 @@ def md5_of_folder(folder: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON that is the same, byte for byte, for the same content."""
+    """Write JSON. The same content gives the same bytes."""
     path.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""The seeds of a cell, side by side on the cores of the machine."""
+"""The seeds of a cell, at the same time on the cores of the machine."""
 
 from __future__ import annotations
 
@@ -17,33 +17,40 @@ from typing import Any
 import torch
 from threadpoolctl import threadpool_limits
 
+from flowbench.runtime.errors import ExpectedError
+
 _PR_SET_PDEATHSIG = 1
 _function: Callable[[int], Any]
+
+
+class ProcessError(ExpectedError):
+    """A process was ended from outside, or by a fault of a library, before its seed was done."""
 
 
 def for_each_seed(
     function: Callable[[int], Any], seeds: Iterable[int], device: torch.device, threads: int
 ) -> dict[int, Any]:
-    """``function`` of each seed: in processes of their own on a CPU, one after another on a GPU.
+    """Call ``function`` with each seed: in several processes on a CPU, one after another on a GPU.
 
-    Seeds do not depend on each other, so the results are the same however many run at once.
+    Seeds do not depend on each other, so the results do not depend on the number of processes.
 
     Args:
-        function: returns plain numbers; larger things it writes to files.
-        threads: CPU threads of each.
+        function: returns plain numbers. It writes larger things to files.
+        threads: CPU threads of each process.
 
     Raises:
-        MemoryError: a process was killed, as the kernel does for want of memory.
-        RuntimeError: a process ended in another way before its seed was done.
+        MemoryError: a process was killed. The kernel does so when memory runs out.
+        KeyboardInterrupt: a process was interrupted.
+        ProcessError: a process ended in another way before its seed was done.
     """
     seeds = list(seeds)
     if device.type != "cpu":
         _limit_threads(threads)
         return {seed: function(seed) for seed in seeds}
-    # Somewhat more than there are cores for: they share those, and none idles while the last seed runs alone.
+    # More processes than the cores need: they share the cores, and fewer cores are idle while the last seeds run.
     workers = max(1, min(len(seeds), 2 * len(os.sched_getaffinity(0)) // threads))
-    # Forked children need not import torch again. This process must not have computed with several threads
-    # before: a thread pool does not survive a fork.
+    # Forked children need not import torch again. A thread pool does not survive a fork, so this process must not
+    # have computed with several threads before.
     context = multiprocessing.get_context("fork")
     children: list[BaseProcess] = []
     try:
@@ -58,15 +65,25 @@ def for_each_seed(
                     child.kill()
                 raise
     except BrokenProcessPool:
-        # The pool, in its end, has waited for all of them.
-        if any(child.exitcode == -signal.SIGKILL for child in children):
+        # The pool has waited for all of its processes, so each has an exit code.
+        codes = [child.exitcode for child in children]
+        if -signal.SIGKILL in codes:
             raise MemoryError(f"a process of the seeds {seeds} was killed") from None
-        raise RuntimeError(f"a process of the seeds {seeds} ended before it was done") from None
+        if -signal.SIGINT in codes:  # this process may ignore the signal, as it does under nohup
+            raise KeyboardInterrupt from None
+        raise ProcessError(f"a process of the seeds {seeds} ended {_reason(codes)}; run the stage again") from None
+
+
+def _reason(codes: list[int | None]) -> str:
+    """Why a process ended, from the exit codes of all; the pool ends those that are left with SIGTERM."""
+    code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), -signal.SIGTERM)
+    assert code is not None
+    return f"with the status {code}" if code > 0 else f"by {signal.Signals(-code).name}"
 
 
 @contextmanager
 def _interrupts_later() -> Iterator[None]:
-    """Ctrl-C in this block counts at its end: in the midst of a fork it would be ignored."""
+    """Delay Ctrl-C until the block ends, because a fork would ignore it."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -77,21 +94,22 @@ def _interrupts_later() -> Iterator[None]:
 def _start_child(function: Callable[[int], Any], threads: int, parent: int) -> None:
     global _function
     _function = function
-    # Ctrl-C ends a child at once, without a word and without a further seed.
+    # Ctrl-C ends a child at once. It prints nothing and starts no other seed.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
-        # A child must not outlive a parent that was killed, and go on writing beside the next run.
+        # If the parent is killed, the child must end too, or it would write files while the next run does.
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # killed before that call
+        if os.getppid() != parent:  # the parent was killed before that call
             os._exit(1)
     _limit_threads(threads)
 
 
 def _limit_threads(threads: int) -> None:
-    """Compute with so many threads whatever the machine has: the order of a sum's terms depends on them."""
+    """Use this number of threads on every machine, because the order of the terms in a sum depends on it."""
     torch.set_num_threads(threads)
-    # The baselines' libraries count for themselves: those that are loaded already, and those that will be.
+    # The libraries of the baselines have their own threads. The limit is for libraries that are loaded, and the
+    # variables are for those that are loaded later.
     threadpool_limits(threads)
     os.environ |= {"OMP_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads)}
 

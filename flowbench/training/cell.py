@@ -98,7 +98,7 @@ class CellTraining:
                 provenance=self._provenance(),
                 timings=TrainTimings(
                     host=Host(**devices.describe(cell.device)),
-                    git_commit=current_commit(),
+                    git_commit=current_commit(cell.root),
                     started=started,
                     seeds={seed: trained.timings for seed, trained in seeds.items()},
                 ),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flowbench.data import DataError, _fetch
+from flowbench.runtime.mirror import with_absolute_mirror
 from tests.data import loopback
 
 CONTENT = random.Random(0).randbytes(300_000)
@@ -204,3 +205,16 @@ def test_the_environment_names_a_mirror(place, urls, monkeypatch):
     if place is not None:
         monkeypatch.setitem(os.environ, _fetch.MIRROR, place)
     assert _fetch.mirrors() == urls
+
+
+@pytest.mark.parametrize("place", ["mirror", "./mirror", "~/mirror", "/mirror", "https://example.org/data", "", None])
+def test_a_process_in_another_folder_has_the_same_mirror(place, tmp_path, monkeypatch):
+    monkeypatch.delenv(_fetch.MIRROR, raising=False)
+    if place is not None:
+        monkeypatch.setenv(_fetch.MIRROR, place)
+    expected, environment = _fetch.mirrors(), with_absolute_mirror(os.environ)
+    monkeypatch.chdir(tmp_path)
+    if place is not None:
+        monkeypatch.setenv(_fetch.MIRROR, environment[_fetch.MIRROR])
+    assert _fetch.mirrors() == expected
+    assert environment.keys() - {_fetch.MIRROR} == os.environ.keys() - {_fetch.MIRROR}

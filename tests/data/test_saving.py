@@ -6,12 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from flowbench import config, data
+from flowbench.core import Event
 from stages import download, run
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
@@ -59,9 +61,11 @@ def test_saves_the_same_bytes_each_time(folder, source):
 
 def test_the_fingerprint_is_of_type_and_shape_too(tmp_path, source, monkeypatch):
     seen = set()
-    for array in (np.zeros((4, 2), np.float32), np.zeros((2, 4), np.float32), np.zeros((4, 1))):
+    content = np.arange(8, dtype=np.float32)
+    for array, levels in ((content.reshape(4, 2), None), (content.reshape(2, 4), None), (content.view(np.uint8), 256)):
+        event = Event(array.shape[1:], levels=levels)
         monkeypatch.setattr(type(source), "splits", lambda self, array=array: dict.fromkeys(data.SPLITS, array))
-        data.save(source, tmp_path / "x")
+        data.save(replace(source, event=event, grid=None), tmp_path / "x")
         seen.add(data.fingerprint(tmp_path / "x")["test"])
     assert len(seen) == 3
 

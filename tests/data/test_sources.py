@@ -256,7 +256,7 @@ def test_digits_are_those_of_scikit_learn():
         ("moons", {"test": "20"}, "data.moons.test = '20': input should be a valid integer"),
         ("gaussian", {"mean": [1.0]}, "data.gaussian.mean.1: is missing"),
         ("gaussian", {"std": [1.0, -1.0]}, "data.gaussian.std.1 = -1.0: input should be greater than 0"),
-        ("digits", {"test": 1700}, "validation and test leave nothing of 1797 examples to train on"),
+        ("digits", {"test": 1700}, "validation and test take all of the 1797 examples; leave some to train on"),
         ("eight_gaussians", {"std": 1e-6}, "cells a side, above 4000"),
     ],
 )

@@ -102,6 +102,27 @@ def test_ctrl_c_while_training_ends_it_soon_and_the_next_goes_on(undisturbed, un
     survived("kills")
 
 
+def ignore_interrupts() -> None:
+    """As a shell starts a command in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def test_an_interrupted_group_that_was_started_in_the_background_ends_and_the_next_goes_on(
+    undisturbed, untrained, survived
+):
+    options = {"start_new_session": True, "preexec_fn": ignore_interrupts}
+    process = stages.start(untrained, "train", KEY, program=EAGER, **options)
+    wait_for(lambda: checkpoints(untrained), process)
+    output = end(process, signal.SIGINT)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+    assert not list((untrained / "results" / KEY).iterdir())
+    assert "went on after step" in stages.run(untrained, "train", KEY)
+    stages.run(untrained, "evaluate", KEY)
+    assert results(untrained) == results(undisturbed)
+    survived("kills")
+
+
 def test_ctrl_c_while_measuring_ends_it_soon(undisturbed, trained, survived):
     before = finished(trained)
     process = stages.start(trained, "evaluate", KEY, start_new_session=True)

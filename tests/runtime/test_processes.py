@@ -2,11 +2,13 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 
 import pytest
 import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
+from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.processes import _start_child, for_each_seed
 
 CPU = torch.device("cpu")
@@ -52,9 +54,29 @@ def test_a_killed_process_is_one_without_memory():
         for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGKILL), [0, 1], CPU, threads=1)
 
 
-def test_a_process_that_ends_in_another_way_is_an_error_that_says_so():
-    with pytest.raises(RuntimeError, match=r"a process of the seeds \[0, 1\] ended before it was done"):
-        for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGTERM), [0, 1], CPU, threads=1)
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (lambda: os.kill(os.getpid(), signal.SIGTERM), "by SIGTERM"),
+        (lambda: os.kill(os.getpid(), signal.SIGUSR1), "by SIGUSR1"),
+        (lambda: os._exit(3), "with the status 3"),
+        (lambda: os._exit(0), "by SIGTERM"),  # those of the other processes, which the pool ends
+    ],
+)
+def test_a_process_that_ends_in_another_way_is_an_expected_error_that_says_so(end, reason, monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})  # two processes
+    with pytest.raises(ExpectedError) as error:
+        for_each_seed(lambda seed: time.sleep(60) if seed else end(), [0, 1], CPU, threads=1)
+    assert str(error.value) == f"a process of the seeds [0, 1] ended {reason}; run the stage again"
+
+
+def test_a_group_that_is_interrupted_is_so_even_if_this_process_ignores_it():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            for_each_seed(lambda seed: os.kill(os.getpid(), signal.SIGINT), [0, 1], CPU, threads=1)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_an_interrupt_starts_no_further_seed(monkeypatch, tmp_path):
@@ -64,7 +86,7 @@ def test_an_interrupt_starts_no_further_seed(monkeypatch, tmp_path):
         (tmp_path / str(seed)).touch()
         os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(RuntimeError):
+    with pytest.raises(KeyboardInterrupt):
         for_each_seed(interrupted, [0, 1, 2], CPU, threads=2)  # one process
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
