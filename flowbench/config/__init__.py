@@ -23,9 +23,13 @@ from pydantic import (
     NonNegativeFloat,
     NonNegativeInt,
     PositiveInt,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
     ValidationError,
     create_model,
 )
+
+from flowbench.config.sources import file_of
 
 PARAMS = Path("params.yaml")
 # Flows that learn from a trained cell instead of from data, and the flow of that cell.
@@ -267,24 +271,54 @@ def check_options(function: Callable, options: dict[str, Any], where: str) -> di
     """``options`` for the keyword-only parameters of ``function``, its defaults filled in.
 
     The annotations say what is right, as in `Section`; a mistake is a `ConfigError` that names its key below
-    ``where``. Positional parameters are no options: the caller gives them.
+    ``where``, or the file of ``function`` if an option has no usable type. Positional parameters are no options: the
+    caller gives them.
     """
-    fields: dict[str, Any] = {
-        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
+    fields = {name: _option(function, name, parameter) for name, parameter in _keywords(function).items()}
     return dict(parse(create_model("Options", __base__=Section, **fields), options, where))
+
+
+def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of ``function``, their annotations evaluated."""
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters
+    except Exception as error:  # an annotation is an expression, which may raise anything
+        name = function.__name__
+        raise ConfigError(f"{file_of(function)}: a type of an option of {name}() cannot be evaluated: {error}") from None
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def _option(function: Callable, name: str, parameter: inspect.Parameter) -> tuple[Any, Any]:
+    """The type and the default of an option; a `ConfigError` if it has no type, or one that no YAML can hold."""
+    option = f"{file_of(function)}: the option {name!r} of {function.__name__}()"
+    if parameter.annotation is parameter.empty:
+        raise ConfigError(f"{option} needs a type, such as {name}: int")
+    try:
+        TypeAdapter(parameter.annotation)
+    except PydanticSchemaGenerationError:
+        raise ConfigError(f"{option} has a type that {PARAMS} cannot hold: {parameter.annotation}") from None
+    return parameter.annotation, ... if parameter.default is parameter.empty else parameter.default
 
 
 def known(name: str, choices: Iterable[str], where: str, kind: str) -> str:
     """``name`` if it is among ``choices``; else a `ConfigError` with the nearest of them."""
-    choices = list(choices)
-    if name in choices:
+    if name in (choices := list(choices)):
         return name
+    raise ConfigError(f"{PARAMS}: {where} = {name!r}: no such {kind}; {_hint(name, choices)}")
+
+
+def known_argument(name: str, choices: Iterable[str], kind: str) -> str:
+    """A command's argument ``name`` if it is among ``choices``; else a `ConfigError` with the nearest of them."""
+    if name in (choices := list(choices)):
+        return name
+    raise ConfigError(f"argument {name!r}: no such {kind}; {_hint(name, choices)}")
+
+
+def _hint(name: str, choices: Iterable[str]) -> str:
+    """What may have been meant by ``name``."""
+    choices = sorted(set(choices))
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(choices)) or 'nothing'}"
-    raise ConfigError(f"{PARAMS}: {where} = {name!r}: no such {kind}; {hint}")
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(choices) or 'nothing'}"
 
 
 def _fields_at(model: Any, location: tuple) -> list[str]:
