@@ -21,6 +21,9 @@ from flowbench.runtime.seeding import seeded
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
 LARGEST_ROUND_TRIP_ERROR = 1e-8
 LARGEST_LOGDET_ERROR = 1e-8
+# Before training, an equation is solved to fewer digits, which takes a hundredth of the time; real mistakes are larger.
+_QUICK_TOLERANCE = 1e-4
+_QUICK_FACTOR = 1e6
 # Larger events are made smaller, since a check computes the Jacobian of each.
 _LARGEST_DIMS = 64
 # Each configuration is checked on those of these that it accepts.
@@ -71,31 +74,32 @@ def certify(module: FlowModule, shape: tuple[int, ...], *, points: int = 8, seed
 
 def passes(check: Check) -> bool:
     """Whether a check in float64 found only rounding errors."""
-    return check.round_trip_error < LARGEST_ROUND_TRIP_ERROR and check.logdet_error < LARGEST_LOGDET_ERROR
+    return not faults(check)
 
 
-def faults(check: Check) -> list[str]:
-    """What is wrong with a map, one sentence for each fault; empty if the check passes."""
+def faults(check: Check, factor: float = 1.0) -> list[str]:
+    """What is wrong with a map, one sentence for each fault; errors up to ``factor`` times the limits are tolerated."""
     if check.reason:
         return [check.reason]
+    largest_round_trip, largest_logdet = factor * LARGEST_ROUND_TRIP_ERROR, factor * LARGEST_LOGDET_ERROR
     found = [
         f"{order}: the largest error is {error:.1e}"
         for order, error in (
             ("decode(encode(x)) should be x", check.data_error),
             ("encode(decode(z)) should be z", check.latent_error),
         )
-        if not error < LARGEST_ROUND_TRIP_ERROR
+        if not error < largest_round_trip
     ]
     logdets = []
     for direction, error, at in (
         ("encode", check.logdet_encode_error, check.encode_logdet),
         ("decode", check.logdet_decode_error, check.decode_logdet),
     ):
-        if not error < LARGEST_LOGDET_ERROR:
+        if not error < largest_logdet:
             values = f"expected {at.expected:.9g} (autograd), found {at.found:.9g}" if at else f"is off by {error:.1e}"
             logdets.append(f"{direction}'s log-determinant: {values}")
     # A wrong summand makes the sum wrong, and so does a wrong inverse.
-    if not found + logdets and not check.logdet_sum_error < LARGEST_LOGDET_ERROR:
+    if not found + logdets and not check.logdet_sum_error < largest_logdet:
         logdets.append(
             "the log-determinants of encode and decode should add up to 0: the largest error is "
             f"{check.logdet_sum_error:.1e}"
@@ -175,12 +179,16 @@ def require_sound(flow: str, event: Event, options: dict[str, Any], where: str) 
     Raises:
         ConfigError: the model cannot be built, its map does not pass, or some of its tensors are not registered.
     """
-    event, options = in_miniature(event, options)
+    event, options = in_miniature(event, _small(flows.check(flow, options, where)))
     model, event = _model(flow, event, options, where)
-    if not isinstance(model, FittedModel):
-        check = certify(model.transform, _input_shape(model, event, where), points=2)
-        if not passes(check):
-            raise ConfigError(f"{PARAMS}: {where}: the map is wrong: {'; '.join(faults(check))}")
+    if isinstance(model, FittedModel):
+        return
+    solved = [part for part in model.transform.modules() if hasattr(part, "tolerance")]
+    for part in solved:
+        part.tolerance = _QUICK_TOLERANCE
+    check = certify(model.transform, _input_shape(model, event, where), points=2)
+    if found := faults(check, _QUICK_FACTOR if solved else 1.0):
+        raise ConfigError(f"{PARAMS}: {where}: the map is wrong: {'; '.join(found)}")
 
 
 def require_registered(module: nn.Module) -> None:
@@ -323,7 +331,9 @@ class _Watched(FlowModule):
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         x, logdet = self._call("decode", z)
         if self.event not in (None, tuple(x.shape[1:])):
-            self._refuse("decode", f"expected events of shape {self.event}, as encode takes, found {tuple(x.shape[1:])}")
+            self._refuse(
+                "decode", f"expected events of shape {self.event}, as encode takes, found {tuple(x.shape[1:])}"
+            )
         return x, logdet
 
     @torch.no_grad()

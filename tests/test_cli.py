@@ -9,7 +9,7 @@ from subprocess import CalledProcessError
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import certify, cli, config, verify
+from flowbench import certify, cli, config, flows, layers, verify
 from flowbench.core import Check
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
@@ -163,10 +163,18 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
         ("right", "ok"),
         ("wrong", "FAILED"),
     ]
+    assert re.search(
+        r"FAILED\n    encode's log-determinant: expected (\S+) \(autograd\), found (?!\1)\S+\n", result.output
+    )
 
 
 def test_check_of_an_unknown_flow(fail):
-    assert fail("check", "glwo") == "params.yaml: flows = 'glwo': no such flow or layer; did you mean 'glow'?\n"
+    assert fail("check", "glwo") == "argument 'glwo': no such flow or layer; did you mean 'glow'?\n"
+    assert fail(
+        "check", ""
+    ) == "argument '': no such flow or layer; choose from actnorm, additive_coupling, affine, " + (
+        ", ".join(sorted({*layers.names(), *flows.names()})).partition("affine, ")[2] + "\n"
+    )
 
 
 def test_check_of_a_layer():
@@ -190,12 +198,17 @@ def test_a_baseline_has_no_map_to_check():
     assert result.output == "gaussian is a baseline: it has no map whose inverse could be checked.\n"
 
 
-def test_a_flow_that_no_cell_uses_is_not_passed(params, fail):
-    params.write_text(
-        params.read_text(encoding="utf-8").replace("flows:\n", "flows:\n  unused:\n    plane: {}\n", 1),
-        encoding="utf-8",
-    )
-    assert fail("check", "unused") == "params.yaml: nothing to check: no cell of any suite uses unused\n"
+def test_a_flow_without_a_file_or_a_configuration_is_not_passed(params):
+    text = params.read_text(encoding="utf-8")
+    params.write_text(text.replace("flows:\n", "flows:\n  nowhere:\n    plane: {}\n  bare: {}\n", 1), encoding="utf-8")
+    for name, line in (("nowhere", "params.yaml: flows = 'nowhere': no such flow; choose from affine, "),):
+        result = run("check", name)
+        assert result.exit_code == 1
+        assert f"FAILED\n    {line}" in result.output
+    monkeypatched = config.load().model_copy(update={"flows": {"maf": {}}})
+    assert [(name, str(why)) for name, why, _ in certify.subjects(monkeypatched, "maf")] == [
+        ("maf", "params.yaml: flows.maf: needs a configuration")
+    ]
 
 
 def test_points_must_be_positive():

@@ -284,7 +284,9 @@ def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
         parameters = inspect.signature(function, eval_str=True).parameters
     except Exception as error:  # an annotation is an expression, which may raise anything
         name = function.__name__
-        raise ConfigError(f"{file_of(function)}: a type of an option of {name}() cannot be evaluated: {error}") from None
+        raise ConfigError(
+            f"{file_of(function)}: a type of an option of {name}() cannot be evaluated: {error}"
+        ) from None
     return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
 
 

@@ -60,7 +60,9 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     except Exception as error:
         if is_out_of_memory(error):
             raise
-        raise ConfigError(f"{explain(error)} (in build of the flow {name} for events of shape {event.shape})") from error
+        raise ConfigError(
+            f"{explain(error)} (in build of the flow {name} for events of shape {event.shape})"
+        ) from error
     if not isinstance(model, Generator):
         raise ConfigError(f"{file_of(function)}: expected {_WANTED}; it returned {model!r:.100}")
     # The density of whole numbers has no upper bound.
