@@ -274,7 +274,9 @@ def check_options(function: Callable, options: dict[str, Any], where: str) -> di
     ``where``, or the file of ``function`` if an option has no usable type. Positional parameters are no options: the
     caller gives them.
     """
-    fields = {name: _option(function, name, parameter) for name, parameter in _keywords(function).items()}
+    fields: dict[str, Any] = {
+        name: _option(function, name, parameter) for name, parameter in _keywords(function).items()
+    }
     return dict(parse(create_model("Options", __base__=Section, **fields), options, where))
 
 
