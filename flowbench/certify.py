@@ -1,31 +1,39 @@
-"""Round trips and log-determinants of layers and flows at random parameters."""
+"""Round trips and log-determinants of layers and flows, at random parameters."""
 
 from __future__ import annotations
 
 import copy
-import math
+import sys
 from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
-from flowbench import data, flows, layers
-from flowbench.config import Params
-from flowbench.core import Check, Event, FittedModel, FlowModel, FlowModule, SolverError
-from flowbench.layers.continuous import solve_exactly
+from flowbench import flows, layers
+from flowbench.config import PARAMS, ConfigError, Params
+from flowbench.config.sources import explain, file_of
+from flowbench.core import Check, Event, FittedModel, FixedPrior, FlowModule, FlowSequential, Generator, Inverse
 from flowbench.runtime.seeding import seeded
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
 LARGEST_ROUND_TRIP_ERROR = 1e-8
 LARGEST_LOGDET_ERROR = 1e-8
-# Of an event that is certified as it is; an image has more.
+# Before training, an equation is solved to fewer digits, which takes a hundredth of the time; real mistakes are larger.
+_QUICK_TOLERANCE = 1e-4
+_QUICK_FACTOR = 1e6
+# Larger events are made smaller, since a check computes the Jacobian of each.
 _LARGEST_DIMS = 64
+# Each configuration is checked on those of these that it accepts.
+_EVENTS = {"vectors": Event((2,)), "images": Event((1, 8, 8), levels=17)}
+
+Subject = tuple[str, FlowModule | ConfigError, tuple[int, ...]]
 
 
 def randomised(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
-    """A copy of ``module`` with noise added to every parameter, of a size that a wide network bears.
+    """A copy of ``module`` with noise added to every parameter; the noise of a weight is smaller in a wide network.
 
     Layers start as the identity, and there a wrong log-determinant looks right.
     """
@@ -38,7 +46,7 @@ def randomised(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Modul
 
 
 def events(module: FlowModule, shape: tuple[int, ...], n: int, seed: int) -> Tensor:
-    """Random events ``(n, *shape)`` of both signs, or well inside of the module's domain."""
+    """Random events ``(n, *shape)``: of both signs, or well inside the module's domain if it has one."""
     with seeded(seed):
         if module.domain is None:
             return 2 * torch.randn(n, *shape)
@@ -49,64 +57,339 @@ def events(module: FlowModule, shape: tuple[int, ...], n: int, seed: int) -> Ten
 def certify(module: FlowModule, shape: tuple[int, ...], *, points: int = 8, seed: int = 0) -> Check:
     """`FlowModule.check` of a randomised copy of ``module`` at random events of ``shape``.
 
-    Where an equation within it cannot be solved, all errors are infinite.
+    If the map raises an error or breaks the contract of `FlowModule`, all errors are infinite and `Check.reason` says
+    why.
     """
-    module = randomised(module, seed)
-    x = events(module, shape, points, seed + 1).double()
-    # Moments of the data are no parameters, and must not stay those of the identity either.
     try:
-        module.initialise(x.float())
-        return module.check(x)
-    except SolverError:
-        return Check(*[math.inf] * len(fields(Check)))
+        x = events(module, shape, points, seed + 1).double()
+        watched = _watch(randomised(module, seed))
+        # Moments of the data are not parameters, and must not stay those of the identity either.
+        watched.initialise(x.float())
+        return watched.check(x)
+    except _ContractError as error:
+        return Check.impossible(str(error))
+    except Exception as error:
+        return Check.impossible(explain(error))
 
 
 def passes(check: Check) -> bool:
-    """Whether a check in float64 found nothing but rounding."""
-    return check.round_trip_error < LARGEST_ROUND_TRIP_ERROR and check.logdet_error < LARGEST_LOGDET_ERROR
+    """Whether a check in float64 found only rounding errors."""
+    return not faults(check)
+
+
+def faults(check: Check, factor: float = 1.0) -> list[str]:
+    """What is wrong with a map, one sentence for each fault; errors up to ``factor`` times the limits are tolerated."""
+    if check.reason:
+        return [check.reason]
+    largest_round_trip, largest_logdet = factor * LARGEST_ROUND_TRIP_ERROR, factor * LARGEST_LOGDET_ERROR
+    found = [
+        f"{order}: the largest error is {error:.1e}"
+        for order, error in (
+            ("decode(encode(x)) should be x", check.data_error),
+            ("encode(decode(z)) should be z", check.latent_error),
+        )
+        if not error < largest_round_trip
+    ]
+    logdets = []
+    for direction, error, at in (
+        ("encode", check.logdet_encode_error, check.encode_logdet),
+        ("decode", check.logdet_decode_error, check.decode_logdet),
+    ):
+        if not error < largest_logdet:
+            values = f"expected {at.expected:.9g} (autograd), found {at.found:.9g}" if at else f"is off by {error:.1e}"
+            logdets.append(f"{direction}'s log-determinant: {values}")
+    # A wrong summand makes the sum wrong, and so does a wrong inverse.
+    if not found + logdets and not check.logdet_sum_error < largest_logdet:
+        logdets.append(
+            "the log-determinants of encode and decode should add up to 0: the largest error is "
+            f"{check.logdet_sum_error:.1e}"
+        )
+    return found + logdets
+
+
+def identity(module: FlowModule, shape: tuple[int, ...]) -> tuple:
+    """A key that two maps share only if they are the same to the last bit: in miniature, many configurations are."""
+    settings = [
+        {key: value for key, value in vars(part).items() if isinstance(value, bool | int | float | str | tuple)}
+        for part in module.modules()
+    ]
+    tensors = tuple((key, tensor.numpy().tobytes()) for key, tensor in module.state_dict().items())
+    return str(module), shape, str(settings), tensors
 
 
 def in_miniature(event: Event, options: dict[str, Any]) -> tuple[Event, dict[str, Any]]:
-    """An event and hyperparameters of the same kind, of a size whose Jacobian autograd can be asked for."""
+    """An event and hyperparameters of the same kind, so small that autograd can compute the Jacobian quickly."""
     if event.dims <= _LARGEST_DIMS:
         return event, options
+    if len(event.shape) == 1:
+        return replace(event, shape=(_LARGEST_DIMS,)), _small(options)
+    if options.get("multipliers"):
+        return replace(event, shape=(1, 2, 2)), _small(options)  # a solver evaluates the network a thousand times
+    return replace(event, shape=(event.shape[0], 8, 8)), _small(options)
+
+
+def _small(options: dict[str, Any]) -> dict[str, Any]:
+    """The hyperparameters of a smaller model of the same kind."""
     most = {"steps": 2, "layers": 3, "latent": 16}
     options = {name: min(value, most[name]) if name in most else value for name, value in options.items()}
-    if "hidden" in options:
+    if options.get("hidden"):
         options["hidden"] = [min(size, 16) for size in options["hidden"][:2]]
-    if "multipliers" in options:
+    if options.get("multipliers"):
         options |= {"channels": 4, "multipliers": options["multipliers"][:2], "blocks": 1, "attention": None}
-        return replace(event, shape=(1, 2, 2)), options  # of which a solver evaluates the network a thousand times
-    return replace(event, shape=(event.shape[0], 8, 8)), options
+    return options
 
 
-def transform_shape(model: FlowModel, event: Event) -> tuple[int, ...]:
-    """The shape of what the transform of ``model`` takes, of which an autoencoder has another than of its data."""
-    with torch.no_grad():
-        x, _ = model.transform_input(torch.zeros(2, *event.shape))  # one would be too few for batch normalisation
+def transform_shape(model: Generator, event: Event) -> tuple[int, ...]:
+    """The shape of what the transform of ``model`` takes; in an autoencoder it is not that of the data."""
+    with torch.no_grad(), seeded(0):
+        x, _ = model.transform_input(torch.zeros(2, *event.shape))  # batch normalisation needs two examples
     return tuple(x.shape[1:])
 
 
-def subjects(params: Params, flow: str | None = None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
-    """What there is to certify, as (name, module, event shape); what a solver solves is solved to many digits.
+def subjects(params: Params, name: str | None = None) -> Iterator[Subject]:
+    """What there is to certify, as (name, module, event shape); equations are solved to many digits.
+
+    Where a layer or a model cannot be made, a `ConfigError` that says why stands in the place of the module. Baselines
+    are left out.
 
     Args:
-        flow: only this flow's configurations; else every example of every layer, and every flow.
+        name: only the layer and the flow of this name; else every layer and every flow.
     """
-    if flow is None:
+    for layer in layers.names():
+        if name in (None, layer):
+            yield from _layer_subjects(layer)
+    for flow in sorted({*params.flows, *flows.names()}):
+        if name in (None, flow):
+            for configuration, options in params.flows.get(flow, {}).items():
+                yield from _flow_subjects(flow, configuration, options)
+            if not params.flows.get(flow):
+                # The file's own mistake, if it has one, explains more.
+                yield flow, _error_of_file(flow) or ConfigError(f"{PARAMS}: flows.{flow}: needs a configuration"), ()
+
+
+def require_sound(flow: str, event: Event, options: dict[str, Any], where: str) -> None:
+    """Refuse to train a flow whose map is wrong, as ``flowbench check`` would; baselines have no map to check.
+
+    The model is built in miniature, for events of the same kind. The check uses autograd, so it must run in the process
+    that trains and not in one that forks others.
+
+    Args:
+        where: the file and the key that hold ``options``, for messages.
+
+    Raises:
+        ConfigError: the model cannot be built, its map does not pass, or some of its tensors are not registered.
+    """
+    event, options = in_miniature(event, _small(flows.check(flow, options, where)))
+    model, event = _model(flow, event, options, where)
+    if isinstance(model, FittedModel):
+        return
+    solved = [part for part in model.transform.modules() if hasattr(part, "tolerance")]
+    for part in solved:
+        part.tolerance = _QUICK_TOLERANCE
+    check = certify(model.transform, _input_shape(model, event, where), points=2)
+    if found := faults(check, _QUICK_FACTOR if solved else 1.0):
+        raise ConfigError(f"{where}: the map is wrong: {'; '.join(found)}")
+
+
+def require_registered(module: nn.Module) -> None:
+    """Raise a `ConfigError` that names what ``module`` holds and torch does not know of.
+
+    These are floating-point tensors, modules in plain lists, tuples and dictionaries, and distributions outside a
+    `FixedPrior`. They would not be trained, saved, or moved to a GPU.
+    """
+    registered = {id(thing) for thing in (*module.parameters(), *module.buffers(), *module.modules())}
+    for part in module.modules():
+        if isinstance(part, FixedPrior):
+            continue
+        found = [
+            place
+            for name, value in vars(part).items()
+            if name not in ("_parameters", "_buffers", "_modules")
+            for place in _unregistered(name, value, registered)
+        ]
+        if found:
+            raise ConfigError(
+                f"{file_of(type(part))}: {type(part).__name__} holds what torch does not train, save or move to a GPU: "
+                f"{', '.join(found)}"
+            )
+
+
+def _unregistered(name: str, value: object, registered: set[int]) -> Iterator[str]:
+    """Names of the tensors, modules and distributions in an attribute, each with what it should be."""
+    if isinstance(value, list | tuple):
+        for place, item in enumerate(value):
+            yield from _unregistered(f"{name}[{place}]", item, registered)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _unregistered(f"{name}[{key!r}]", item, registered)
+    elif id(value) in registered:
+        return
+    elif isinstance(value, Tensor) and value.is_floating_point():
+        yield f"the tensor {name} (use nn.Parameter or register_buffer)"
+    elif isinstance(value, nn.Module):
+        yield f"the module {name} (use nn.ModuleList or nn.ModuleDict)"
+    elif isinstance(value, Distribution):
+        yield f"the distribution {name} (use FixedPrior)"
+
+
+def _layer_subjects(layer: str) -> Iterator[Subject]:
+    try:
         # Seeded, so that a check finds the same each time.
         with seeded(0):
-            examples = list(layers.examples())
-        yield from examples
-    # Each configuration once for each shape of data that a suite uses it on.
-    cells = [cell for suite in params.suites.values() for cell in suite.all_cells.values()]
-    seen = set()
-    for cell in sorted(cells, key=lambda cell: (cell.flow, cell.config, cell.data)):
-        event = data.load(cell.data, **params.data[cell.data]).event
-        if flow in (None, cell.flow) and (cell.flow, cell.config, event) not in seen:
-            seen.add((cell.flow, cell.config, event))
-            event, options = in_miniature(event, params.options(cell))
-            with seeded(0):
-                model = solve_exactly(flows.build(cell.flow, event, options))
+            examples = layers.examples_of(layer)
+    except ConfigError as error:
+        yield layer, error, ()
+        return
+    for name, module, shape in examples:
+        try:
+            require_registered(module)
+            yield name, module, shape
+        except ConfigError as error:
+            yield name, error, shape
+
+
+def _flow_subjects(flow: str, configuration: str, options: dict[str, Any]) -> Iterator[Subject]:
+    """A flow in one configuration, on each kind of event that it accepts."""
+    name, where = f"{flow}/{configuration}", f"{PARAMS}: flows.{flow}.{configuration}"
+    try:
+        options = _small(flows.check(flow, options, where))
+    except ConfigError as error:
+        yield name, error, ()
+        return
+    refusals = []
+    for kind, event in _EVENTS.items():
+        subject = f"{name} on {kind}"
+        try:
+            model, event = _model(flow, event, options, where)
             if not isinstance(model, FittedModel):
-                yield f"{cell.flow}/{cell.config} on {cell.data}", model.transform, transform_shape(model, event)
+                yield subject, model.transform, _input_shape(model, event, where)
+        except flows.EventError as error:
+            refusals.append(str(error))
+        except ConfigError as error:
+            yield subject, error, event.shape
+    if len(refusals) == len(_EVENTS):
+        yield name, ConfigError(" | ".join(refusals)), ()
+
+
+def _error_of_file(flow: str) -> ConfigError | None:
+    try:
+        flows.check(flow, {}, f"{PARAMS}: flows.{flow}")
+    except ConfigError as error:
+        return error
+    return None
+
+
+def _model(flow: str, event: Event, options: dict[str, Any], where: str) -> tuple[Generator, Event]:
+    """A model whose equations are solved to many digits, and the event that it was built for.
+
+    An equation is solved for small images, since its exact divergence costs a pass for each dimension.
+    """
+    with seeded(0):
+        model = flows.build(flow, event, options, where)
+    if _solve_exactly(model) and len(event.shape) > 1 and event.dims > 4:
+        return _model(flow, replace(event, shape=(1, 2, 2)), options, where)
+    require_registered(model)
+    return model, event
+
+
+def _solve_exactly(model: nn.Module) -> bool:
+    """Call ``solve_exactly`` of the files that define the parts of ``model``; whether there was one.
+
+    It is looked up by name: an import would make the cells of all flows depend on the solver's code.
+    """
+    files = {type(part).__module__ for part in model.modules() if isinstance(part, FlowModule)}
+    solvers = [solve for file in files if (solve := getattr(sys.modules[file], "solve_exactly", None))]
+    for solve in solvers:
+        solve(model)
+    return bool(solvers)
+
+
+def _input_shape(model: Generator, event: Event, where: str) -> tuple[int, ...]:
+    try:
+        return transform_shape(model, event)
+    except Exception as error:
+        raise ConfigError(f"{where}: transform_input of the model: {explain(error)}") from error
+
+
+class _ContractError(Exception):
+    """A map raised an error or returned what `FlowModule` does not allow; says which map and in which direction."""
+
+
+class _Watched(FlowModule):
+    """A map that passes on what another returns, and raises a `_ContractError` where that breaks the contract."""
+
+    def __init__(self, module: FlowModule):
+        super().__init__()
+        self.module = module
+        self.domain = module.domain
+        self.event: tuple[int, ...] | None = None
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        self.event = tuple(x.shape[1:])
+        return self._call("encode", x)
+
+    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        x, logdet = self._call("decode", z)
+        if self.event not in (None, tuple(x.shape[1:])):
+            self._refuse(
+                "decode", f"expected events of shape {self.event}, as encode takes, found {tuple(x.shape[1:])}"
+            )
+        return x, logdet
+
+    @torch.no_grad()
+    def initialise(self, x: Tensor) -> Tensor:
+        if type(self.module).initialise is FlowModule.initialise:
+            return self.encode(x)[0]
+        try:
+            return self.module.initialise(x)
+        except Exception as error:
+            self._explain("initialise", error)
+            raise
+
+    def _call(self, direction: str, x: Tensor) -> tuple[Tensor, Tensor]:
+        version = x._version
+        try:
+            result = getattr(self.module, direction)(x)
+        except Exception as error:
+            self._explain(direction, error)
+            raise
+        if not isinstance(result, tuple) or [isinstance(part, Tensor) for part in result] != [True, True]:
+            self._refuse(direction, f"expected a pair of tensors (image, log-determinant), found {_described(result)}")
+        image, logdet = result
+        if len(image) != len(x) or image[0].numel() != x[0].numel():
+            size = f"{len(x)} events of {x[0].numel()} numbers each, as it was given"
+            self._refuse(direction, f"expected {size}; found the shape {tuple(image.shape)}, batch included")
+        if logdet.shape != (len(x),):
+            wanted = f"a log-determinant of shape (batch,) = ({len(x)},)"
+            self._refuse(direction, f"expected {wanted}, found {tuple(logdet.shape)}")
+        if not (image.is_floating_point() and logdet.is_floating_point()):
+            self._refuse(direction, f"expected floating-point numbers, found {_described(result)}")
+        if x._version != version:
+            self._refuse(direction, "it changes its input in place; work on a copy")
+        return image, logdet
+
+    def _explain(self, direction: str, error: Exception) -> None:
+        if not isinstance(error, _ContractError):  # which names the part of a chain that is to blame
+            self._refuse(direction, explain(error), error)
+
+    def _refuse(self, direction: str, what: str, cause: Exception | None = None) -> None:
+        kind = type(self.module)
+        raise _ContractError(f"{direction} of {kind.__name__} ({file_of(kind)}): {what}") from cause
+
+
+def _watch(module: FlowModule) -> _Watched:
+    """Watch ``module``, which is changed, and each part of the chains within it."""
+    for part in list(module.modules()):
+        if isinstance(part, FlowSequential):
+            part.chain = nn.ModuleList(_Watched(one) for one in part.chain)
+        elif isinstance(part, Inverse):
+            part.module = _Watched(part.module)
+    return _Watched(module)
+
+
+def _described(result: object) -> str:
+    if isinstance(result, Tensor):
+        return f"a tensor of {str(result.dtype).removeprefix('torch.')} and shape {tuple(result.shape)}"
+    if isinstance(result, tuple):
+        return f"({', '.join(_described(part) for part in result)})"
+    return type(result).__name__

@@ -5,8 +5,10 @@ import re
 import sys
 from pathlib import Path
 from subprocess import CalledProcessError
+from types import SimpleNamespace
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from flowbench import certify, cli, config, verify
@@ -163,10 +165,14 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
         ("right", "ok"),
         ("wrong", "FAILED"),
     ]
+    assert re.search(
+        r"FAILED\n    encode's log-determinant: expected (\S+) \(autograd\), found (?!\1)\S+\n", result.output
+    )
 
 
 def test_check_of_an_unknown_flow(fail):
-    assert fail("check", "glwo") == "params.yaml: flows = 'glwo': no such flow or layer; did you mean 'glow'?\n"
+    assert fail("check", "glwo") == "argument 'glwo': no such flow or layer; did you mean 'glow'?\n"
+    assert fail("check", "").startswith("argument '': no such flow or layer; choose from actnorm, additive_coupling, ")
 
 
 def test_check_of_a_layer():
@@ -190,12 +196,27 @@ def test_a_baseline_has_no_map_to_check():
     assert result.output == "gaussian is a baseline: it has no map whose inverse could be checked.\n"
 
 
-def test_a_flow_that_no_cell_uses_is_not_passed(params, fail):
-    params.write_text(
-        params.read_text(encoding="utf-8").replace("flows:\n", "flows:\n  unused:\n    plane: {}\n", 1),
-        encoding="utf-8",
-    )
-    assert fail("check", "unused") == "params.yaml: nothing to check: no cell of any suite uses unused\n"
+@pytest.mark.parametrize(
+    ("old", "new", "name", "line"),
+    [
+        (
+            "flows:\n",
+            "flows:\n  nowhere:\n    plane: {}\n",
+            "nowhere",
+            "params.yaml: flows = 'nowhere': no such flow; ",
+        ),
+        ("  affine:\n    plane: {}\n", "  affine: {}\n", "affine", "params.yaml: flows.affine: needs a configuration"),
+    ],
+    ids=["no file", "no configuration"],
+)
+def test_a_flow_that_cannot_be_made_is_not_passed(monkeypatch, old, new, name, line):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert old in text
+    known = yaml.safe_load(text.replace(old, new, 1))["flows"]
+    monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(flows=known))
+    result = run("check", name)
+    assert result.exit_code == 1
+    assert f"FAILED\n    {line}" in result.output
 
 
 def test_points_must_be_positive():

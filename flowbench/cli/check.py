@@ -2,53 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from flowbench import config
 
-if TYPE_CHECKING:
-    from flowbench.core import FlowModule
-
 
 def check(
     name: Annotated[str | None, typer.Argument(help="A flow or a layer; all of both if left out.")] = None,
-    points: Annotated[int, typer.Option(min=1, help="Random points that each is checked at.")] = 8,
+    points: Annotated[int, typer.Option(min=1, help="Number of random points for each check.")] = 8,
 ) -> None:
     """Check inverses and log-determinants against autograd, in float64 and at random parameters."""
     params = config.load_here()
-    from flowbench import certify, layers
+    from flowbench import certify, flows, layers
 
-    if name:
-        config.known(name, [*params.flows, *layers.names()], "flows", "flow or layer")
+    if name is not None:
+        config.known_argument(name, [*params.flows, *flows.names(), *layers.names()], "flow or layer")
     checked = failures = 0
-    for checked, (subject, module, shape) in enumerate(_subjects(params, name), start=1):
+    results = {}
+    for checked, (subject, module, shape) in enumerate(certify.subjects(params, name), start=1):
         if checked == 1:
-            print(f"{'':44}{'round trip':>12}{'log-det.':>12}")
-        result = certify.certify(module, shape, points=points)
-        verdict = "ok" if certify.passes(result) else "FAILED"
-        failures += verdict != "ok"
-        print(f"{subject:44}{result.round_trip_error:12.1e}{result.logdet_error:12.1e}  {verdict}", flush=True)
+            print(f"{'':50}{'round trip':>12}{'log-det.':>12}")
+        if isinstance(module, config.ConfigError):
+            errors, faults = ("-", "-"), [str(module)]
+        else:
+            if (key := certify.identity(module, shape)) not in results:
+                results[key] = certify.certify(module, shape, points=points)
+            result = results[key]
+            errors = (f"{result.round_trip_error:.1e}", f"{result.logdet_error:.1e}")
+            faults = [] if certify.passes(result) else certify.faults(result)
+        print(f"{subject:50}{errors[0]:>12}{errors[1]:>12}  {'FAILED' if faults else 'ok'}")
+        print("".join(f"    {fault}\n" for fault in faults), end="", flush=True)
+        failures += bool(faults)
     if not checked:
-        if not any(cell.flow == name for suite in params.suites.values() for cell in suite.all_cells.values()):
-            raise config.ConfigError(f"{config.PARAMS}: nothing to check: no cell of any suite uses {name}")
-        print(f"{name} is a baseline: it has no map whose inverse could be checked.")
+        what = f"{name} is a baseline" if name in params.flows else f"{name} has no examples"
+        print(f"{what}: it has no map whose inverse could be checked.")
         return
     print(f"\nTolerated: {certify.LARGEST_ROUND_TRIP_ERROR:g} and {certify.LARGEST_LOGDET_ERROR:g} nats.")
     if failures:
         raise typer.Exit(1)
-
-
-def _subjects(params: config.Params, name: str | None) -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
-    """What is certified under a name, which may be that of a layer, of a flow, or of both."""
-    from flowbench import certify, layers
-    from flowbench.runtime.seeding import seeded
-
-    if name in layers.names():
-        with seeded(0):
-            examples = list(layers.examples())
-        yield from (example for example in examples if example[0].startswith(f"{name}: "))
-    if name is None or name in params.flows:
-        yield from certify.subjects(params, name)

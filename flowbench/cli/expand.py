@@ -27,6 +27,7 @@ def expand(
 
     stale, failed = [], False
     for name in names or suites.names():
+        config.known_argument(name, suites.names(), "suite")
         try:
             suite = suites.load(name, params)
             for key, cell in suite.cells.items():

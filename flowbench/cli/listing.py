@@ -41,6 +41,7 @@ def digest(
     """Print the SHA-256 of what the locks say of a suite, which its report carries."""
     from flowbench.records import lock
 
+    config.known_argument(name, suites.names(), "suite")
     suite = suites.load(name, config.load_here())
     if not (found := lock.lock_digest(suite)):
         raise config.ConfigError(f"{lock.path_of(suite)}: has no cell of the suite {name}; make them: {suite.repro}")

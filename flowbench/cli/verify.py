@@ -25,13 +25,13 @@ def verify(
     Files of the cell that are not those on record are named.
     """
     params = config.load_here()
-    config.known(suite, suites.names(), "verify: --suite", "suite")
+    config.known_argument(suite, suites.names(), "suite")
     found = suites.load(suite, params)
     if every == bool(cells):
         raise config.ConfigError("verify: name the cells to run again, or say --all")
     keys = list(found.cells) if every else list(cells or [])
     for key in keys:
-        config.known(key, found.cells, "verify: CELL", f"cell in {found.source}")
+        config.known_argument(key, found.cells, f"cell of the suite {suite}")
     from subprocess import CalledProcessError
 
     from flowbench.records.files import RecordError

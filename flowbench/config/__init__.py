@@ -3,7 +3,7 @@
 Light on purpose: importing this package loads neither torch nor any flow.
 """
 
-from flowbench.config.errors import ConfigError, known
+from flowbench.config.errors import ConfigError, known, known_argument
 from flowbench.config.options import Section, check_options, parse
 from flowbench.config.params import PARAMS, Budget, EvaluateBudget, Params, TrainBudget, load, load_here
 from flowbench.config.suites import Cell, Suite
@@ -20,6 +20,7 @@ __all__ = [
     "TrainBudget",
     "check_options",
     "known",
+    "known_argument",
     "load",
     "load_here",
     "parse",

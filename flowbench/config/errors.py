@@ -24,9 +24,20 @@ def known(name: str, choices: Iterable[str], where: str, kind: str) -> str:
     Raises:
         ConfigError: it is not; the message names the nearest choice.
     """
-    choices = list(choices)
-    if name in choices:
+    if name in (choices := list(choices)):
         return name
+    raise ConfigError(f"{where} = {name!r}: no such {kind}; {_hint(name, choices)}")
+
+
+def known_argument(name: str, choices: Iterable[str], kind: str) -> str:
+    """A command's argument ``name`` if it is among ``choices``; else a `ConfigError` with the nearest of them."""
+    if name in (choices := list(choices)):
+        return name
+    raise ConfigError(f"argument {name!r}: no such {kind}; {_hint(name, choices)}")
+
+
+def _hint(name: str, choices: Iterable[str]) -> str:
+    """What may have been meant by ``name``."""
+    choices = sorted(set(choices))
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.4)
-    hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(sorted(choices)) or 'nothing'}"
-    raise ConfigError(f"{where} = {name!r}: no such {kind}; {hint}")
+    return f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(choices) or 'nothing'}"

@@ -7,9 +7,17 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    PydanticSchemaGenerationError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 
 from flowbench.config.errors import ConfigError, known
+from flowbench.config.sources import file_of
 
 
 class Section(BaseModel):
@@ -54,14 +62,37 @@ def check_options(function: Callable, options: dict[str, Any], where: str) -> di
     The annotations say what is right, as in `Section`. Positional parameters are no options: the caller gives them.
 
     Raises:
-        ConfigError: for the first mistake; it names its key below ``where``.
+        ConfigError: for the first mistake. It names the key below ``where``, or the file of ``function`` if an option
+            has no usable type.
     """
     fields: dict[str, Any] = {
-        name: (parameter.annotation, ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in inspect.signature(function, eval_str=True).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
+        name: _option(function, name, parameter) for name, parameter in _keywords(function).items()
     }
     return dict(parse(create_model("Options", __base__=Section, **fields), options, where))
+
+
+def _keywords(function: Callable) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of ``function``, their annotations evaluated."""
+    try:
+        parameters = inspect.signature(function, eval_str=True).parameters
+    except Exception as error:  # an annotation is an expression, which may raise anything
+        name = function.__name__
+        raise ConfigError(
+            f"{file_of(function)}: a type of an option of {name}() cannot be evaluated: {error}"
+        ) from None
+    return {name: parameter for name, parameter in parameters.items() if parameter.kind is parameter.KEYWORD_ONLY}
+
+
+def _option(function: Callable, name: str, parameter: inspect.Parameter) -> tuple[Any, Any]:
+    """The type and the default of an option; a `ConfigError` if it has no type, or one that no YAML can hold."""
+    option = f"{file_of(function)}: the option {name!r} of {function.__name__}()"
+    if parameter.annotation is parameter.empty:
+        raise ConfigError(f"{option} needs a type, such as {name}: int")
+    try:
+        TypeAdapter(parameter.annotation)
+    except PydanticSchemaGenerationError:
+        raise ConfigError(f"{option} has a type that no YAML can hold: {parameter.annotation}") from None
+    return parameter.annotation, ... if parameter.default is parameter.empty else parameter.default
 
 
 def _key(where: str, location: tuple) -> str:

@@ -14,6 +14,14 @@ _JACOBIAN_ROWS = 64
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A log-determinant at the point where it differs most from autograd's, in nats."""
+
+    expected: float
+    found: float
+
+
+@dataclass(frozen=True)
 class Check:
     """Largest absolute errors of a map, found by `FlowModule.check` in float64.
 
@@ -23,6 +31,8 @@ class Check:
         logdet_encode_error: encode's log-determinant against autograd's ``slogdet``, in nats.
         logdet_decode_error: the same for decode.
         logdet_sum_error: ``|logdet_encode + logdet_decode|``, in nats.
+        encode_logdet, decode_logdet: where encode's and decode's log-determinants differ most from autograd's.
+        reason: why the map could not be checked at all; all errors are then infinite.
     """
 
     data_error: float
@@ -30,6 +40,14 @@ class Check:
     logdet_encode_error: float
     logdet_decode_error: float
     logdet_sum_error: float
+    encode_logdet: Comparison | None = None
+    decode_logdet: Comparison | None = None
+    reason: str = ""
+
+    @classmethod
+    def impossible(cls, reason: str) -> Check:
+        """The check of a map that cannot be checked."""
+        return cls(math.inf, math.inf, math.inf, math.inf, math.inf, reason=reason)
 
     @property
     def round_trip_error(self) -> float:
@@ -45,6 +63,12 @@ class Check:
 def largest(error: Tensor) -> float:
     """Largest absolute value, where anything that is not a number counts as infinite."""
     return float(error.abs().nan_to_num(nan=math.inf, posinf=math.inf).max())
+
+
+def compare(expected: Tensor, found: Tensor) -> Comparison:
+    """Two log-determinants ``(batch,)`` where they differ most; NaN counts as an infinite difference."""
+    worst = (found - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf).argmax()
+    return Comparison(float(expected[worst]), float(found[worst]))
 
 
 def autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:

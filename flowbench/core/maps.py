@@ -11,7 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from flowbench.core.checks import Check, autograd_logdet, largest
+from flowbench.core.checks import Check, autograd_logdet, compare, largest
 from flowbench.core.errors import NoSuchDirectionError
 from flowbench.core.tensors import constant_logdet
 
@@ -55,12 +55,15 @@ class FlowModule(nn.Module):
             z, logdet_encode = module.encode(x)
             x_again, logdet_decode = module.decode(z)
             z_again, _ = module.encode(x_again)
+        expected_encode, expected_decode = autograd_logdet(module.encode, x), autograd_logdet(module.decode, z)
         return Check(
             data_error=largest(x - x_again),
             latent_error=largest(z - z_again),
-            logdet_encode_error=largest(logdet_encode - autograd_logdet(module.encode, x)),
-            logdet_decode_error=largest(logdet_decode - autograd_logdet(module.decode, z)),
+            logdet_encode_error=largest(logdet_encode - expected_encode),
+            logdet_decode_error=largest(logdet_decode - expected_decode),
             logdet_sum_error=largest(logdet_encode + logdet_decode),
+            encode_logdet=compare(expected_encode, logdet_encode),
+            decode_logdet=compare(expected_decode, logdet_decode),
         )
 
 

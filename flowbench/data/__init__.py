@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from flowbench.config import PARAMS, ConfigError, check_options, known
+from flowbench.config import PARAMS, ConfigError, check_options, known, plugins
 from flowbench.data._saved import fingerprint, read, save, saved_entropy
 from flowbench.data._source import SPLITS, DataError, SampledSource, Source
 
@@ -30,7 +28,7 @@ __all__ = [
 
 def names() -> list[str]:
     """All data sources, in alphabetical order."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return plugins.names(__path__)
 
 
 def load(name: str, **options) -> Source:
@@ -63,13 +61,15 @@ def expanded(sets: Mapping[str, dict[str, Any]]) -> str:
     for name, options in sets.items():
         files = load(name, **options).files()
         if len(files) > 1:
-            raise ConfigError(f"{PARAMS}: data.{name}: reads {len(files)} files; put them into one folder and name that")
+            raise ConfigError(
+                f"{PARAMS}: data.{name}: reads {len(files)} files; put them into one folder and name that"
+            )
         lines.append(f"  {name}: {{reads: {json.dumps(str(files[0])) if files else f'code/data/{name}.json'}}}")
     return "".join(f"{line}\n" for line in lines)
 
 
 def _build(name: str, options: dict[str, Any], where: str) -> Source:
-    source = importlib.import_module(f"{__name__}.{known(name, names(), f'{PARAMS}: data', 'data set')}").source
+    source = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set")).source
     options = check_options(source, options, where)
     try:
         return source(**options)

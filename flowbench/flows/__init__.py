@@ -1,46 +1,74 @@
 """The benchmarked models, one per file. A file's name is the flow's name in ``params.yaml``, cells and reports.
 
-Each file has one public function ``build(event, *, ...)``, whose keyword arguments are the hyperparameters that
-``params.yaml`` gives under ``flows.<name>.<configuration>``.
+Each file has one public function ``build(event, *, ...)``, which returns the model. Its keyword arguments are the
+hyperparameters that ``params.yaml`` gives under ``flows.<name>.<configuration>``.
 """
 
 from __future__ import annotations
 
-import importlib
+import difflib
+import inspect
 from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, check_options, known
-from flowbench.core import Event, FlowModel, Generator
+from flowbench.config.plugins import load
+from flowbench.config.plugins import names as _names
+from flowbench.config.sources import explain, file_of
+from flowbench.core import Event, FlowModel, Generator, ShapeError
+from flowbench.runtime.device import is_out_of_memory
+
+_WANTED = "build(event, *, ...), which returns a model such as a FlowModel"
+
+
+class EventError(ConfigError):
+    """A flow, in this configuration, does not take such events."""
 
 
 def names() -> list[str]:
     """All flows and baselines, in alphabetical order."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    return _names(__path__)
 
 
 def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> Generator:
-    """A fresh model of the flow ``name`` for ``event``; parameters are drawn from torch's global random state.
+    """A fresh model of the flow ``name`` for ``event``; its parameters are drawn from torch's global random state.
 
     Args:
-        where: the file and the key that ``options`` stand under, for messages.
+        where: the file and the key that hold ``options``, for messages.
 
     Raises:
-        ConfigError: there is no such flow; an option is unknown, missing or of the wrong type; or the flow cannot take
-            such events.
+        EventError: the flow cannot take such events.
+        ConfigError: there is no such flow; an option is unknown, missing or of the wrong type; the file cannot be
+            imported; or its ``build`` is missing, raises, or returns something that is no model.
     """
     function = _function(name)
     where = where or f"{PARAMS}: flows.{name}"
     options = check_options(function, options, where)
+    refused = f"{where} = {options}: for events of shape {event.shape}: "
+    try:
+        inspect.signature(function).bind(event, **options)
+    except TypeError as error:
+        raise ConfigError(f"{file_of(function)}: expected {_WANTED}: {error}") from None
     try:
         model = function(event, **options)
+    except ConfigError:
+        raise
+    except ShapeError as error:
+        raise EventError(f"{refused}{error}") from None
     except ValueError as error:
-        raise ConfigError(f"{where} = {options}: for events of shape {event.shape}: {error}") from None
-    # A density over whole numbers could be made as high as one likes.
+        raise ConfigError(f"{refused}{error}") from None
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise
+        raise ConfigError(
+            f"{explain(error)} (in build of the flow {name} for events of shape {event.shape})"
+        ) from error
+    if not isinstance(model, Generator):
+        raise ConfigError(f"{file_of(function)}: expected {_WANTED}; it returned {model!r:.100}")
+    # The density of whole numbers has no upper bound.
     if event.levels and isinstance(model, FlowModel) and not model.dequantise:
-        raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")
+        raise ConfigError(f"{file_of(function)}: build makes a model without dequantisation for integer data")
     return model
 
 
@@ -61,14 +89,19 @@ def check_teacher(name: str, teacher: str | None, where: str) -> None:
     if wanted and teacher is None:
         raise ConfigError(f"{where}: {name} learns from a trained {wanted}; name that cell under `teachers`")
     if wanted != teacher:
-        raise ConfigError(
-            f"{where}: teacher: is a {teacher}; " + (f"choose a {wanted}" if wanted else f"{name} has none")
-        )
-
-
-def _function(name: str) -> Callable[..., Generator]:
-    return _module(name).build
+        choose = f"choose a {wanted}" if wanted else f"{name} learns from none"
+        raise ConfigError(f"{where}: teacher: is a {teacher}; {choose}")
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"{__name__}.{known(name, names(), f'{PARAMS}: flows', 'flow')}")
+    return load(__name__, known(name, names(), f"{PARAMS}: flows", "flow"))
+
+
+def _function(name: str) -> Callable[..., Generator]:
+    module = _module(name)
+    if callable(function := getattr(module, "build", None)):
+        return function
+    own = [key for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__]
+    near = difflib.get_close_matches("build", own, n=1)
+    hint = f"; it has {near[0]!r}, which must be called 'build'" if near else ""
+    raise ConfigError(f"{file_of(module)}: add {_WANTED}{hint}")

@@ -1,28 +1,54 @@
 """Invertible maps, one per file.
 
-Each file has a function ``examples()`` that returns small instances with the event shape that each takes; the
-tests and ``flowbench check`` go through all of them, so that a new layer is tested by existing.
+Each file has a function ``examples()``, which returns small instances of its maps: a dictionary from a name to the map
+and the shape of the events that it takes. The tests and ``flowbench check`` go through all of them.
 """
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
-from pathlib import Path
 
+from flowbench.config import ConfigError
+from flowbench.config.plugins import load
+from flowbench.config.plugins import names as _names
+from flowbench.config.sources import explain, file_of
 from flowbench.core import FlowModule
 
 Examples = dict[str, tuple[FlowModule, tuple[int, ...]]]
 
 
 def names() -> list[str]:
-    """All files of this room, in alphabetical order."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
+    """All layers, in alphabetical order."""
+    return _names(__path__)
 
 
 def examples() -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
-    """Every example of every layer as (name, module, event shape)."""
+    """Every example of every layer as (name, map, event shape)."""
     for file in names():
-        module = importlib.import_module(f"flowbench.layers.{file}")
-        for name, (layer, shape) in module.examples().items():
-            yield f"{file}: {name}", layer, shape
+        yield from examples_of(file)
+
+
+def examples_of(file: str) -> list[tuple[str, FlowModule, tuple[int, ...]]]:
+    """Every example of one layer, which is one of `names`, as (name, map, event shape).
+
+    Raises:
+        ConfigError: the file cannot be imported, or its ``examples()`` is missing, raises, or returns something else.
+    """
+    module = load(__name__, file)
+    wanted = "examples(), which returns a dictionary from a name to a pair of a layer and its event shape"
+    if not callable(function := getattr(module, "examples", None)):
+        raise ConfigError(f"{file_of(module)}: add {wanted}")
+    try:
+        found = function()
+    except Exception as error:
+        raise ConfigError(f"{explain(error)} (in examples())") from error
+    if not isinstance(found, dict) or not all(_is_example(value) for value in found.values()):
+        raise ConfigError(f"{file_of(module)}: expected {wanted}; found {found!r:.100}")
+    return [(f"{file}: {name}", layer, shape) for name, (layer, shape) in found.items()]
+
+
+def _is_example(value: object) -> bool:
+    if not isinstance(value, tuple) or len(value) != 2:
+        return False
+    layer, shape = value
+    return isinstance(layer, FlowModule) and isinstance(shape, tuple) and all(isinstance(n, int) for n in shape)

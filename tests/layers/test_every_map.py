@@ -23,12 +23,7 @@ def distinct(subjects: Iterable[tuple[str, FlowModule, tuple[int, ...]]]) -> dic
     """Subjects without those that are the same to the last bit: in miniature, or trained otherwise, some are."""
     found: dict[tuple, tuple] = {}
     for name, module, shape in subjects:
-        settings = [
-            {key: value for key, value in vars(part).items() if isinstance(value, bool | int | float | str | tuple)}
-            for part in module.modules()
-        ]
-        tensors = tuple((key, tensor.numpy().tobytes()) for key, tensor in module.state_dict().items())
-        found.setdefault((str(module), shape, str(settings), tensors), (name, module, shape))
+        found.setdefault(certify.identity(module, shape), (name, module, shape))
     return {name: (module, shape) for name, module, shape in found.values()}
 
 
