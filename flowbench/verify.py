@@ -110,7 +110,7 @@ def run_again(suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Pat
     for path in data.load(cell.data, **config.load(root / PARAMS).data[cell.data]).files():
         (scratch / path).parent.mkdir(parents=True, exist_ok=True)
         (scratch / path).symlink_to((root / path).resolve())
-    steps = [("download", cell.data)]
+    steps: list[tuple[str, ...]] = [("download", cell.data)]
     if cell.teacher:
         steps.append(("train", suite.name, cell.teacher))
     steps += [("train", suite.name, key), ("evaluate", suite.name, key)]

@@ -61,9 +61,7 @@ def expanded(sets: Mapping[str, dict[str, Any]]) -> str:
     for name, options in sets.items():
         files = load(name, **options).files()
         if len(files) > 1:
-            raise ConfigError(
-                f"{PARAMS}: data.{name}: reads {len(files)} files; put them into one folder and name that"
-            )
+            raise ConfigError(f"{PARAMS}: data.{name}: reads {len(files)} files; name one folder for all")
         lines.append(f"  {name}: {{reads: {json.dumps(str(files[0])) if files else f'code/data/{name}.json'}}}")
     return "".join(f"{line}\n" for line in lines)
 

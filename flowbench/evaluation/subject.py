@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +89,7 @@ class Subject:
         """Add what each family that applies finds to the values."""
         for family in families:
             if family.applies(self):
-                self.values |= self.attempt(family.purpose, lambda family=family: family.measure(self)) or {}
+                self.values |= self.attempt(family.purpose, partial(family.measure, self)) or {}
 
     @property
     def missing(self) -> str:

@@ -15,7 +15,8 @@ def current_commit(root: Path) -> str:
     """The commit that is checked out in ``root``, with ``-dirty`` if files differ from it.
 
     A file that git does not track counts if it lies in a folder of code. Locks, configurations and
-    reports do not count. The result is empty outside of a repository, and also if git refuses, which is then said on stderr.
+    reports do not count. The result is empty outside of a repository, and also if git refuses, which is then said
+    on stderr.
     """
     if not any((folder / ".git").exists() for folder in (root.absolute(), *root.absolute().parents)):
         return ""
