@@ -5,7 +5,14 @@ from flowbench.core.errors import NoSuchDirectionError, ShapeError, SolverError
 from flowbench.core.events import Event, Mixture
 from flowbench.core.maps import FlowModule, FlowSequential, Inverse
 from flowbench.core.models import FittedModel, FixedPrior, FlowModel, Generator, Likelihood
-from flowbench.core.tensors import constant_logdet, full_precision, require_shape, soft_clamp, sum_event
+from flowbench.core.tensors import (
+    constant_logdet,
+    full_precision,
+    require_levels,
+    require_shape,
+    soft_clamp,
+    sum_event,
+)
 
 __all__ = [
     "Check",
@@ -24,6 +31,7 @@ __all__ = [
     "SolverError",
     "constant_logdet",
     "full_precision",
+    "require_levels",
     "require_shape",
     "soft_clamp",
     "sum_event",

@@ -21,6 +21,20 @@ def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
         raise ShapeError(f"expected events of shape {tuple(shape)}, got {tuple(x.shape[1:])}")
 
 
+def require_levels(x: Tensor, levels: int, *, wait: bool) -> None:
+    """Raise a `ValueError` unless all of ``x`` are grey levels: whole numbers from 0 to ``levels`` - 1.
+
+    Args:
+        wait: whether to look where the host must wait for the answer: on a GPU. A training step does not.
+    """
+    if torch.compiler.is_compiling() or not (wait or x.device.type == "cpu") or not x.numel():
+        return
+    low, high = (end.item() for end in x.aminmax())  # a comparison within uint8 would wrap round
+    whole = not x.is_floating_point() or bool((x == x.floor()).all())
+    if not (low >= 0 and high < levels and whole):
+        raise ValueError(f"expected whole grey levels from 0 to {levels - 1}, got numbers from {low:g} to {high:g}")
+
+
 def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
     """The log-determinant, ``(batch,)`` in nats, to which each number of ``(batch, *event)`` adds ``each``.
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, sum_event
+from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, require_levels, sum_event
 from flowbench.flows._priors import standard_normal
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -126,6 +126,7 @@ class FlowAutoencoder(Generator):
 
     def _shades(self, x: Tensor) -> Tensor:
         """Grey levels as numbers in the unit interval."""
+        require_levels(x, self.white + 1, wait=not self.training)
         return x.to(next(self.parameters()).dtype) / self.white
 
     def _codes(self, shades: Tensor) -> Tensor:
