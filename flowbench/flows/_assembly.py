@@ -13,11 +13,11 @@ from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeEr
 from flowbench.flows._priors import PriorName, mixture, prior
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
-from flowbench.layers.logit import Logit
+from flowbench.layers.logit import LEAST_ALPHA, Logit
 from flowbench.layers.standardise import Standardise
 
 # The α of a `Logit`; null for none.
-Alpha = Annotated[float, Field(gt=0, lt=0.5)] | None
+Alpha = Annotated[float, Field(ge=LEAST_ALPHA, lt=0.5)] | None
 
 
 def dequantisation(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:

@@ -4,9 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from flowbench.core import FlowModule, require_shape
-
-# A constant feature has no scale to normalise; this keeps its own finite.
-_SMALLEST_STD = 1e-6
+from flowbench.layers._moments import moments, scale
 
 
 class ActNorm(FlowModule):
@@ -42,12 +40,10 @@ class ActNorm(FlowModule):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
         require_shape(x, self.shape)
-        values = x.transpose(0, 1).flatten(1).double()
-        std = values.std(1, unbiased=False)
         # A constant feature, or a batch of one, is centred and not scaled.
-        std = torch.where(std > _SMALLEST_STD, std, torch.ones_like(std))
-        self.bias.copy_(-values.mean(1).view_as(self.bias))
-        self.log_scale.copy_(-std.log().view_as(self.log_scale))
+        mean, std, step = moments(x.transpose(0, 1).flatten(1), 1)
+        self.bias.copy_(-mean.view_as(self.bias))
+        self.log_scale.copy_(-scale(std, step).log().view_as(self.log_scale))
         return self.encode(x)[0]
 
 

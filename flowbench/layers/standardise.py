@@ -4,6 +4,10 @@ import torch
 from torch import Tensor
 
 from flowbench.core import FlowModule, require_shape
+from flowbench.layers._moments import moments, scale
+
+# Steps between neighbouring numbers that one standard deviation holds at least.
+_LEAST_STEPS = 10
 
 
 class Standardise(FlowModule):
@@ -13,6 +17,9 @@ class Standardise(FlowModule):
 
     Args:
         shape: event shape.
+
+    Raises:
+        ValueError: from `initialise`, if a feature's numbers are too coarse to show its spread.
     """
 
     def __init__(self, shape: tuple[int, ...]):
@@ -30,11 +37,19 @@ class Standardise(FlowModule):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
-        values = x.double()
-        std = values.std(0, unbiased=False)
-        self.mean.copy_(values.mean(0))
+        require_shape(x, self.mean.shape)
+        mean, std, step = moments(x, 0)
+        coarse = (std > 0) & (std < _LEAST_STEPS * step)
+        if coarse.any():
+            feature = int(coarse.flatten().nonzero()[0])
+            about, spread, apart = (float(value.flatten()[feature]) for value in (mean, std, step))
+            raise ValueError(
+                f"feature {feature} has a standard deviation of {spread:g} about {about:g}, where its numbers are "
+                f"{apart:g} apart; subtract a constant from it before it is stored"
+            )
+        self.mean.copy_(mean)
         # A constant feature is centred and not scaled.
-        self.log_std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)).log())
+        self.log_std.copy_(scale(std, step).log())
         return self.encode(x)[0]
 
 

@@ -228,6 +228,8 @@ def test_a_wrong_option_names_its_key():
         flows.build("glow", Event((2,)), {"stepz": 1, "hidden": [8]}, "flows.glow.wide")
     with pytest.raises(config.ConfigError, match=r"flows\.maf\.layers = 0: "):
         flows.check("maf", {"layers": 0, "hidden": [8]}, "flows.maf")
+    with pytest.raises(config.ConfigError, match=r"flows\.maf\.logit = 1e-08: "):
+        flows.check("maf", {"hidden": [8], "logit": 1e-8}, "flows.maf")
 
 
 def test_checked_options_hold_the_defaults():
