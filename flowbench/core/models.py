@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowbench.core.maps import FlowModule
-from flowbench.core.tensors import constant_logdet
+from flowbench.core.tensors import constant_logdet, require_shape
 from flowbench.runtime.seeding import seeded
 
 Likelihood = Literal["exact", "estimate", "bound", "none"]
@@ -52,9 +52,14 @@ class Generator(nn.Module):
 
     Attributes:
         likelihood: what its log-density of data is: exact, a Monte Carlo estimate, a bound, or none at all.
+        event_shape: the shape of one example, without the batch, which `flowbench.flows.build` states; ``None`` if
+            nobody did. Data of another shape is then a `ShapeError`.
+        least_batch: how many examples a training batch must hold.
     """
 
     likelihood: Likelihood = "none"
+    event_shape: tuple[int, ...] | None = None
+    least_batch: int = 1
 
     def __init__(self, transform: FlowModule, prior: Distribution | nn.Module, *, dequantise: FlowModule | None = None):
         super().__init__()
@@ -64,7 +69,13 @@ class Generator(nn.Module):
 
     def transform_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)`` as the transform takes it, dequantised if need be, and the log-determinant."""
+        self.require_event(x)
         return self.dequantise.encode(x) if self.dequantise else (x, constant_logdet(x))
+
+    def require_event(self, x: Tensor) -> None:
+        """Raise a `ShapeError` unless ``x`` is ``(batch, *event)``."""
+        if self.event_shape is not None:
+            require_shape(x, self.event_shape)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""
@@ -112,7 +123,9 @@ class Generator(nn.Module):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """Log-density of latents ``(batch, *latent)`` in nats, ``(batch,)``."""
-        return self.prior().log_prob(z) if len(z) else constant_logdet(z)  # torch's distributions cannot sum over none
+        prior = self.prior()
+        require_shape(z, prior.event_shape)  # or torch would broadcast
+        return prior.log_prob(z) if len(z) else constant_logdet(z)  # torch's distributions cannot sum over none
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
         """``(n, *latent)`` from the prior."""

@@ -37,6 +37,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         model = function(event, **options)
     except ValueError as error:
         raise ConfigError(f"{PARAMS}: {where} = {options}: for events of shape {event.shape}: {error}") from None
+    model.event_shape = event.shape
     # A density over whole numbers could be made as high as one likes.
     if event.levels and isinstance(model, FlowModel) and not model.dequantise:
         raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")

@@ -90,6 +90,8 @@ class FlowAutoencoder(Generator):
     ):
         super().__init__(transform, standard_normal(latent))
         self.generative = flow_learns_by == "likelihood"
+        # Batch normalisation takes a standard deviation of the codes.
+        self.least_batch = 2 if self.generative else 1
         self.encoder = nn.Sequential(encoder, nn.BatchNorm1d(latent, affine=False) if self.generative else nn.ReLU())
         self.decoder = decoder
         self.white = levels - 1
@@ -126,6 +128,7 @@ class FlowAutoencoder(Generator):
 
     def _shades(self, x: Tensor) -> Tensor:
         """Grey levels as numbers in the unit interval."""
+        self.require_event(x)
         require_levels(x, self.white + 1, wait=not self.training)
         return x.to(next(self.parameters()).dtype) / self.white
 

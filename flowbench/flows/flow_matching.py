@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -102,10 +103,6 @@ def build(
         )
         after = [Flatten(event.shape)]
 
-    def couple(x0: Tensor, x1: Tensor) -> Tensor:
-        if coupling == "independent":
-            return independent(x0, x1)
-        return optimal_transport(x0, x1, coupled_at_once or len(x0))
-
+    couple = independent if coupling == "independent" else partial(optimal_transport, batch=coupled_at_once)
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
     return FlowMatching(before, flow, after, latent(event), dequantise, path=path, sigma=sigma, couple=couple)

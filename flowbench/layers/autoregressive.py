@@ -18,6 +18,9 @@ class MaskedAutoregressive(FlowModule):
     only on the features up to its degree, each unit is computed once, and all D features together cost the
     arithmetic of about one pass. Inside `flowbench.core.Inverse` this is the layer of IAF.
 
+    Both directions compute in the precision of the weights, also under autocast: `decode` adds up the network's sums in
+    another order than `encode`, and after rounding to bfloat16 the two would be different maps.
+
     Args:
         network: a `MADE` with two outputs a feature, the log-scale s and the shift μ.
         scale_limit: bound of ``|s|``, reached softly.
@@ -29,16 +32,16 @@ class MaskedAutoregressive(FlowModule):
         self.scale_limit = scale_limit
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        outputs = self.network(x).to(x.dtype)
-        log_scale, shift = soft_clamp(outputs[..., 0], self.scale_limit), outputs[..., 1]
-        return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
+        with full_precision(x):
+            outputs = self.network(x)
+            log_scale, shift = soft_clamp(outputs[..., 0], self.scale_limit), outputs[..., 1]
+            return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         def next_feature(i: int, outputs: Tensor) -> Tensor:
             log_scale, shift = soft_clamp(outputs[:, 0], self.scale_limit), outputs[:, 1]
             return z[:, i] * torch.exp(log_scale) + shift
 
-        # The gradient takes x for the exact solution, so nothing here may be rounded to bfloat16.
         with full_precision(z):
             x, hidden = self.network.unroll(next_feature, z)
             if torch.is_grad_enabled():

@@ -12,7 +12,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, SolverError
+from flowbench.core import FlowModule, SolverError, full_precision
 from flowbench.networks.field import PerceptronField, VectorField
 
 # Numbers in the directions of an exact divergence that go through the field at once.
@@ -46,7 +46,7 @@ class ContinuousFlow(FlowModule):
     of a batch keeps. The steps are those that the most difficult one needs, so results depend on the batch within the
     tolerance. Gradients pass through the steps, which are stored for them. Where none are asked for, the state is
     float64, and the field alone computes in the precision of its weights: a state that is rounded at each step does
-    not come back as near, since the errors grow along the way.
+    not come back as near, since the errors grow along the way. For the same reason there is no autocast in a solution.
 
     Args:
         field: v.
@@ -107,7 +107,8 @@ class ContinuousFlow(FlowModule):
 
         times = torch.linspace(0, 1, count + 1, dtype=z.dtype, device=z.device)
         for t, t_next in pairwise(times):
-            z = odeint(self.field, z, torch.stack((t, t_next)), method=method)[-1]
+            with full_precision(z):
+                z = odeint(self.field, z, torch.stack((t, t_next)), method=method)[-1]
             yield t_next, z
 
     def _map(self, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
@@ -146,7 +147,8 @@ class ContinuousFlow(FlowModule):
         options = {"step_t": times[1:], "norm": _largest}
         try:
             beginning = tuple(part.to(wide) for part in state)
-            solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
+            with full_precision(state[0]):
+                solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
         except AssertionError as error:
             if not str(error).startswith(("underflow in dt", "non-finite values")):  # the field's own
                 raise

@@ -27,7 +27,7 @@ def image_samples(path: Path, panels: dict[str, np.ndarray], white: float, title
         title: of the whole picture.
     """
     height, width = next(iter(panels.values())).shape[2:]
-    columns, rows = _PANEL // _pitch(width), _PANEL // _pitch(height)
+    columns, rows = max(1, _PANEL // _pitch(width)), max(1, _PANEL // _pitch(height))
     sheets = {name: _sheet(_paint(images[: columns * rows], white), columns) for name, images in panels.items()}
     _contact_sheet(path, [list(sheets.items())], title)
 
@@ -40,7 +40,7 @@ def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: st
         images, again: ``(n, channels, h, w)`` with values from 0 to 1; the first of them are drawn.
         title: of the whole picture.
     """
-    columns = _WIDTH // _pitch(images.shape[3])
+    columns = max(1, _WIDTH // _pitch(images.shape[3]))
     images, again = images[:columns], again[:columns]
     difference = np.abs(images.astype(np.float64) - again).max(1, keepdims=True)
     factor = _magnification(difference)
@@ -55,7 +55,7 @@ def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: st
 def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:
     """Draw ways from one image to another, one a row: ``(pairs, steps, channels, h, w)``, 0 to ``white``."""
     steps = ways.shape[1]
-    blocks = max(1, _WIDTH // (steps * _pitch(ways.shape[4])))
+    blocks = min(len(ways), max(1, _WIDTH // (steps * _pitch(ways.shape[4]))))
     row = [
         ("an arc in latent space between test images", _sheet(_paint(np.concatenate(block), white), steps))
         for block in np.array_split(ways[: blocks * _WAYS], blocks)
@@ -94,8 +94,8 @@ def _sheet(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def _zoom(width: int) -> int:
-    """By how much pixels are enlarged: a whole number, or they would not be of one size."""
-    return max(2, 32 // width)
+    """By how much pixels are enlarged: a whole number, or they would not be of one size. Large images are not."""
+    return max(2, 32 // width) if 2 * (width + 1) <= _PANEL else 1
 
 
 def _pitch(width: int) -> int:

@@ -34,7 +34,7 @@ from flowbench.runtime.seeding import seed_for, seeded
 from flowbench.training.batches import Batches
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.loop import train
-from flowbench.training.objectives import DataLoss, Objective, ReverseKL
+from flowbench.training.objectives import CompilationError, DataLoss, Objective, ReverseKL
 from flowbench.training.state import Outcome
 
 # Enough training data for data-dependent initialisation.
@@ -214,6 +214,11 @@ class CellTraining:
                 validation_seed,
                 compile=budget.compile,
             )
+        if self._batch_size < model.least_batch:
+            raise ConfigError(
+                f"{PARAMS}: budgets.{self.cell.budget}.train.batch_size = {budget.batch_size}: {self.key} needs "
+                f"batches of at least {model.least_batch} examples, got {self._batch_size}"
+            )
         train_split = self._split("train")
         model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(self.device))
         return DataLoss(
@@ -263,7 +268,7 @@ class CellTraining:
                     f"{self.device.type} device; choose a smaller one"
                 ) from error
             # Its class, imported, would bring the compiler into every training.
-            if not type(error).__module__.startswith("torch._dynamo"):
+            if not (isinstance(error, CompilationError) or type(error).__module__.startswith("torch._dynamo")):
                 raise
             reason, *_ = str(error).strip().split("\n\n")
             raise ConfigError(
