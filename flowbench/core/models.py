@@ -24,6 +24,9 @@ class FixedPrior(nn.Module):
         super().__init__()
         self.distribution = distribution
 
+    def extra_repr(self) -> str:
+        return f"{self.distribution}, event_shape={tuple(self.distribution.event_shape)}"
+
     def forward(self) -> Distribution:
         return self.distribution
 
@@ -66,6 +69,9 @@ class Generator(nn.Module):
         self.transform = transform
         self.prior = FixedPrior(prior) if isinstance(prior, Distribution) else prior
         self.dequantise = dequantise
+
+    def extra_repr(self) -> str:
+        return f"likelihood={self.likelihood}, event_shape={self.event_shape}"
 
     def transform_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)`` as the transform takes it, dequantised if need be, and the log-determinant."""

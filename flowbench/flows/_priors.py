@@ -68,6 +68,9 @@ class GaussianMixture(nn.Module):
         self.means = nn.Parameter(torch.randn(components, dims))
         self.log_scales = nn.Parameter(torch.zeros(components, dims))
 
+    def extra_repr(self) -> str:
+        return f"components={len(self.means)}, dims={self.means.shape[1]}"
+
     def forward(self) -> Distribution:
         components = Normal(self.means, self.log_scales.exp(), validate_args=False)
         return MixtureSameFamily(

@@ -31,6 +31,12 @@ def build(
         probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, which D dimensions
             make D times as dear.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     dequantise, before = preprocessing(event, logit)
     field = PerceptronField(event.dims, hidden, frequencies)

@@ -42,6 +42,14 @@ def build(
         latent: dimensions of the latent space.
         layers: number of couplings.
         hidden: sizes of the hidden layers of each coupling's network.
+
+    Example:
+        >>> import torch
+        >>> options = {"channels": [4, 8], "latent": 6, "layers": 2, "hidden": [16]}
+        >>> model = build(Event((1, 8, 8), levels=17), flow_learns_by="likelihood", **options)
+        >>> z, _ = model.encode(torch.randint(17, (7, 1, 8, 8)))
+        >>> z.shape, model.generate(z).shape
+        (torch.Size([7, 6]), torch.Size([7, 1, 8, 8]))
     """
     if event.levels is None:
         raise ShapeError("an autoencoder takes images with grey levels")

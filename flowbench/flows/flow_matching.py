@@ -82,6 +82,13 @@ def build(
         max_evaluations: of the field in one solution; one that needs more fails.
         probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), hidden=[8], coupling="optimal-transport")
+        >>> x = torch.randn(7, 2)
+        >>> model.loss(x).shape, model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([]), torch.Size([7]), torch.Size([3, 2]))
     """
     unet = architecture == "unet"
     if (hidden is None) != unet or (multipliers is None) == unet:

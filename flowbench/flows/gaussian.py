@@ -11,5 +11,12 @@ def build(event: Event, *, covariance: Covariance = "full", logit: Alpha = None)
     Args:
         covariance: ``diagonal`` takes the features for independent.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model, x = build(Event((2,))), torch.randn(500, 2)
+        >>> model.fit(x[:400], x[400:])
+        >>> model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([500]), torch.Size([3, 2]))
     """
     return FittedMixture(event, [1], covariance=covariance, logit=logit)

@@ -23,6 +23,13 @@ def build(event: Event, *, components: list[PositiveInt], logit: Alpha = None) -
     Args:
         components: the numbers to choose from.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model, x = build(Event((2,)), components=[1, 3]), torch.randn(500, 2)
+        >>> model.fit(x[:400], x[400:])
+        >>> model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([500]), torch.Size([3, 2]))
     """
     return FittedMixture(event, components, logit=logit)
 
@@ -82,6 +89,9 @@ class _MixturePrior(nn.Module):
         # Cholesky factors, or the standard deviations that are their diagonals.
         scales = torch.ones(dims) if covariance == "diagonal" else torch.eye(dims)
         self.register_buffer("scales", scales.expand(components, *scales.shape).clone())
+
+    def extra_repr(self) -> str:
+        return f"components={len(self.means)}, dims={self.means.shape[1]}, covariance={self.covariance}"
 
     def set(self, weights, means, covariances) -> None:
         """Take over arrays of shapes ``(k,)``, ``(k, D)`` and ``(k, D, D)``, or ``(k, D)`` if they are diagonal."""

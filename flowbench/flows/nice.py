@@ -31,6 +31,12 @@ def build(
             would be top and bottom.
         logit: α of the logit that integer data passes first; null for none, as in the paper.
         prior: the paper's is logistic for MNIST.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     maps: list[FlowModule] = []
     if interleave:

@@ -40,6 +40,12 @@ def build(
             of each residual block, which must be the same.
         scales: of the multi-scale architecture (2 in the paper for CIFAR-10), and of no other.
         logit: α of the logit that integer data passes first (0.05 in the paper); null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     if (scales is None) == (architecture == "multi-scale"):
         raise ValueError("scales are for the multi-scale architecture, which needs them")

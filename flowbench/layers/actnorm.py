@@ -16,6 +16,16 @@ class ActNorm(FlowModule):
 
     Args:
         shape: event shape.
+
+    Example:
+        >>> import torch
+        >>> layer, x = ActNorm((3,)), 5 + 2 * torch.randn(100, 3)
+        >>> z = layer.initialise(x)
+        >>> z.mean(0).round(decimals=3).abs().tolist()
+        [0.0, 0.0, 0.0]
+        >>> again, logdet = layer.decode(z)
+        >>> torch.allclose(again, x, atol=1e-5), logdet.shape
+        (True, torch.Size([100]))
     """
 
     def __init__(self, shape: tuple[int, ...]):
@@ -25,6 +35,9 @@ class ActNorm(FlowModule):
         self.positions = int(torch.Size(shape[1:]).numel())
         self.log_scale = nn.Parameter(torch.zeros(parameter_shape))
         self.bias = nn.Parameter(torch.zeros(parameter_shape))
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.shape)

@@ -15,6 +15,15 @@ class AffineCoupling(FlowModule):
             sizes being those of `coupling_parts`; of images it splits the channels.
         swap: condition on the second part and change the first.
         scale_limit: bound of ``|s|``, reached softly.
+
+    Example:
+        >>> import torch
+        >>> layer, x = AffineCoupling(torch.nn.Linear(2, 4)), torch.randn(7, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 4]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-5)
+        True
     """
 
     def __init__(self, network: nn.Module, *, swap: bool = False, scale_limit: float = 3.0):
@@ -22,6 +31,9 @@ class AffineCoupling(FlowModule):
         self.network = network
         self.swap = swap
         self.scale_limit = scale_limit
+
+    def extra_repr(self) -> str:
+        return f"swap={self.swap}, scale_limit={self.scale_limit}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)

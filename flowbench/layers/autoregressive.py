@@ -24,12 +24,24 @@ class MaskedAutoregressive(FlowModule):
     Args:
         network: a `MADE` with two outputs a feature, the log-scale s and the shift μ.
         scale_limit: bound of ``|s|``, reached softly.
+
+    Example:
+        >>> import torch
+        >>> layer, x = MaskedAutoregressive(MADE(3, [16], outputs=2)), torch.randn(7, 3)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 3]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-5)
+        True
     """
 
     def __init__(self, network: MADE, *, scale_limit: float = 3.0):
         super().__init__()
         self.network = network
         self.scale_limit = scale_limit
+
+    def extra_repr(self) -> str:
+        return f"scale_limit={self.scale_limit}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(x):

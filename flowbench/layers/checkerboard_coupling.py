@@ -17,16 +17,30 @@ class CheckerboardCoupling(FlowModule):
         shape: event shape (C, H, W).
         swap: keep the other squares.
         scale_limit: bound of ``|s|``, reached softly.
+
+    Example:
+        >>> import torch
+        >>> layer = CheckerboardCoupling(torch.nn.Conv2d(1, 2, 3, padding=1), (1, 4, 4))
+        >>> x = torch.randn(7, 1, 4, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 1, 4, 4]), torch.Size([7]))
+        >>> int((z == x)[0].sum()) >= 8  # the squares of one colour stay as they are
+        True
     """
 
     def __init__(self, network: nn.Module, shape: tuple[int, ...], *, swap: bool = False, scale_limit: float = 3.0):
         super().__init__()
         self.shape = shape
+        self.swap = swap
         self.network = network
         self.scale_limit = scale_limit
         _, height, width = shape
         squares = (torch.arange(height)[:, None] + torch.arange(width)) % 2
         self.register_buffer("kept", (squares == swap).to(torch.get_default_dtype()), persistent=False)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, swap={self.swap}, scale_limit={self.scale_limit}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         log_scale, shift = self._scale_and_shift(x)

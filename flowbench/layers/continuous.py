@@ -56,6 +56,15 @@ class ContinuousFlow(FlowModule):
         probes: Hutchinson's estimate of the divergence, εᵀ (∂v/∂x) ε, from so many random signs ε, which stay the same
             along the way (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact divergence, at the
             cost of D products with the Jacobian.
+
+    Example:
+        >>> import torch
+        >>> layer, x = ContinuousFlow(PerceptronField(2, [8], frequencies=2)), torch.randn(7, 2)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 2]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-3)
+        True
     """
 
     def __init__(
@@ -67,6 +76,9 @@ class ContinuousFlow(FlowModule):
         self.max_evaluations = max_evaluations
         self.probes = probes
         self.finds_logdets = True
+
+    def extra_repr(self) -> str:
+        return f"tolerance={self.tolerance:g}, max_evaluations={self.max_evaluations}, probes={self.probes}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._map(x, 1.0, 0.0)

@@ -23,6 +23,15 @@ class Dequantise(FlowModule):
 
     Raises:
         ValueError: K is not between 1 and 2²⁰; `encode` is given something else than levels.
+
+    Example:
+        >>> import torch
+        >>> layer, levels = Dequantise(256), torch.tensor([[0, 128, 255]])
+        >>> x, logdet = layer.encode(levels)
+        >>> bool((0 <= x).all() and (x < 1).all()), round(float(logdet), 4)
+        (True, -16.6355)
+        >>> layer.decode(x)[0].tolist()
+        [[0.0, 128.0, 255.0]]
     """
 
     def __init__(self, levels: int):
@@ -30,6 +39,9 @@ class Dequantise(FlowModule):
         if not 1 <= levels <= _MOST_LEVELS:
             raise ValueError(f"expected 1 to {_MOST_LEVELS:,} grey levels, got {levels:,}")
         self.levels = levels
+
+    def extra_repr(self) -> str:
+        return f"levels={self.levels}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_levels(x, self.levels, wait=not self.training)

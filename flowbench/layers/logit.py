@@ -23,6 +23,12 @@ class Logit(FlowModule):
 
     Raises:
         ValueError: α lies outside of that interval.
+
+    Example:
+        >>> import torch
+        >>> z, logdet = Logit(0.05).encode(torch.tensor([[0.0, 0.5, 1.0]]))
+        >>> [round(value, 4) for value in z[0].tolist()], logdet.shape
+        ([-2.9444, 0.0, 2.9444], torch.Size([1]))
     """
 
     domain = (0.0, 1.0)
@@ -32,6 +38,9 @@ class Logit(FlowModule):
         if not LEAST_ALPHA <= alpha < 0.5:
             raise ValueError(f"alpha must be at least {LEAST_ALPHA:g} and below 0.5, got {alpha}")
         self.alpha = alpha
+
+    def extra_repr(self) -> str:
+        return f"alpha={self.alpha:g}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         y = self.alpha + (1 - 2 * self.alpha) * x

@@ -24,6 +24,15 @@ class Planar(FlowModule):
 
     Args:
         dims: D.
+
+    Example:
+        >>> import torch
+        >>> layer, x = Planar(2), torch.randn(7, 2)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 2]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-4)
+        True
     """
 
     def __init__(self, dims: int):
@@ -36,6 +45,9 @@ class Planar(FlowModule):
         neutral = math.log(math.expm1(1 - _MARGIN))
         self.scale = nn.Parameter(neutral * weight / dims + 0.1 * torch.randn(dims))
         self.bias = nn.Parameter(torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        return f"dims={len(self.weight)}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.weight.shape)

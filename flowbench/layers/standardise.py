@@ -20,12 +20,22 @@ class Standardise(FlowModule):
 
     Raises:
         ValueError: from `initialise`, if a feature's numbers are too coarse to show its spread.
+
+    Example:
+        >>> import torch
+        >>> layer = Standardise((1,))
+        >>> z = layer.initialise(torch.tensor([[1.0], [3.0]]))
+        >>> z.tolist(), layer.decode(z)[0].tolist()
+        ([[-1.0], [1.0]], [[1.0], [3.0]])
     """
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("log_std", torch.zeros(shape))
+
+    def extra_repr(self) -> str:
+        return f"shape={tuple(self.mean.shape)}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.mean.shape)

@@ -38,6 +38,9 @@ class MADE(nn.Module):
         # How many units of each layer have degree at most d, for d in 0 … D; units are sorted by degree.
         self.counts = [[int((layer <= d).sum()) for d in range(features + 1)] for layer in degrees]
 
+    def extra_repr(self) -> str:
+        return f"features={self.features}, outputs={self.outputs}"
+
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, D)`` to ``(batch, D, outputs)``."""
         for i, layer in enumerate(self.layers):
