@@ -16,7 +16,7 @@ def sum_event(x: Tensor) -> Tensor:
 
 
 def require_shape(x: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise a `ShapeError` unless ``x`` is ``(batch, *shape)``: other events may broadcast, and be mapped wrongly."""
+    """Raise a `ShapeError` unless ``x`` is ``(batch, *shape)``: other events may broadcast and be mapped wrongly."""
     if x.shape[1:] != shape:
         raise ShapeError(f"expected events of shape {tuple(shape)}, got {tuple(x.shape[1:])}")
 
@@ -25,7 +25,7 @@ def require_levels(x: Tensor, levels: int, *, wait: bool) -> None:
     """Raise a `ValueError` unless all of ``x`` are grey levels: whole numbers from 0 to ``levels`` - 1.
 
     Args:
-        wait: whether to look where the host must wait for the answer: on a GPU. A training step does not.
+        wait: whether to check on a GPU too, where the host must wait for the answer. A training step must not.
     """
     if torch.compiler.is_compiling() or not (wait or x.device.type == "cpu") or not x.numel():
         return
@@ -36,9 +36,9 @@ def require_levels(x: Tensor, levels: int, *, wait: bool) -> None:
 
 
 def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
-    """The log-determinant, ``(batch,)`` in nats, to which each number of ``(batch, *event)`` adds ``each``.
+    """A constant log-determinant ``(batch,)`` in nats: ``each`` times the number of dimensions of ``(batch, *event)``.
 
-    Whole numbers cannot hold it, and give the default dtype.
+    Its dtype is that of ``x``, or the default dtype if ``x`` holds integers.
     """
     dtype = x.dtype if x.is_floating_point() else torch.get_default_dtype()
     return torch.full((len(x),), each * math.prod(x.shape[1:]), dtype=dtype, device=x.device)
@@ -52,7 +52,7 @@ def soft_clamp(x: Tensor, limit: float) -> Tensor:
 def full_precision(x: Tensor) -> torch.autocast:
     """A block without autocast on the device of ``x``.
 
-    A map's own products of matrices run in it: in bfloat16 they would round the data itself, and the latent would no
-    longer be that of the data. The networks inside the maps only steer them and may be rounded.
+    A map multiplies its data by matrices in such a block: bfloat16 would round the data itself, and the latent would
+    belong to other data. A network inside a coupling only gives scales and shifts, and may be rounded.
     """
     return torch.autocast(x.device.type, enabled=False)

@@ -24,7 +24,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     """A fresh model of the flow ``name`` for ``event``; parameters are drawn from torch's global random state.
 
     Args:
-        where: the key that ``options`` stands under in ``params.yaml``, for messages.
+        where: the key of ``options`` in ``params.yaml``, for messages.
 
     Raises:
         ConfigError: there is no such flow; an option is unknown, missing or of the wrong type; or the flow cannot take
@@ -38,7 +38,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
     except ValueError as error:
         raise ConfigError(f"{PARAMS}: {where} = {options}: for events of shape {event.shape}: {error}") from None
     model.event_shape = event.shape
-    # A density over whole numbers could be made as high as one likes.
+    # A density over whole numbers could grow without bound.
     if event.levels and isinstance(model, FlowModel) and not model.dequantise:
         raise TypeError(f"flowbench/flows/{name}.py: builds a model without dequantisation for integer data")
     return model

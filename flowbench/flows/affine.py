@@ -1,4 +1,4 @@
-"""The warm-up: one element-wise affine map, which is to say a normal distribution with diagonal covariance."""
+"""The warm-up: one element-wise affine map, so a normal distribution with diagonal covariance."""
 
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import vector_flow

@@ -27,9 +27,9 @@ def build(
         hidden: sizes of the hidden layers of the field's perceptron.
         frequencies: of the sines and cosines by which time enters the field.
         tolerance: of the solver, in training and in evaluation.
-        max_evaluations: of the field in one solution; one that needs more fails.
-        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, which D dimensions
-            make D times as dear.
+        max_evaluations: of the field in one solution; a solution that needs more fails.
+        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, whose
+            cost grows with D.
         logit: α of the logit that integer data passes first; null for none.
 
     Example:

@@ -1,4 +1,4 @@
-"""Baseline that is no flow: a mixture of Gaussians with full covariances, by scikit-learn."""
+"""A baseline, not a flow: a mixture of Gaussians with full covariances, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ def build(event: Event, *, components: list[PositiveInt], logit: Alpha = None) -
 
 
 class FittedMixture(FittedModel):
-    """scikit-learn's mixture, held as torch tensors over the same preprocessing as the flows have.
+    """scikit-learn's mixture as torch tensors, with the same preprocessing as the flows.
 
-    Variances are larger than the data's by 10⁻⁴ of the standardised feature's, so that no component collapses.
+    10⁻⁴ is added to the variances of the standardised features, so that no component collapses.
 
     Args:
         components: the numbers of components to choose from.
@@ -79,7 +79,7 @@ class FittedMixture(FittedModel):
 
 
 class _MixturePrior(nn.Module):
-    """Room for a mixture of up to ``components`` Gaussians; those that are not used have weight zero."""
+    """Buffers for a mixture of up to ``components`` Gaussians; unused ones have weight zero."""
 
     def __init__(self, dims: int, components: int, covariance: Covariance):
         super().__init__()

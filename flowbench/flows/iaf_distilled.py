@@ -16,17 +16,17 @@ from flowbench.flows._assembly import Alpha
 
 
 class TeacherError(ConfigError):
-    """A seed of the teacher has not been trained to the end, so that this seed of the student cannot be."""
+    """A seed of the teacher was not trained to the end, so this seed of the student cannot be trained."""
 
 
 class Student(FlowModel):
-    """A density that samples fast and learns from one that is learnt fast: its teacher, a MAF.
+    """A density that is fast to sample and learns from its teacher, a MAF, which is fast to train.
 
-    It sees no data. Training minimises KL(student ‖ teacher) over its own samples, of which it knows the density.
+    It sees no data. Training minimises KL(student ‖ teacher) over its own samples, whose density it knows.
 
     Args:
         model: the flow that learns.
-        preprocessing: how many maps stand before the learnt ones; teacher and student share them.
+        preprocessing: the number of maps before the learnt ones; teacher and student share them.
     """
 
     def __init__(self, model: FlowModel, preprocessing: int):
@@ -34,10 +34,10 @@ class Student(FlowModel):
         self.preprocessing = preprocessing
 
     def share_preprocessing(self, teacher: FlowModel) -> None:
-        """Take over what the teacher's preprocessing learnt from data.
+        """Copy the state of the teacher's preprocessing.
 
         Raises:
-            ShapeError: the teacher's logit is another.
+            ShapeError: the teacher has another logit.
         """
         mine, theirs = (model.transform[: self.preprocessing] for model in (self, teacher))
         alphas = [[getattr(map, "alpha", None) for map in maps.chain] for maps in (mine, theirs)]
@@ -48,7 +48,7 @@ class Student(FlowModel):
     def without_preprocessing(self, model: FlowModel) -> FlowModel:
         """The density of standardised vectors in ``model``, this one or its teacher, whose parameters it shares.
 
-        A divergence is the same there. In data space grey levels would be rounded, and the logit's ends saturate.
+        A divergence is the same there. In data space grey levels would be rounded, and the logit would saturate.
         """
         return FlowModel(model.transform[self.preprocessing :], model.prior)
 
@@ -81,7 +81,7 @@ def load_teacher(folder: Path, event: Event, seed: int, where: str) -> FlowModel
 
     Raises:
         ConfigError: the cell has not been trained.
-        TeacherError: this seed of it is not among those that were, or has diverged or failed.
+        TeacherError: this seed of the teacher was not trained, or it diverged or failed.
     """
     teacher_key = f"{PARAMS}: {where} = {folder.name!r}"
     try:

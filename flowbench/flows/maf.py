@@ -10,7 +10,7 @@ from flowbench.networks.made import MADE
 
 
 def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
-    """Autoregressive maps with the order of the features turned round between them.
+    """Autoregressive maps, with the order of the features reversed between them.
 
     Densities cost one pass of each network; samples are drawn feature by feature.
 

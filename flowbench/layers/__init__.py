@@ -1,7 +1,7 @@
 """Invertible maps, one per file.
 
 Each file has a function ``examples()`` that returns small instances with the event shape that each takes; the
-tests and ``flowbench check`` go through all of them, so that a new layer is tested by existing.
+tests and ``flowbench check`` go through all of them, so a new layer needs no new test.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Examples = dict[str, tuple[FlowModule, tuple[int, ...]]]
 
 
 def names() -> list[str]:
-    """All files of this room, in alphabetical order."""
+    """The names of all layers' files, in alphabetical order."""
     return sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py"))
 
 

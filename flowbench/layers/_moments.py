@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 def moments(x: Tensor, dim: int) -> tuple[Tensor, Tensor, Tensor]:
-    """What each feature's numbers along ``dim`` look like, all in float64 and without that dimension.
+    """Mean, standard deviation and resolution of each feature along ``dim``, in float64 and without that dimension.
 
     Returns:
         The mean; the standard deviation, exactly zero for a constant feature; and the step between neighbouring
-        numbers at the largest of the feature, which says how small a spread its numbers can show.
+        numbers at the largest of the feature, below which no spread can be seen.
     """
     values = x.double()
     std = values.std(dim, unbiased=False) * (x.amax(dim) > x.amin(dim))

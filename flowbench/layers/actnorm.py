@@ -1,4 +1,4 @@
-"""ActNorm: an affine map per channel that starts out by normalising its first batch."""
+"""ActNorm: an affine map per channel, which starts by normalising its first batch."""
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +11,8 @@ class ActNorm(FlowModule):
     """z = (x + b) ⊙ exp(s) with one b and one s per channel (Kingma & Dhariwal 2018, 1807.03039, section 3.1).
 
     The channel is the first axis of the event; the remaining axes share its parameters. `initialise` gives each
-    channel of the batch zero mean and unit variance. It is a call of its own and no flag in ``encode``, so a
-    training step never waits for a flag and a checkpoint cannot forget one.
+    channel of the batch zero mean and unit variance. It is a separate call, not a flag in ``encode``: so a
+    training step never waits for a flag, and a checkpoint cannot lose one.
 
     Args:
         shape: event shape.

@@ -12,7 +12,7 @@ class AdditiveCoupling(FlowModule):
     Preserves volume: the log-determinant is zero (Dinh et al. 2015, 1410.8516, section 3.2).
 
     Args:
-        network: m; maps ``(batch, sizes[0])`` to ``(batch, sizes[1])``, the sizes being those of `coupling_parts`.
+        network: m, from ``(batch, kept)`` to ``(batch, changed)``; `coupling_parts` gives both sizes.
         swap: condition on the second part and shift the first.
 
     Example:

@@ -11,8 +11,8 @@ class AffineCoupling(FlowModule):
     """z₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), while x₁ passes unchanged (Dinh et al. 2017, 1605.08803, equation 7).
 
     Args:
-        network: maps the kept part ``(batch, kept, …)`` to s and t side by side, ``(batch, 2 · changed, …)``, the
-            sizes being those of `coupling_parts`; of images it splits the channels.
+        network: maps the kept part ``(batch, kept, …)`` to s and t side by side, ``(batch, 2 · changed, …)``;
+            `coupling_parts` gives both sizes. For images the parts are channels.
         swap: condition on the second part and change the first.
         scale_limit: bound of ``|s|``, reached softly.
 

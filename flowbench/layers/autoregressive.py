@@ -1,4 +1,4 @@
-"""Affine autoregressive map, the layer of MAF and, turned round, of IAF."""
+"""Affine autoregressive map: the layer of MAF and, with its directions exchanged, of IAF."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from flowbench.networks.made import MADE
 class MaskedAutoregressive(FlowModule):
     """z_i = (x_i - μ_i(x_<i)) exp(-s_i(x_<i)) (Papamakarios et al. 2017, 1705.07057, equation 4).
 
-    `encode` is one pass of the network. `decode` finds one feature after another; since a hidden unit depends
-    only on the features up to its degree, each unit is computed once, and all D features together cost the
-    arithmetic of about one pass. Inside `flowbench.core.Inverse` this is the layer of IAF.
+    `encode` is one pass of the network. `decode` finds one feature after another. A hidden unit depends only
+    on the features up to its degree, so each unit is computed once, and all D features together cost about as much
+    arithmetic as one pass. Inside `flowbench.core.Inverse` this is the layer of IAF.
 
     Both directions compute in the precision of the weights, also under autocast: `decode` adds up the network's sums in
     another order than `encode`, and after rounding to bfloat16 the two would be different maps.
 
     Args:
-        network: a `MADE` with two outputs a feature, the log-scale s and the shift μ.
+        network: a `MADE` with two outputs for each feature: the log-scale s and the shift μ.
         scale_limit: bound of ``|s|``, reached softly.
 
     Example:

@@ -1,4 +1,4 @@
-"""The unit interval, in which dequantised data lies, onto the interval around zero that networks expect."""
+"""From the unit interval, where dequantised data lies, to [-1, 1], where networks expect it."""
 
 import math
 

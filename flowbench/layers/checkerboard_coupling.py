@@ -7,12 +7,12 @@ from flowbench.core import FlowModule, require_shape, soft_clamp, sum_event
 
 
 class CheckerboardCoupling(FlowModule):
-    """z = b ⊙ x + (1 - b) ⊙ (x ⊙ exp(s(b ⊙ x)) + t(b ⊙ x)), b the squares of a checkerboard.
+    """z = b ⊙ x + (1 - b) ⊙ (x ⊙ exp(s(b ⊙ x)) + t(b ⊙ x)), with b = 1 on one colour of a checkerboard.
 
     Dinh et al. 2017, 1605.08803, equation 9 and section 3.4: the coupling for images of few channels.
 
     Args:
-        network: maps the kept pixels, the others being zero, ``(batch, C, H, W)``, to s and t side by side,
+        network: maps the kept pixels ``(batch, C, H, W)``, where the others are zero, to s and t side by side,
             ``(batch, 2C, H, W)``.
         shape: event shape (C, H, W).
         swap: keep the other squares.
@@ -51,7 +51,7 @@ class CheckerboardCoupling(FlowModule):
         return (z - shift) * torch.exp(-log_scale), -sum_event(log_scale)
 
     def _scale_and_shift(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """s and t, both zero where the pixels are kept."""
+        """s and t, which are both zero at the kept pixels."""
         require_shape(x, self.shape)
         kept = x * self.kept
         log_scale, shift = self.network(kept).to(kept.dtype).chunk(2, 1)

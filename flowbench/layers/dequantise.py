@@ -15,14 +15,14 @@ class Dequantise(FlowModule):
     """x = (k + u) / K for grey level k in 0 … K-1 and u uniform on [0, 1) (Theis et al. 2016, 1511.01844).
 
     The expected log-density of x, less D log K, bounds the log-probability of the levels from below. The noise
-    comes from torch's global random state, so this is no bijection: `decode` rounds down to the level again. It gives
-    back every level that `encode` was given, whatever the noise.
+    comes from torch's global random state, so this is no bijection. `decode` rounds down to the level again, and
+    returns exactly the levels that `encode` was given, whatever the noise.
 
     Args:
         levels: K. The divisor is K and not K - 1: the unit interval holds K bins.
 
     Raises:
-        ValueError: K is not between 1 and 2²⁰; `encode` is given something else than levels.
+        ValueError: K is not between 1 and 2²⁰, or `encode` gets numbers that are no grey levels.
 
     Example:
         >>> import torch
@@ -47,7 +47,7 @@ class Dequantise(FlowModule):
         require_levels(x, self.levels, wait=not self.training)
         x = x if x.is_floating_point() else x.to(torch.get_default_dtype())
         y = (x + torch.rand_like(x)) / self.levels
-        # Rounding may carry a value over an end of its bin. Two units in the last place bring it back.
+        # Rounding may move a value just across an end of its bin. Two units in the last place bring it back.
         y = y * (1 + 2 * torch.finfo(y.dtype).eps * (x - self._bin(y)))
         return y, constant_logdet(x, -math.log(self.levels))
 

@@ -11,7 +11,7 @@ class InvertibleLinear(FlowModule):
 
     P is a fixed permutation, L unit lower triangular, U strictly upper triangular; the sign of s is fixed and
     log|s| is learnt, so W stays invertible and log|det W| = Σ log|s|. W starts as a random rotation. Decoding is
-    two triangular solves: O(D²) an example.
+    two triangular solves: O(D²) per example.
 
     Args:
         dims: D.

@@ -15,8 +15,8 @@ LEAST_ALPHA = 1e-6
 class Logit(FlowModule):
     """z = logit(α + (1 - 2α) x) for x in [0, 1] (Dinh et al. 2017, 1605.08803, section 4.1).
 
-    Its log-determinant Σ [log(1-2α) - log y - log(1-y)], y = α + (1-2α)x, is what makes bits per dim in data
-    space come out right with no constant added by hand.
+    Its log-determinant Σ [log(1-2α) - log y - log(1-y)], y = α + (1-2α)x, makes bits per dim
+    right in data space, with no constant added by hand.
 
     Args:
         alpha: α in [10⁻⁶, ½), which keeps the logit finite at 0 and 1 in float32.

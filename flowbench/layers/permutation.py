@@ -31,7 +31,7 @@ class Permutation(FlowModule):
 
     @classmethod
     def reverse(cls, dims: int) -> Permutation:
-        """The permutation that turns the order round."""
+        """The permutation that reverses the order."""
         return cls(torch.arange(dims - 1, -1, -1))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Split: the multi-scale architecture, in which half of the channels leave early."""
+"""Split: in the multi-scale architecture half of the channels become latent early."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Split(FlowModule):
         scale_limit: bound of ``|s|``, reached softly.
 
     Raises:
-        ShapeError: a number of channels that is odd.
+        ShapeError: the number of channels is odd.
 
     Example:
         >>> import torch

@@ -20,7 +20,7 @@ class Squeeze(FlowModule):
         latent_shape: (4C, H/2, W/2).
 
     Raises:
-        ShapeError: a height or width that is odd.
+        ShapeError: the height or the width is odd.
 
     Example:
         >>> import torch

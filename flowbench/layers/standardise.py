@@ -6,7 +6,7 @@ from torch import Tensor
 from flowbench.core import FlowModule, require_shape
 from flowbench.layers._moments import moments, scale
 
-# Steps between neighbouring numbers that one standard deviation holds at least.
+# One standard deviation must hold at least this many steps between neighbouring numbers.
 _LEAST_STEPS = 10
 
 
