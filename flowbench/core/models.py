@@ -102,7 +102,7 @@ class Generator(nn.Module):
         return self.decode(z)[0]
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data ``(batch, *event)``, dequantised if it is integer, and the same after a round trip through the latent."""
+        """Data ``(batch, *event)``, dequantised if it is integer, and the same after a round trip to the latent."""
         x, _ = self.transform_input(x)
         return x, self.transform.decode(self.transform.encode(x)[0])[0]
 

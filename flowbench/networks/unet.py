@@ -26,7 +26,8 @@ class UNetField(VectorField):
     As in diffusion models (Ho et al. 2020, 2006.11239, appendix B), residual blocks work at one resolution after
     another, each half of the one before, and then back up. On the way up each block also sees the output of its
     counterpart on the way down. Averaging halves the images and repetition doubles them. Sines and cosines of the time,
-    embedded by a perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021, 2105.05233, section 3).
+    embedded by a perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021,
+    2105.05233, section 3).
 
     For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747) use 256 channels and Tong et al. (2024, 2302.00482)
     use 128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
