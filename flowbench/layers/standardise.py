@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule, require_shape
+from flowbench.core import FlowModule, ResolutionError, require_shape
 from flowbench.layers._moments import moments, scale
 
 # One standard deviation must hold at least this many steps between neighbouring numbers.
@@ -19,7 +19,7 @@ class Standardise(FlowModule):
         shape: event shape.
 
     Raises:
-        ValueError: from `initialise`, if a feature's numbers are too coarse to show its spread.
+        ResolutionError: from `initialise`, if a feature's numbers are too coarse to show its spread.
 
     Example:
         >>> import torch
@@ -53,7 +53,7 @@ class Standardise(FlowModule):
         if coarse.any():
             feature = int(coarse.flatten().nonzero()[0])
             about, spread, apart = (float(value.flatten()[feature]) for value in (mean, std, step))
-            raise ValueError(
+            raise ResolutionError(
                 f"feature {feature} has a standard deviation of {spread:g} about {about:g}, where its numbers are "
                 f"{apart:g} apart; subtract a constant from it before it is stored"
             )

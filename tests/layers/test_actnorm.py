@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowbench.core import FlowSequential, ShapeError
+from flowbench.core import FlowSequential, ResolutionError, ShapeError
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.standardise import Standardise
@@ -67,7 +67,7 @@ def test_what_only_rounding_spreads_is_a_constant_to_actnorm():
 
 def test_data_that_float32_cannot_resolve_is_refused():
     x = torch.stack([torch.randn(1000), 1e7 + 0.5 * torch.randn(1000)], 1)
-    with pytest.raises(ValueError, match=r"^feature 1 has a standard deviation of 0\.5\d* about 1e\+07, where"):
+    with pytest.raises(ResolutionError, match=r"^feature 1 has a standard deviation of 0\.5\d* about 1e\+07, where"):
         Standardise((2,)).initialise(x)
     shifted = 1e7 + 0.5 * torch.randn(1000, 2, dtype=torch.float64)
     z = Standardise((2,)).double().initialise(shifted)
