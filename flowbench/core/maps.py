@@ -24,9 +24,11 @@ class FlowModule(nn.Module):
 
     Attributes:
         domain: the interval that each value of data must lie in; ``None`` for the real line.
+        compilable: whether `torch.compile` can compile the map; not if its steps depend on what it finds.
     """
 
     domain: tuple[float, float] | None = None
+    compilable: bool = True
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and log|det ∂z/∂x|, ``(batch,)``, in nats."""

@@ -67,6 +67,8 @@ class ContinuousFlow(FlowModule):
         True
     """
 
+    compilable = False
+
     def __init__(
         self, field: VectorField, *, tolerance: float = 1e-5, max_evaluations: int = 2000, probes: int | None = None
     ):

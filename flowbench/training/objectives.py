@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
-from flowbench.core import FlowModel
-from flowbench.layers.continuous import ContinuousFlow
+from flowbench.core import FlowModel, FlowModule
 from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 
@@ -45,11 +44,12 @@ def compiled(model: FlowModel, method: str) -> Callable:
     """A method of a model, compiled by torch at its first call for arguments of one shape.
 
     Raises:
-        CompilationError: the method solves a differential equation.
+        CompilationError: the method runs a map that cannot be compiled.
     """
-    solves = getattr(type(model), method) is getattr(FlowModel, method)  # and does not put a regression in its place
-    if solves and any(isinstance(part, ContinuousFlow) for part in model.modules()):
-        raise CompilationError("a solver chooses its steps while it runs")
+    runs_map = getattr(type(model), method) is getattr(FlowModel, method)  # a regression in its place does not
+    for part in model.modules():
+        if runs_map and isinstance(part, FlowModule) and not part.compilable:
+            raise CompilationError(f"{type(part).__name__} chooses its steps while it runs")
     # The models of the seeds before, in the same process, would count against the limit of recompilations.
     torch.compiler.reset()
     return torch.compile(getattr(model, method), dynamic=False)

@@ -197,7 +197,7 @@ def test_a_solver_is_not_compiled_and_one_line_names_the_key(prepared):
     with pytest.raises(
         ConfigError,
         match=r"^params.yaml: budgets.tiny.train.compile = true: torch cannot compile gaussian-cnf here, choose false; "
-        r"it says: a solver chooses its steps while it runs$",
+        r"it says: ContinuousFlow chooses its steps while it runs$",
     ):
         CellTraining(with_budget(params, compile=True), "gaussian-cnf", root).run()
 
