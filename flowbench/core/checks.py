@@ -74,7 +74,7 @@ def compare(expected: Tensor, found: Tensor) -> Comparison:
 def autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:
     """log|det| of the Jacobian of ``direction`` at each point, by autograd: ``(batch,)``."""
     # Examples do not mix, so the gradient of output i of copy i of a point is row i of its Jacobian: a backward pass
-    # gives as many rows as there are copies. This asks nothing of the map, as vectorising autograd itself would.
+    # gives one row for each copy. Any map can be treated so, while autograd's own vectorisation fails for some.
     batch, dims = len(x), x[0].numel()
     count = min(dims, max(1, _JACOBIAN_ROWS // batch))
     copies = x.repeat_interleave(count, 0).requires_grad_()

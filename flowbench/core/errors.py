@@ -9,5 +9,9 @@ class ShapeError(ValueError):
     """A map or a flow was given events of a shape that it cannot take."""
 
 
+class ResolutionError(ValueError):
+    """The numbers of a feature are too coarse, at their size, to show its spread."""
+
+
 class SolverError(RuntimeError):
     """A differential equation could not be solved; says what happened and which option to change."""

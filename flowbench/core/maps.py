@@ -24,9 +24,11 @@ class FlowModule(nn.Module):
 
     Attributes:
         domain: the interval that each value of data must lie in; ``None`` for the real line.
+        compilable: whether `torch.compile` can compile the map; not if its steps depend on what it finds.
     """
 
     domain: tuple[float, float] | None = None
+    compilable: bool = True
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and log|det ∂z/∂x|, ``(batch,)``, in nats."""
@@ -38,7 +40,7 @@ class FlowModule(nn.Module):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
-        """Set data-dependent parameters from ``x`` ``(batch, *event)``, and return the latent of so many as suffice.
+        """Set data-dependent parameters from ``x`` ``(batch, *event)``; return enough latents for the next map.
 
         Called once, before the first training step. Most maps have nothing to set.
         """
@@ -96,8 +98,8 @@ class FlowSequential(FlowModule):
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
         for module in self.chain:
-            # Preprocessing takes the moments of all the data. A learnt map starts well from those of a batch, and
-            # might not bear more.
+            # Preprocessing takes the moments of all the data. A learnt map needs no more than a batch, and
+            # more may not fit into memory.
             if next(module.parameters(), None) is not None:
                 x = x[: max(1, _INITIALISATION_NUMBERS // x[0].numel())]
             x = module.initialise(x)
@@ -105,7 +107,7 @@ class FlowSequential(FlowModule):
 
 
 class Inverse(FlowModule):
-    """A map with its two directions exchanged: what was latent becomes data."""
+    """A map with its two directions exchanged: its latent becomes the data."""
 
     def __init__(self, module: FlowModule):
         super().__init__()

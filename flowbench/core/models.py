@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowbench.core.maps import FlowModule
-from flowbench.core.tensors import constant_logdet
+from flowbench.core.tensors import constant_logdet, require_shape
 from flowbench.runtime.seeding import seeded
 
 Likelihood = Literal["exact", "estimate", "bound", "none"]
@@ -23,6 +23,9 @@ class FixedPrior(nn.Module):
     def __init__(self, distribution: Distribution):
         super().__init__()
         self.distribution = distribution
+
+    def extra_repr(self) -> str:
+        return f"{self.distribution}, event_shape={tuple(self.distribution.event_shape)}"
 
     def forward(self) -> Distribution:
         return self.distribution
@@ -42,19 +45,24 @@ def _map_tensors(distribution: Distribution, fn: Callable[[Tensor], Tensor]) -> 
 
 
 class Generator(nn.Module):
-    """A model that samples: a map from data to latent and a prior over the latent. It need not have a density of data.
+    """A model that samples: a map from data to latent and a prior over the latent. Its density may be unknown.
 
     Args:
         transform: the map. Preprocessing (scaling, logit) is part of it, so that densities are in data space.
         prior: any ``torch.distributions`` object over the latent, or a module that returns one when called.
-        dequantise: for integer data, the map that adds noise first. It stands apart because it is random:
-            the transform alone is a bijection whose inverse can be checked.
+        dequantise: for integer data, the map that adds noise first. It is kept apart because it is random:
+            without it the transform is a bijection, whose inverse can be checked.
 
     Attributes:
-        likelihood: what its log-density of data is: exact, a Monte Carlo estimate, a bound, or none at all.
+        likelihood: whether its log-density of data is exact, a Monte Carlo estimate, a bound, or unknown (``none``).
+        event_shape: the shape of one example, without the batch, which `flowbench.flows.build` states; ``None`` if
+            it was built otherwise. Data of another shape is a `ShapeError`.
+        least_batch: how many examples a training batch must hold.
     """
 
     likelihood: Likelihood = "none"
+    event_shape: tuple[int, ...] | None = None
+    least_batch: int = 1
 
     def __init__(self, transform: FlowModule, prior: Distribution | nn.Module, *, dequantise: FlowModule | None = None):
         super().__init__()
@@ -62,9 +70,18 @@ class Generator(nn.Module):
         self.prior = FixedPrior(prior) if isinstance(prior, Distribution) else prior
         self.dequantise = dequantise
 
+    def extra_repr(self) -> str:
+        return f"likelihood={self.likelihood}, event_shape={self.event_shape}"
+
     def transform_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data ``(batch, *event)`` as the transform takes it, dequantised if need be, and the log-determinant."""
+        """Data ``(batch, *event)`` as the transform takes it, dequantised if it is integer, and the log-determinant."""
+        self.require_event(x)
         return self.dequantise.encode(x) if self.dequantise else (x, constant_logdet(x))
+
+    def require_event(self, x: Tensor) -> None:
+        """Raise a `ShapeError` unless ``x`` is ``(batch, *event)``."""
+        if self.event_shape is not None:
+            require_shape(x, self.event_shape)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""
@@ -85,7 +102,7 @@ class Generator(nn.Module):
         return self.decode(z)[0]
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Data ``(batch, *event)``, dequantised if need be, and what a round trip through the latent makes of it."""
+        """Data ``(batch, *event)``, dequantised if it is integer, and the same after a round trip to the latent."""
         x, _ = self.transform_input(x)
         return x, self.transform.decode(self.transform.encode(x)[0])[0]
 
@@ -112,14 +129,16 @@ class Generator(nn.Module):
 
     def log_prior(self, z: Tensor) -> Tensor:
         """Log-density of latents ``(batch, *latent)`` in nats, ``(batch,)``."""
-        return self.prior().log_prob(z) if len(z) else constant_logdet(z)  # torch's distributions cannot sum over none
+        prior = self.prior()
+        require_shape(z, prior.event_shape)  # or torch would broadcast
+        return prior.log_prob(z) if len(z) else constant_logdet(z)  # torch cannot sum over an empty batch
 
     def _draw(self, n: int, generator: torch.Generator | None) -> Tensor:
         """``(n, *latent)`` from the prior."""
         prior = self.prior()
         draw = prior.rsample if prior.has_rsample and torch.is_grad_enabled() else prior.sample
         with seeded(generator) if generator else nullcontext():
-            return draw((max(n, 1),))[:n]  # mixtures cannot draw none
+            return draw((max(n, 1),))[:n]  # mixtures cannot draw zero samples
 
 
 class FlowModel(Generator):
@@ -164,7 +183,7 @@ class FittedModel(FlowModel):
     """A density that is fitted in closed form or by a library, and not by gradient descent: a baseline."""
 
     def prepare(self) -> None:
-        """Load what `fit` needs, so that its time is that of fitting alone."""
+        """Import what `fit` needs, so that the time of `fit` is the time of fitting."""
 
     def fit(self, train: Tensor, validation: Tensor) -> None:
         """Fit the model to ``(n, *event)`` training data, choosing its size on the validation data."""

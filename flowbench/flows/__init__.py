@@ -66,6 +66,7 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         ) from error
     if not isinstance(model, Generator):
         raise ConfigError(f"{file_of(function)}: expected {_WANTED}; it returned {model!r:.100}")
+    model.event_shape = event.shape
     # The density of whole numbers has no upper bound.
     if event.levels and isinstance(model, FlowModel) and not model.dequantise:
         raise ConfigError(f"{file_of(function)}: build makes a model without dequantisation for integer data")

@@ -13,11 +13,11 @@ from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeEr
 from flowbench.flows._priors import PriorName, mixture, prior
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
-from flowbench.layers.logit import Logit
+from flowbench.layers.logit import LEAST_ALPHA, Logit
 from flowbench.layers.standardise import Standardise
 
-# The α of a `Logit`; null for none.
-Alpha = Annotated[float, Field(gt=0, lt=0.5)] | None
+# The α of a `Logit`; ``None`` for no logit.
+Alpha = Annotated[float, Field(ge=LEAST_ALPHA, lt=0.5)] | None
 
 
 def dequantisation(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
@@ -30,7 +30,7 @@ def dequantisation(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[
 def preprocessing(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:
     """The dequantisation that integer data needs, and the maps from data space to standardised vectors.
 
-    Couplings and autoregressive maps could absorb the standardisation. Planar maps, which only shift, could not.
+    Couplings and autoregressive maps could absorb the standardisation. Planar maps could not, since they only shift.
     """
     dequantise, maps = dequantisation(event, logit)
     if len(event.shape) > 1:
@@ -49,7 +49,7 @@ def vector_flow(
 
 
 def latent(event: Event, prior_name: PriorName = "normal") -> Distribution | nn.Module:
-    """The prior over vectors: where the event's transport starts, or that of the name."""
+    """The prior over vectors: the start of the event's transport if it has one, or else the prior of that name."""
     if event.start is None:
         return prior(prior_name, event.dims)
     if prior_name != "normal":
@@ -58,6 +58,6 @@ def latent(event: Event, prior_name: PriorName = "normal") -> Distribution | nn.
 
 
 def as_continuous_vectors(model: FlowModel, x: Tensor) -> Tensor:
-    """Training data as the preprocessing of ``model`` hands it on, ``(n, D)``."""
+    """Training data after the preprocessing of ``model``, ``(n, D)``."""
     with torch.no_grad():
         return model.transform.encode(model.transform_input(x)[0])[0]

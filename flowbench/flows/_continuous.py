@@ -12,21 +12,21 @@ from torch.distributions import Distribution
 from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
 from flowbench.layers.continuous import ContinuousFlow
 
-# One of zero cannot be reached; the solver says so, of its cell alone.
+# Zero is accepted here and refused by the solver, so that only the cells that use it fail.
 Tolerance = Annotated[float, Field(ge=0, le=0.1)]
-# Of one alone nothing tells how far it is off.
+# A single probe would not show the estimate's variance.
 Probes = Annotated[int, Field(ge=2)]
 
 
 class ContinuousModel(FlowModel):
     """A density whose map holds one `ContinuousFlow`.
 
-    Its log-likelihood is exact, up to the solver's tolerance, if the divergence is; else an estimate.
+    Its log-likelihood is exact up to the solver's tolerance if the divergence is exact, and else an estimate.
 
     Args:
-        before: maps from data to what the flow takes.
+        before: maps from data to the end of the flow's paths.
         flow: the continuous flow.
-        after: maps from what the flow leads to to the latent.
+        after: maps from the start of the flow's paths to the latent.
         prior: over the latent.
         dequantise: for integer data, the map that adds noise first.
     """
@@ -50,19 +50,19 @@ class ContinuousModel(FlowModel):
         return self.transform.chain[self._place]
 
     def start(self, z: Tensor) -> Tensor:
-        """Where the path of a latent ``(batch, *latent)`` begins, at t = 0."""
+        """The start of the path of a latent ``(batch, *latent)``, at t = 0."""
         return self.transform[self._place + 1 :].decode(z)[0]
 
     def latent(self, x: Tensor) -> Tensor:
-        """The latent ``(batch, *latent)`` of where a path begins."""
+        """The latent ``(batch, *latent)`` of the start of a path."""
         return self.transform[self._place + 1 :].encode(x)[0]
 
     def end(self, x: Tensor) -> Tensor:
-        """Where the path of data ``(batch, *event)`` ends, at t = 1; dequantised, if need be, with fresh noise."""
+        """The end of the path of data ``(batch, *event)``, at t = 1; integer data is dequantised with fresh noise."""
         return self.approach(self.transform_input(x)[0])
 
     def approach(self, x: Tensor) -> Tensor:
-        """Where the path of dequantised data ``(batch, *event)`` ends."""
+        """The end of the path of dequantised data ``(batch, *event)``."""
         return self.transform[: self._place].encode(x)[0]
 
     def finish(self, x: Tensor) -> Tensor:

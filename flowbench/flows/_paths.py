@@ -15,7 +15,7 @@ PathName = Literal["conditional", "linear", "diffusion"]
 
 # β at the end with the data and at the end with the noise (Song et al. 2021, 2011.13456, appendix C).
 _BETA_MIN, _BETA_MAX = 0.1, 20.0
-# The diffusion's velocity has no bound at t = 1 (Lipman et al. 2023, appendix E.1, leave out as much).
+# The diffusion's velocity is unbounded at t = 1, so this much is left out (Lipman et al. 2023, appendix E.1).
 _DIFFUSION_END = 1e-5
 
 
@@ -34,11 +34,11 @@ def linear(x0: Tensor, x1: Tensor, t: Tensor, sigma: float) -> tuple[Tensor, Ten
 
 def diffusion(x0: Tensor, x1: Tensor, t: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """x_t = α x₁ + √(1 - α²) x₀, the variance-preserving diffusion run backwards (Lipman et al. 2023, 2210.02747,
-    equations 18 and 19): α = exp(-½ ∫ β) with β linear in s = 1 - t. It has no σ."""
+    equations 18 and 19): α = exp(-½ ∫ β) with β linear in s = 1 - t. σ is not used."""
     s = (1 - t).clamp(min=_DIFFUSION_END)
     log_alpha = -0.5 * (_BETA_MIN * s + 0.5 * (_BETA_MAX - _BETA_MIN) * s**2)
     alpha, noise = log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
-    # dα/dt = ½ β α, as s runs against t; and √(1 - α²) follows.
+    # dα/dt = ½ β α, since s = 1 - t; the derivative of √(1 - α²) follows from it.
     alpha_rate = 0.5 * (_BETA_MIN + (_BETA_MAX - _BETA_MIN) * s) * alpha
     return alpha * x1 + noise * x0, alpha_rate * (x1 - alpha / noise * x0)
 

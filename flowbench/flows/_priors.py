@@ -38,7 +38,7 @@ def mixture(start: Mixture) -> Distribution:
 class Logistic(Distribution):
     """Independent standard logistic variables, log p(z) = -z - 2 log(1 + exp(-z)) (Dinh et al. 2015, 1410.8516).
 
-    Of torch's parts it would be a transformed uniform one, whose samples may be infinite.
+    torch can build it as a transformed uniform distribution, but may then draw infinite samples.
     """
 
     has_rsample = True
@@ -59,14 +59,17 @@ class Logistic(Distribution):
 
 
 class GaussianMixture(nn.Module):
-    """A learnt mixture of Gaussians with diagonal covariances, by default of two."""
+    """A learnt mixture of Gaussians with diagonal covariances; by default it has two components."""
 
     def __init__(self, dims: int, components: int = 2):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(components))
-        # Components that start at one place stay there: they need different means to part.
+        # Components that start at the same mean would never separate.
         self.means = nn.Parameter(torch.randn(components, dims))
         self.log_scales = nn.Parameter(torch.zeros(components, dims))
+
+    def extra_repr(self) -> str:
+        return f"components={len(self.means)}, dims={self.means.shape[1]}"
 
     def forward(self) -> Distribution:
         components = Normal(self.means, self.log_scales.exp(), validate_args=False)

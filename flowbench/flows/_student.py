@@ -6,13 +6,13 @@ from flowbench.core import FlowModel, ShapeError
 
 
 class Student(FlowModel):
-    """A density that samples fast and learns from one that is learnt fast: its teacher.
+    """A density that is fast to sample and learns from its teacher, which is fast to train.
 
-    It sees no data. Training minimises KL(student ‖ teacher) over its own samples, of which it knows the density.
+    It sees no data. Training minimises KL(student ‖ teacher) over its own samples, whose density it knows.
 
     Args:
         model: the flow that learns.
-        preprocessing: how many maps stand before the learnt ones; teacher and student share them.
+        preprocessing: the number of maps before the learnt ones; teacher and student share them.
     """
 
     def __init__(self, model: FlowModel, preprocessing: int):
@@ -20,10 +20,10 @@ class Student(FlowModel):
         self.preprocessing = preprocessing
 
     def share_preprocessing(self, teacher: FlowModel) -> None:
-        """Take over what the teacher's preprocessing learnt from data.
+        """Copy the state of the teacher's preprocessing.
 
         Raises:
-            ShapeError: the teacher's logit is another.
+            ShapeError: the teacher has another logit.
         """
         mine, theirs = (model.transform[: self.preprocessing] for model in (self, teacher))
         alphas = [[getattr(map, "alpha", None) for map in maps.chain] for maps in (mine, theirs)]
@@ -34,6 +34,6 @@ class Student(FlowModel):
     def without_preprocessing(self, model: FlowModel) -> FlowModel:
         """The density of standardised vectors in ``model``, this one or its teacher, whose parameters it shares.
 
-        A divergence is the same there. In data space grey levels would be rounded, and the logit's ends saturate.
+        A divergence is the same there. In data space grey levels would be rounded, and the logit would saturate.
         """
         return FlowModel(model.transform[self.preprocessing :], model.prior)

@@ -27,10 +27,16 @@ def build(
         hidden: sizes of the hidden layers of the field's perceptron.
         frequencies: of the sines and cosines by which time enters the field.
         tolerance: of the solver, in training and in evaluation.
-        max_evaluations: of the field in one solution; one that needs more fails.
-        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, which D dimensions
-            make D times as dear.
+        max_evaluations: of the field in one solution; a solution that needs more fails.
+        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one, whose
+            cost grows with D.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     dequantise, before = preprocessing(event, logit)
     field = PerceptronField(event.dims, hidden, frequencies)

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
-from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, sum_event
+from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, require_levels, sum_event
 from flowbench.flows._priors import standard_normal
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -18,9 +18,9 @@ from flowbench.networks.mlp import mlp
 
 Training = Literal["likelihood", "reconstruction"]
 
-# Standard deviation of the Gaussian about a reconstruction that squared errors are the nats of.
+# Standard deviation of the Gaussian about a reconstruction, which turns squared errors into nats.
 _PIXEL_STD = 0.1
-# Standard deviation of the noise on codes, whose own is one.
+# Standard deviation of the noise on codes; that of the codes is one.
 _CODE_NOISE = 0.1
 
 
@@ -33,15 +33,23 @@ def build(
     layers: PositiveInt,
     hidden: list[PositiveInt],
 ) -> Generator:
-    """Affine couplings, and a reversal after each, of what an `encoder` makes of an image.
+    """An autoencoder with affine couplings of its codes, each followed by a reversal.
 
     Args:
-        flow_learns_by: ``likelihood``, so that the model can generate; ``reconstruction``, so that the flow is but a
-            layer of the autoencoder and learns nothing of a density.
+        flow_learns_by: ``likelihood``: the model can generate; ``reconstruction``: the flow is only a
+            layer of the autoencoder and learns no density.
         channels: of each strided convolution of the encoder; the decoder mirrors it.
         latent: dimensions of the latent space.
         layers: number of couplings.
         hidden: sizes of the hidden layers of each coupling's network.
+
+    Example:
+        >>> import torch
+        >>> options = {"channels": [4, 8], "latent": 6, "layers": 2, "hidden": [16]}
+        >>> model = build(Event((1, 8, 8), levels=17), flow_learns_by="likelihood", **options)
+        >>> z, _ = model.encode(torch.randint(17, (7, 1, 8, 8)))
+        >>> z.shape, model.generate(z).shape
+        (torch.Size([7, 6]), torch.Size([7, 1, 8, 8]))
     """
     if event.levels is None:
         raise ShapeError("an autoencoder takes images with grey levels")
@@ -55,20 +63,19 @@ def build(
 
 
 class FlowAutoencoder(Generator):
-    """An encoder, a flow and a decoder. It has no density of images: the decoder reaches a thin set of them.
+    """An encoder, a flow and a decoder. It has no density of images, since the decoder reaches only a thin set of them.
 
-    The encoder makes codes of images, and the flow takes codes for its data: `transform_input`, `encode` and the errors
-    of its inverse are of codes. It is trained in one of two ways:
+    The encoder turns images into codes, which are the flow's data: `transform_input`, `encode` and the errors of the
+    inverse concern codes. It is trained in one of two ways:
 
-    ``likelihood`` (Xiao et al. 2019, 1905.10485): decoder(encoder(x)) learns to reconstruct, and the flow the density
-    of the codes. No gradient goes from there to the encoder, which would have its codes shrink to raise their density.
-    Nor may scale or thinness do so: codes are standardised by batch normalisation without learnt parameters, and
-    Gaussian noise of a tenth of their standard deviation is added to them. So their density is bounded, in a unit that
-    all trainings share, and the decoder bears what the flow gets slightly wrong. `generate` inverts the flow.
+    ``likelihood`` (Xiao et al. 2019, 1905.10485): decoder(encoder(x)) learns to reconstruct, and the flow learns the
+    density of the codes. No gradient of the density reaches the encoder, which would shrink its codes to raise it. The
+    scale of the codes cannot raise it either: batch normalisation without learnt parameters standardises them, and
+    Gaussian noise with a tenth of their standard deviation is added. So their density is bounded, in the same unit for
+    every training, and the decoder tolerates small errors of the flow. `generate` inverts the flow.
 
-    ``reconstruction``: decoder(flow(encoder(x))) learns to reconstruct, and that is all. Codes end with a ReLU, which
-    puts many at zero. `generate` gives the decoder what it knows, the flow's output, drawn from a prior that nothing
-    was told of.
+    ``reconstruction``: decoder(flow(encoder(x))) learns only to reconstruct. Codes end with a ReLU, which sets many to
+    zero. The decoder takes the flow's output, so `generate` gives it samples of the prior, which training never used.
 
     Args:
         encoder: from ``(batch, *event)`` in the unit interval to ``(batch, latent)``.
@@ -76,7 +83,7 @@ class FlowAutoencoder(Generator):
         decoder: from ``(batch, latent)`` to ``(batch, *event)`` in the unit interval.
         latent: dimensions of the latent space.
         levels: grey levels of the images.
-        flow_learns_by: which of the two.
+        flow_learns_by: one of the two ways.
     """
 
     def __init__(
@@ -90,6 +97,8 @@ class FlowAutoencoder(Generator):
     ):
         super().__init__(transform, standard_normal(latent))
         self.generative = flow_learns_by == "likelihood"
+        # Batch normalisation takes a standard deviation of the codes.
+        self.least_batch = 2 if self.generative else 1
         self.encoder = nn.Sequential(encoder, nn.BatchNorm1d(latent, affine=False) if self.generative else nn.ReLU())
         self.decoder = decoder
         self.white = levels - 1
@@ -107,7 +116,7 @@ class FlowAutoencoder(Generator):
         return (self.white * self.decoder(codes)).round()
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Images in the unit interval, and what encoder and decoder make of them without noise."""
+        """Images in the unit interval, and their reconstructions without noise."""
         x = self._shades(x)
         return x, self._reconstruction(self._codes(x))
 
@@ -126,6 +135,8 @@ class FlowAutoencoder(Generator):
 
     def _shades(self, x: Tensor) -> Tensor:
         """Grey levels as numbers in the unit interval."""
+        self.require_event(x)
+        require_levels(x, self.white + 1, wait=not self.training)
         return x.to(next(self.parameters()).dtype) / self.white
 
     def _codes(self, shades: Tensor) -> Tensor:

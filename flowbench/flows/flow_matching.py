@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import torch
@@ -31,8 +32,8 @@ class FlowMatching(ContinuousModel):
     def loss(self, batch: Tensor) -> Tensor:
         """Mean of (v(t, x_t) - u_t)² over t, the pairs of the coupling and all dimensions.
 
-        Times are spread evenly, with one common random shift, which varies less than independent ones (Kingma et al.
-        2021, 2107.00630, appendix I.1).
+        Times are spread evenly with one common random shift, which gives less variance than independent times (Kingma
+        et al. 2021, 2107.00630, appendix I.1).
         """
         x1 = self.end(batch)
         x0 = self.start(self._draw(len(batch), None))
@@ -68,19 +69,26 @@ def build(
         path: between a latent and data. ``conditional``: Lipman's, straight towards a Gaussian of width ``sigma``
             about the data. ``linear``: Tong's, a straight tube of width ``sigma``; with the independent coupling it is
             I-CFM, with optimal transport OT-CFM. ``diffusion``: the variance-preserving diffusion's.
-        coupling: which latent goes with which data: any, or those of the exact minibatch optimal transport.
+        coupling: which latent goes with which data: any, or by exact optimal transport within the minibatch.
         sigma: width of the path, in the units of standardised data; the diffusion's has none.
-        coupled_at_once: pairs in one optimal transport plan, of which a training batch may hold several; a batch of
-            fewer has one plan of its own. Null for one plan of the whole batch, of training or of validation.
+        coupled_at_once: pairs in one optimal transport plan; a training batch may hold several plans, and a smaller
+            batch has one. Null for one plan of the whole batch, in training and in validation.
         architecture: of the field. ``vector``: a perceptron. ``unet``: a U-Net on images, which pass no logit and lie
             between -1 and 1.
         hidden, frequencies: of the perceptron: sizes of its hidden layers, and of the sines and cosines of time.
-        channels, multipliers, blocks, attention: of the U-Net: channels at the full resolution, how many times as many
-            each has, residual blocks of each, and the heights in pixels at which there is attention.
+        channels, multipliers, blocks, attention: of the U-Net: channels at the full resolution, their multiple at each
+            resolution, residual blocks at each, and the heights in pixels that have attention.
         tolerance: of the solver, in evaluation.
-        max_evaluations: of the field in one solution; one that needs more fails.
+        max_evaluations: of the field in one solution; a solution that needs more fails.
         probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), hidden=[8], coupling="optimal-transport")
+        >>> x = torch.randn(7, 2)
+        >>> model.loss(x).shape, model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([]), torch.Size([7]), torch.Size([3, 2]))
     """
     unet = architecture == "unet"
     if (hidden is None) != unet or (multipliers is None) == unet:
@@ -102,10 +110,6 @@ def build(
         )
         after = [Flatten(event.shape)]
 
-    def couple(x0: Tensor, x1: Tensor) -> Tensor:
-        if coupling == "independent":
-            return independent(x0, x1)
-        return optimal_transport(x0, x1, coupled_at_once or len(x0))
-
+    couple = independent if coupling == "independent" else partial(optimal_transport, batch=coupled_at_once)
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
     return FlowMatching(before, flow, after, latent(event), dequantise, path=path, sigma=sigma, couple=couple)

@@ -1,4 +1,4 @@
-"""Baseline that is no flow: a mixture of Gaussians with full covariances, by scikit-learn."""
+"""A baseline, not a flow: a mixture of Gaussians with full covariances, by scikit-learn."""
 
 from __future__ import annotations
 
@@ -23,14 +23,21 @@ def build(event: Event, *, components: list[PositiveInt], logit: Alpha = None) -
     Args:
         components: the numbers to choose from.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model, x = build(Event((2,)), components=[1, 3]), torch.randn(500, 2)
+        >>> model.fit(x[:400], x[400:])
+        >>> model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([500]), torch.Size([3, 2]))
     """
     return FittedMixture(event, components, logit=logit)
 
 
 class FittedMixture(FittedModel):
-    """scikit-learn's mixture, held as torch tensors over the same preprocessing as the flows have.
+    """scikit-learn's mixture as torch tensors, with the same preprocessing as the flows.
 
-    Variances are larger than the data's by 10⁻⁴ of the standardised feature's, so that no component collapses.
+    10⁻⁴ is added to the variances of the standardised features, so that no component collapses.
 
     Args:
         components: the numbers of components to choose from.
@@ -72,7 +79,7 @@ class FittedMixture(FittedModel):
 
 
 class _MixturePrior(nn.Module):
-    """Room for a mixture of up to ``components`` Gaussians; those that are not used have weight zero."""
+    """Buffers for a mixture of up to ``components`` Gaussians; unused ones have weight zero."""
 
     def __init__(self, dims: int, components: int, covariance: Covariance):
         super().__init__()
@@ -82,6 +89,9 @@ class _MixturePrior(nn.Module):
         # Cholesky factors, or the standard deviations that are their diagonals.
         scales = torch.ones(dims) if covariance == "diagonal" else torch.eye(dims)
         self.register_buffer("scales", scales.expand(components, *scales.shape).clone())
+
+    def extra_repr(self) -> str:
+        return f"components={len(self.means)}, dims={self.means.shape[1]}, covariance={self.covariance}"
 
     def set(self, weights, means, covariances) -> None:
         """Take over arrays of shapes ``(k,)``, ``(k, D)`` and ``(k, D, D)``, or ``(k, D)`` if they are diagonal."""

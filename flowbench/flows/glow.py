@@ -32,10 +32,16 @@ def build(
 
     Args:
         steps: number of steps, at each scale; K in the paper.
-        hidden: sizes of the hidden layers of each coupling's network; of images the channels of its convolutions.
+        hidden: sizes of the hidden layers of each coupling's network; for images, channels of its convolutions.
         scales: of the multi-scale architecture for images, L in the paper; 0 takes the event for a vector.
         logit: α of the logit that integer data passes first; null for none, as in the paper.
-        prior: of vectors; that of images is normal, and learnt at each scale.
+        prior: for vectors. For images with scales it is normal, and learnt at each scale.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((1, 8, 8), levels=17), steps=1, hidden=[8], scales=2)
+        >>> model.log_prob(torch.randint(17, (7, 1, 8, 8))).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 1, 8, 8]))
     """
     if scales:
         if prior != "normal":

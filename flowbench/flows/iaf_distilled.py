@@ -20,6 +20,12 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], l
         layers: number of autoregressive maps.
         hidden: sizes of the hidden layers of each MADE.
         logit: α of the logit that integer data passes first, the teacher's; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     model = iaf.build(event, layers=layers, hidden=hidden, logit=logit)
     return Student(model, preprocessing=len(model.transform.chain) - 2 * layers)

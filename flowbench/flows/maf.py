@@ -10,7 +10,7 @@ from flowbench.networks.made import MADE
 
 
 def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
-    """Autoregressive maps with the order of the features turned round between them.
+    """Autoregressive maps, with the order of the features reversed between them.
 
     Densities cost one pass of each network; samples are drawn feature by feature.
 
@@ -18,6 +18,12 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], l
         layers: number of autoregressive maps.
         hidden: sizes of the hidden layers of each MADE.
         logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     maps: list[FlowModule] = []
     for _ in range(layers):

@@ -22,15 +22,21 @@ def build(
     logit: Alpha = None,
     prior: PriorName = "normal",
 ) -> FlowModel:
-    """Additive couplings that take turns with the two halves, and one diagonal rescaling at the end.
+    """Additive couplings that change the two halves in turn, and one diagonal rescaling at the end.
 
     Args:
         layers: number of couplings.
         hidden: sizes of the hidden layers of each coupling's network.
-        interleave: the halves are the even and the odd features, as in the paper; of images the first and second
-            would be top and bottom.
+        interleave: the halves are the even and the odd features, as in the paper; the first and second half of an
+            image would be its top and bottom.
         logit: α of the logit that integer data passes first; null for none, as in the paper.
         prior: the paper's is logistic for MNIST.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     maps: list[FlowModule] = []
     if interleave:
@@ -39,7 +45,8 @@ def build(
         swap = i % 2 == 1
         kept, changed = coupling_parts(event.dims, swap)
         shift = mlp(kept, hidden, changed)
-        # From zero a shift of one half learns only what the other's mean depends on: nothing, of symmetric data.
+        # A shift that starts at zero learns only how one half's mean depends on the other, which for symmetric data
+        # is not at all.
         shift[-1].reset_parameters()
         maps.append(AdditiveCoupling(shift, swap=swap))
     return vector_flow(event, [*maps, Rescaling((event.dims,))], logit=logit, prior_name=prior)

@@ -15,6 +15,12 @@ def build(event: Event, *, layers: PositiveInt = 16, closed_form: Literal["encod
     Args:
         layers: number of planar maps.
         closed_form: ``encode`` to learn from data, ``decode`` to learn from an energy by sampling.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, closed_form="encode")
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     maps: list[FlowModule] = []
     for _ in range(layers):

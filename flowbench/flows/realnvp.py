@@ -28,7 +28,7 @@ def build(
     scales: PositiveInt | None = None,
     logit: Alpha = None,
 ) -> FlowModel:
-    """Affine couplings that take turns with the two parts of the data.
+    """Affine couplings that change the two parts of the data in turn.
 
     Args:
         architecture: ``vector``: couplings of the halves of a vector, with perceptrons. ``convolutional``: couplings
@@ -38,8 +38,14 @@ def build(
         layers: number of couplings; in the multi-scale architecture, of each kind at each scale (3 in the paper).
         hidden: sizes of the hidden layers of each coupling's network; in the multi-scale architecture the channels
             of each residual block, which must be the same.
-        scales: of the multi-scale architecture (2 in the paper for CIFAR-10), and of no other.
+        scales: only for the multi-scale architecture (2 in the paper for CIFAR-10).
         logit: α of the logit that integer data passes first (0.05 in the paper); null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
     """
     if (scales is None) == (architecture == "multi-scale"):
         raise ValueError("scales are for the multi-scale architecture, which needs them")
@@ -80,7 +86,7 @@ def _multi_scale(shape: Shape, scales: int, layers: int, hidden: list[int]) -> l
     def scale(shape: Shape, last: bool) -> tuple[list[FlowModule], Shape]:
         channels = shape[0]
         maps: list[FlowModule] = []
-        # The last scale has one more, and is not squeezed any further.
+        # The last scale has one more coupling and is not squeezed.
         for i in range(layers + last):
             coupling = CheckerboardCoupling(network(channels, 2 * channels), shape, swap=i % 2 == 1)
             maps += [ActNorm(shape), coupling]

@@ -12,14 +12,26 @@ class AdditiveCoupling(FlowModule):
     Preserves volume: the log-determinant is zero (Dinh et al. 2015, 1410.8516, section 3.2).
 
     Args:
-        network: m; maps ``(batch, sizes[0])`` to ``(batch, sizes[1])``, the sizes being those of `coupling_parts`.
+        network: m, from ``(batch, kept)`` to ``(batch, changed)``; `coupling_parts` gives both sizes.
         swap: condition on the second part and shift the first.
+
+    Example:
+        >>> import torch
+        >>> layer, x = AdditiveCoupling(torch.nn.Linear(2, 2)), torch.randn(7, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.tolist() == [0.0] * 7
+        (torch.Size([7, 4]), True)
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-6)
+        True
     """
 
     def __init__(self, network: nn.Module, *, swap: bool = False):
         super().__init__()
         self.network = network
         self.swap = swap
+
+    def extra_repr(self) -> str:
+        return f"swap={self.swap}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)

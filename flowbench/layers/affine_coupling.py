@@ -11,10 +11,19 @@ class AffineCoupling(FlowModule):
     """z₂ = x₂ ⊙ exp(s(x₁)) + t(x₁), while x₁ passes unchanged (Dinh et al. 2017, 1605.08803, equation 7).
 
     Args:
-        network: maps the kept part ``(batch, kept, …)`` to s and t side by side, ``(batch, 2 · changed, …)``, the
-            sizes being those of `coupling_parts`; of images it splits the channels.
+        network: maps the kept part ``(batch, kept, …)`` to s and t side by side, ``(batch, 2 · changed, …)``;
+            `coupling_parts` gives both sizes. For images the parts are channels.
         swap: condition on the second part and change the first.
         scale_limit: bound of ``|s|``, reached softly.
+
+    Example:
+        >>> import torch
+        >>> layer, x = AffineCoupling(torch.nn.Linear(2, 4)), torch.randn(7, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 4]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-5)
+        True
     """
 
     def __init__(self, network: nn.Module, *, swap: bool = False, scale_limit: float = 3.0):
@@ -22,6 +31,9 @@ class AffineCoupling(FlowModule):
         self.network = network
         self.swap = swap
         self.scale_limit = scale_limit
+
+    def extra_repr(self) -> str:
+        return f"swap={self.swap}, scale_limit={self.scale_limit}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         kept, changed = split(x, self.swap)

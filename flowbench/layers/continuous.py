@@ -12,12 +12,12 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, SolverError
+from flowbench.core import FlowModule, SolverError, full_precision
 from flowbench.networks.field import PerceptronField, VectorField
 
-# Numbers in the directions of an exact divergence that go through the field at once.
+# An exact divergence sends directions with at most this many numbers through the field at once.
 _DIRECTION_NUMBERS = 2**24
-# Nothing here depends on data, and of what may follow no solution is worth more.
+# Nothing here depends on data. This many latents are enough for a map that follows.
 _INITIALISATION_EXAMPLES = 32
 FixedStep = Literal["euler", "midpoint"]
 Module = TypeVar("Module", bound=nn.Module)
@@ -25,13 +25,13 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True)
 class Solution:
-    """Where a differential equation led.
+    """The solution of a differential equation at its end.
 
     Attributes:
         x: the state at the end, ``(batch, *event)``.
-        logdets: log|det| of the way there in nats, one for each probe of the divergence, ``(batch, probes)``; of an
-            exact divergence ``(batch, 1)``.
-        evaluations: of the vector field.
+        logdets: log|det| of the map from the start in nats, one for each probe of the divergence, ``(batch, probes)``;
+            ``(batch, 1)`` if the divergence is exact.
+        evaluations: how often the vector field was evaluated.
     """
 
     x: Tensor
@@ -43,20 +43,31 @@ class ContinuousFlow(FlowModule):
     """dx/dt = v(t, x) from latent at t = 0 to data at t = 1, with d log|det| / dt = ∇·v (Chen et al. 2018, 1806.07366).
 
     An adaptive Runge-Kutta method of order 5 (Dormand & Prince 1980) solves both to a tolerance, which every example
-    of a batch keeps. The steps are those that the most difficult one needs, so results depend on the batch within the
-    tolerance. Gradients pass through the steps, which are stored for them. Where none are asked for, the state is
-    float64, and the field alone computes in the precision of its weights: a state that is rounded at each step does
-    not come back as near, since the errors grow along the way.
+    of a batch keeps. The most difficult example decides the steps, so results depend on the batch, within the
+    tolerance. Gradients pass through the steps, which are stored for them. Without gradients the state is float64 and
+    only the field computes in the precision of its weights: rounding the state at each step would make the round trip
+    less accurate, since errors grow along the path. For the same reason a solution does not run under autocast.
 
     Args:
         field: v.
-        tolerance: absolute and relative, of the local error; gradients in float32 bear none below 1.2e-6. No solver
-            reaches zero, which is a `SolverError`.
-        max_evaluations: of the field in one solution; more are a `SolverError`.
-        probes: Hutchinson's estimate of the divergence, εᵀ (∂v/∂x) ε, from so many random signs ε, which stay the same
-            along the way (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact divergence, at the
-            cost of D products with the Jacobian.
+        tolerance: absolute and relative, of the local error; with gradients in float32 it is at least 1.2e-6. Zero
+            cannot be reached and is a `SolverError`.
+        max_evaluations: the most evaluations of the field in one solution; more are a `SolverError`.
+        probes: the number of random sign vectors ε in Hutchinson's estimate of the divergence, εᵀ (∂v/∂x) ε. They stay
+            the same along the path (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact
+            divergence, which costs D products with the Jacobian.
+
+    Example:
+        >>> import torch
+        >>> layer, x = ContinuousFlow(PerceptronField(2, [8], frequencies=2)), torch.randn(7, 2)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 2]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-3)
+        True
     """
+
+    compilable = False
 
     def __init__(
         self, field: VectorField, *, tolerance: float = 1e-5, max_evaluations: int = 2000, probes: int | None = None
@@ -67,6 +78,9 @@ class ContinuousFlow(FlowModule):
         self.max_evaluations = max_evaluations
         self.probes = probes
         self.finds_logdets = True
+
+    def extra_repr(self) -> str:
+        return f"tolerance={self.tolerance:g}, max_evaluations={self.max_evaluations}, probes={self.probes}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         return self._map(x, 1.0, 0.0)
@@ -79,7 +93,7 @@ class ContinuousFlow(FlowModule):
         return self.transport(x[:_INITIALISATION_EXAMPLES], 1.0, 0.0)[0]
 
     def solve(self, x: Tensor, start: float, end: float) -> Solution:
-        """The state and the log-determinant at the time ``end`` of what is ``x`` ``(batch, *event)`` at ``start``.
+        """The state and the log-determinant at the time ``end``; the state at ``start`` is ``x`` ``(batch, *event)``.
 
         Raises:
             SolverError: the field is not finite, or the tolerance cannot be reached.
@@ -97,7 +111,7 @@ class ContinuousFlow(FlowModule):
         return Solution(x, logdets, evaluations)
 
     def transport(self, x: Tensor, start: float = 0.0, end: float = 1.0) -> tuple[Tensor, int]:
-        """`solve` without the log-determinant, which sampling needs not: the state and the evaluations it took."""
+        """`solve` without the log-determinant, which sampling does not need: the state and the evaluations."""
         (x,), evaluations = self._integrate(lambda t, state: (self.field(t, state[0]),), (x,), start, end)
         return x, evaluations
 
@@ -107,7 +121,8 @@ class ContinuousFlow(FlowModule):
 
         times = torch.linspace(0, 1, count + 1, dtype=z.dtype, device=z.device)
         for t, t_next in pairwise(times):
-            z = odeint(self.field, z, torch.stack((t, t_next)), method=method)[-1]
+            with full_precision(z):
+                z = odeint(self.field, z, torch.stack((t, t_next)), method=method)[-1]
             yield t_next, z
 
     def _map(self, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
@@ -121,7 +136,7 @@ class ContinuousFlow(FlowModule):
     ) -> tuple[tuple[Tensor, ...], int]:
         from torchdiffeq import odeint  # and SciPy with it
 
-        if not state[0].numel():  # nothing to choose steps by
+        if not state[0].numel():  # an empty batch
             return state, 0
         if self.tolerance <= 0:
             raise SolverError(f"tolerance = {self.tolerance:g} cannot be reached; raise it")
@@ -142,15 +157,16 @@ class ContinuousFlow(FlowModule):
 
         times = torch.tensor([start, end], dtype=wide, device=state[0].device)
         tolerance = max(self.tolerance, 10 * torch.finfo(wide).eps)
-        # The last step is to end at the end: an interpolation within a longer one would be less accurate.
+        # The last step ends exactly at the end: interpolation within a longer step would be less accurate.
         options = {"step_t": times[1:], "norm": _largest}
         try:
             beginning = tuple(part.to(wide) for part in state)
-            solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
+            with full_precision(state[0]):
+                solved = odeint(counted, beginning, times, rtol=tolerance, atol=tolerance, options=options)
         except AssertionError as error:
-            if not str(error).startswith(("underflow in dt", "non-finite values")):  # the field's own
+            if not str(error).startswith(("underflow in dt", "non-finite values")):  # raised by the field itself
                 raise
-            # A step is too small where nothing is finite, too.
+            # The step also becomes too small when the field is not finite.
             if all(part.isfinite().all() for part in derivatives):
                 reason = f"tolerance = {self.tolerance:g} cannot be reached; raise it"
             else:
@@ -159,7 +175,7 @@ class ContinuousFlow(FlowModule):
         return tuple(values[-1].to(dtype) for values in solved), evaluations
 
     def _probes(self, x: Tensor) -> Tensor | None:
-        """Random signs ``(probes, batch, *event)``: of all signs and normal numbers they vary least (1810.01367)."""
+        """Random signs ``(probes, batch, *event)``: they give less variance than normal numbers (1810.01367)."""
         if self.probes is None:
             return None
         return torch.randint(0, 2, (self.probes, *x.shape), device=x.device).to(x.dtype) * 2 - 1
@@ -184,11 +200,11 @@ def _largest(parts: tuple[Tensor, ...]) -> Tensor:
 
 @contextmanager
 def solving(module: nn.Module, *, tolerance_factor: float = 1.0, logdets: bool = True) -> Iterator[None]:
-    """A block in which the continuous flows within ``module`` are solved in another way.
+    """A block in which the continuous flows within ``module`` are solved with other settings.
 
     Args:
-        tolerance_factor: times their tolerance; a lower one may take as many times more evaluations.
-        logdets: if not, they spare the divergence, the dear part of a solution, and their log-determinants are NaN.
+        tolerance_factor: multiplies their tolerance; a factor below one raises the limit of evaluations by its inverse.
+        logdets: whether to compute the divergence, the expensive part of a solution; if not, log-determinants are NaN.
     """
     continuous = [part for part in module.modules() if isinstance(part, ContinuousFlow)]
     before = [(flow.tolerance, flow.max_evaluations, flow.finds_logdets) for flow in continuous]

@@ -18,6 +18,15 @@ class InvertibleConv1x1(InvertibleLinear):
 
     Args:
         dims: C, the number of channels.
+
+    Example:
+        >>> import torch
+        >>> layer, x = InvertibleConv1x1(3), torch.randn(7, 3, 4, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 3, 4, 4]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-5)
+        True
     """
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:

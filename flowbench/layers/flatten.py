@@ -8,11 +8,22 @@ from flowbench.core import FlowModule, constant_logdet, require_shape
 
 
 class Flatten(FlowModule):
-    """``(batch, *shape)`` as ``(batch, D)``, with log-determinant zero."""
+    """``(batch, *shape)`` as ``(batch, D)``, with log-determinant zero.
+
+    Example:
+        >>> import torch
+        >>> layer = Flatten((3, 4, 4))
+        >>> z, _ = layer.encode(torch.randn(7, 3, 4, 4))
+        >>> z.shape, layer.decode(z)[0].shape
+        (torch.Size([7, 48]), torch.Size([7, 3, 4, 4]))
+    """
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
         self.shape = shape
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.shape)

@@ -13,6 +13,13 @@ class Permutation(FlowModule):
 
     Args:
         order: a permutation of 0 … D-1.
+
+    Example:
+        >>> import torch
+        >>> layer = Permutation.reverse(3)
+        >>> z, logdet = layer.encode(torch.tensor([[1.0, 2.0, 3.0]]))
+        >>> z.tolist(), logdet.tolist()
+        ([[3.0, 2.0, 1.0]], [0.0])
     """
 
     def __init__(self, order: Tensor):
@@ -24,13 +31,16 @@ class Permutation(FlowModule):
 
     @classmethod
     def reverse(cls, dims: int) -> Permutation:
-        """The permutation that turns the order round."""
+        """The permutation that reverses the order."""
         return cls(torch.arange(dims - 1, -1, -1))
 
     @classmethod
     def random(cls, dims: int) -> Permutation:
         """A permutation drawn from torch's global random state."""
         return cls(torch.randperm(dims))
+
+    def extra_repr(self) -> str:
+        return f"dims={len(self.order)}, order={self.order[:8].tolist()}{'…' if len(self.order) > 8 else ''}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, (len(self.order), *x.shape[2:]))

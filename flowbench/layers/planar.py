@@ -8,7 +8,7 @@ from torch.nn.functional import normalize, softplus
 
 from flowbench.core import FlowModule, full_precision, require_shape
 
-# Each halves the bracket: more of them than float64 has bits.
+# Each bisection halves the bracket, and float64 has fewer bits than this.
 _BISECTIONS = 60
 # Least distance of the slope wᵀû from -1, where the map stops being invertible; float32 needs one.
 _MARGIN = 1e-4
@@ -24,6 +24,15 @@ class Planar(FlowModule):
 
     Args:
         dims: D.
+
+    Example:
+        >>> import torch
+        >>> layer, x = Planar(2), torch.randn(7, 2)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 2]), torch.Size([7]))
+        >>> torch.allclose(layer.decode(z)[0], x, atol=1e-4)
+        True
     """
 
     def __init__(self, dims: int):
@@ -32,10 +41,13 @@ class Planar(FlowModule):
         weight = math.sqrt(dims) * normalize(torch.randn(dims), dim=0)
         self.weight = nn.Parameter(weight)
         # The slope wᵀû starts at about zero. At u = 0 it would be m(0) < 0, and a stack of such maps would squeeze
-        # all mass into a point, from where it grows towards a single mode.
+        # all mass into a point. From there it would learn a single mode.
         neutral = math.log(math.expm1(1 - _MARGIN))
         self.scale = nn.Parameter(neutral * weight / dims + 0.1 * torch.randn(dims))
         self.bias = nn.Parameter(torch.zeros(()))
+
+    def extra_repr(self) -> str:
+        return f"dims={len(self.weight)}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.weight.shape)

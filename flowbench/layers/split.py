@@ -1,4 +1,4 @@
-"""Split: the multi-scale architecture, in which half of the channels leave early."""
+"""Split: in the multi-scale architecture half of the channels become latent early."""
 
 from __future__ import annotations
 
@@ -25,7 +25,16 @@ class Split(FlowModule):
         scale_limit: bound of ``|s|``, reached softly.
 
     Raises:
-        ShapeError: a number of channels that is odd.
+        ShapeError: the number of channels is odd.
+
+    Example:
+        >>> import torch
+        >>> layer, x = Split(Flatten((2, 4, 4)), (4, 4, 4)), torch.randn(7, 4, 4, 4)
+        >>> z, logdet = layer.encode(x)
+        >>> z.shape, logdet.shape
+        (torch.Size([7, 64]), torch.Size([7]))
+        >>> torch.equal(layer.decode(z)[0], x)
+        True
     """
 
     def __init__(
@@ -44,6 +53,9 @@ class Split(FlowModule):
         self.remaining = remaining
         self.network = network
         self.scale_limit = scale_limit
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}, scale_limit={self.scale_limit}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.shape)

@@ -20,7 +20,14 @@ class Squeeze(FlowModule):
         latent_shape: (4C, H/2, W/2).
 
     Raises:
-        ShapeError: a height or width that is odd.
+        ShapeError: the height or the width is odd.
+
+    Example:
+        >>> import torch
+        >>> layer = Squeeze((3, 8, 8))
+        >>> z, _ = layer.encode(torch.randn(7, 3, 8, 8))
+        >>> z.shape, layer.decode(z)[0].shape
+        (torch.Size([7, 12, 4, 4]), torch.Size([7, 3, 8, 8]))
     """
 
     def __init__(self, shape: tuple[int, ...]):
@@ -30,6 +37,9 @@ class Squeeze(FlowModule):
         channels, height, width = shape
         self.shape = shape
         self.latent_shape = (4 * channels, height // 2, width // 2)
+
+    def extra_repr(self) -> str:
+        return f"shape={self.shape}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.shape)

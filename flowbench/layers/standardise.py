@@ -3,7 +3,11 @@
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule, require_shape
+from flowbench.core import FlowModule, ResolutionError, require_shape
+from flowbench.layers._moments import moments, scale
+
+# One standard deviation must hold at least this many steps between neighbouring numbers.
+_LEAST_STEPS = 10
 
 
 class Standardise(FlowModule):
@@ -13,12 +17,25 @@ class Standardise(FlowModule):
 
     Args:
         shape: event shape.
+
+    Raises:
+        ResolutionError: from `initialise`, if a feature's numbers are too coarse to show its spread.
+
+    Example:
+        >>> import torch
+        >>> layer = Standardise((1,))
+        >>> z = layer.initialise(torch.tensor([[1.0], [3.0]]))
+        >>> z.tolist(), layer.decode(z)[0].tolist()
+        ([[-1.0], [1.0]], [[1.0], [3.0]])
     """
 
     def __init__(self, shape: tuple[int, ...]):
         super().__init__()
         self.register_buffer("mean", torch.zeros(shape))
         self.register_buffer("log_std", torch.zeros(shape))
+
+    def extra_repr(self) -> str:
+        return f"shape={tuple(self.mean.shape)}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         require_shape(x, self.mean.shape)
@@ -30,11 +47,19 @@ class Standardise(FlowModule):
 
     @torch.no_grad()
     def initialise(self, x: Tensor) -> Tensor:
-        values = x.double()
-        std = values.std(0, unbiased=False)
-        self.mean.copy_(values.mean(0))
+        require_shape(x, self.mean.shape)
+        mean, std, step = moments(x, 0)
+        coarse = (std > 0) & (std < _LEAST_STEPS * step)
+        if coarse.any():
+            feature = int(coarse.flatten().nonzero()[0])
+            about, spread, apart = (float(value.flatten()[feature]) for value in (mean, std, step))
+            raise ResolutionError(
+                f"feature {feature} has a standard deviation of {spread:g} about {about:g}, where its numbers are "
+                f"{apart:g} apart; subtract a constant from it before it is stored"
+            )
+        self.mean.copy_(mean)
         # A constant feature is centred and not scaled.
-        self.log_std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)).log())
+        self.log_std.copy_(scale(std, step).log())
         return self.encode(x)[0]
 
 

@@ -17,7 +17,7 @@ def encoder(shape: tuple[int, ...], channels: Sequence[int], latent: int) -> nn.
     Convolutions of 4×4 with stride 2, one for each of ``channels``, halve height and width; a linear map ends it.
 
     Raises:
-        ShapeError: the height or the width cannot be halved so often.
+        ShapeError: the height or the width cannot be halved once for each of ``channels``.
     """
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise([shape[0], *channels]):
@@ -35,7 +35,7 @@ def decoder(shape: tuple[int, ...], channels: Sequence[int], latent: int) -> nn.
 
 
 def _halved(shape: tuple[int, ...], channels: Sequence[int]) -> tuple[int, int, int]:
-    """What the convolutions make of images of a shape."""
+    """The shape that the convolutions give to images of ``shape``."""
     factor = 2 ** len(channels)
     if len(shape) != 3 or shape[1] % factor or shape[2] % factor:
         raise ShapeError(f"expected images (C, H, W) whose height and width {factor} divides, got {shape}")

@@ -24,10 +24,10 @@ def convnet(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
 
 
 class ResNet(nn.Module):
-    """A residual network of weight-normalised 3×3 convolutions, as RealNVP's (Dinh et al. 2017, 1605.08803, 3.5).
+    """A residual network of weight-normalised 3×3 convolutions, like RealNVP's (Dinh et al. 2017, 1605.08803, 3.5).
 
     ``(batch, inputs, H, W)`` to ``(batch, outputs, H, W)``; it starts at zero, so that a coupling starts as the
-    identity. There is no batch normalisation in it: its statistics would tie the examples of a batch together.
+    identity. It has no batch normalisation, whose statistics would mix the examples of a batch.
 
     Args:
         channels: of every hidden layer.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 
 class VectorField(nn.Module):
-    """v(t, x), of which a flow needs the values and the divergence, the sum of eᵀ (∂v/∂x) e over unit vectors e."""
+    """v(t, x). A flow needs its values and its divergence, the sum of eᵀ (∂v/∂x) e over unit vectors e."""
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         """The velocity at ``x`` ``(batch, *event)`` at the time ``t``, a scalar or ``(batch,)``; of the shape of x."""
@@ -20,7 +20,7 @@ class VectorField(nn.Module):
     def quadratic_forms(self, t: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity and dᵀ (∂v/∂x) d for each of the ``directions`` d ``(k, batch, *event)``: ``(k, batch)``.
 
-        By reverse-mode differentiation, which of convolutions takes half the time of PyTorch's forward mode.
+        Reverse-mode differentiation takes half the time of PyTorch's forward mode for convolutions.
         """
         count, batch = directions.shape[:2]
         differentiable = torch.is_grad_enabled()
@@ -40,7 +40,7 @@ class VectorField(nn.Module):
 class PerceptronField(VectorField):
     """A perceptron on x and on sines and cosines of t, with SiLU between the layers.
 
-    SiLU is smooth, as a solver of high order and a divergence ask for.
+    SiLU is smooth, which a solver of high order and a divergence need.
 
     Args:
         dims: D of the vectors ``(batch, D)``.
@@ -61,7 +61,7 @@ class PerceptronField(VectorField):
         return h
 
     def jvp(self, t: Tensor, x: Tensor, tangents: Tensor) -> tuple[Tensor, Tensor]:
-        # Forward mode by hand: a third of the time of PyTorch's, which counts where a solver calls this all the time.
+        # Forward mode by hand takes a third of the time of PyTorch's, and a solver calls this all the time.
         first, *layers = self.layers
         h, g = first(x) + self._time(t), tangents @ first.weight.T
         for layer in layers:

@@ -1,4 +1,4 @@
-"""MADE: a perceptron whose outputs for feature i see the features before i only."""
+"""MADE: a perceptron whose outputs for feature i depend only on the features before i."""
 
 from __future__ import annotations
 
@@ -35,8 +35,11 @@ class MADE(nn.Module):
         # The outputs of one feature lie side by side: (feature 1: first, second, …; feature 2: first, …).
         output_degrees = degrees[0].repeat_interleave(outputs)
         self.register_buffer("mask_last", output_degrees[:, None] > degrees[-1], persistent=False)
-        # How many units of each layer have degree at most d, for d in 0 … D; units are sorted by degree.
+        # The number of units with degree at most d in each layer, for d in 0 … D; units are sorted by degree.
         self.counts = [[int((layer <= d).sum()) for d in range(features + 1)] for layer in degrees]
+
+    def extra_repr(self) -> str:
+        return f"features={self.features}, outputs={self.outputs}"
 
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, D)`` to ``(batch, D, outputs)``."""
@@ -49,8 +52,8 @@ class MADE(nn.Module):
     def unroll(self, next_feature: Callable[[int, Tensor], Tensor], like: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute features one by one, each from the network's outputs for it, without gradients.
 
-        Every hidden unit depends on the features up to its degree only and is computed once, so all features
-        together cost the arithmetic of about one pass.
+        Every hidden unit depends only on the features up to its degree and is computed once, so all features
+        together cost about as much arithmetic as one pass.
 
         Args:
             next_feature: takes the index i and the outputs for feature i, ``(batch, outputs)``, which depend on
@@ -60,7 +63,7 @@ class MADE(nn.Module):
         Returns:
             All features, ``(batch, D)``, and the hidden layers, ``(batch, size)`` each, for `solve_transposed`.
         """
-        # Masks need no multiplication: a unit is given just those units below that it may see.
+        # No mask is multiplied here: a unit is given only the units below that it may see.
         units = [torch.empty_like(like)] + [like.new_empty(len(like), len(layer.bias)) for layer in self.layers]
         for i in range(self.features):
             rows = slice(i * self.outputs, (i + 1) * self.outputs)
@@ -81,8 +84,8 @@ class MADE(nn.Module):
     ) -> Tensor:
         """Solve Jᵀ w = g for the Jacobian J of a map z_i = h(x_i, outputs_i(x_<i)), which is lower triangular.
 
-        Back-substitution from the last feature to the first, through each hidden unit once: like `unroll`, about
-        the arithmetic of one pass.
+        Back-substitution from the last feature to the first, through each hidden unit once. Like `unroll` this
+        costs about as much arithmetic as one pass.
 
         Args:
             hidden: hidden layers at x, as `unroll` returned them.
@@ -100,7 +103,7 @@ class MADE(nn.Module):
         weights = [*(layer.weight for layer in self.layers), self.last.weight]
         above = [*grads, output_grads]
         for i in reversed(range(self.features)):
-            # Units of degree i + 1: all that see them, of this degree or later features, are done.
+            # Units of degree i + 1. All units that see them are done already.
             for depth in reversed(range(len(hidden))):
                 block = slice(self.counts[depth + 1][i], self.counts[depth + 1][i + 1])
                 if block.start < block.stop:
@@ -116,6 +119,6 @@ class MADE(nn.Module):
 
 
 def _hidden_degrees(size: int, features: int) -> Tensor:
-    """Sorted degrees in 1 … D-1, spread evenly; of a single feature, degree 1, which no output sees."""
+    """Sorted degrees in 1 … D-1, spread evenly. For a single feature all are 1, and no output sees them."""
     highest = max(features - 1, 1)
     return (torch.arange(size) * highest // size + 1).clamp(max=highest)

@@ -16,33 +16,34 @@ from flowbench.networks.field import VectorField
 # The highest angular frequency of the time embedding, per unit of time.
 _HIGHEST_FREQUENCY = 100.0
 
-# Channels of a head of attention, at least, as in Dhariwal & Nichol (section 3.1).
+# Least number of channels in a head of attention, as in Dhariwal & Nichol (section 3.1).
 _HEAD_CHANNELS = 64
 
 
 class UNetField(VectorField):
-    """v(t, x) for images ``(batch, C, H, W)``: a U-Net (Ronneberger et al. 2015, 1505.04597) that is told the time.
+    """v(t, x) for images ``(batch, C, H, W)``: a U-Net (Ronneberger et al. 2015, 1505.04597) that depends on time.
 
     As in diffusion models (Ho et al. 2020, 2006.11239, appendix B), residual blocks work at one resolution after
-    another, each half the last, and then back up, where each block also sees what its counterpart on the way down
-    found. Averaging halves the images and repetition doubles them. Sines and cosines of the time, embedded by a
-    perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021, 2105.05233, section 3).
+    another, each half of the one before, and then back up. On the way up each block also sees the output of its
+    counterpart on the way down. Averaging halves the images and repetition doubles them. Sines and cosines of the time,
+    embedded by a perceptron, scale and shift the normalised features of every block (Dhariwal & Nichol 2021,
+    2105.05233, section 3).
 
-    For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747) take 256 channels and Tong et al. (2024, 2302.00482)
-    128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
+    For flow matching on CIFAR-10, Lipman et al. (2023, 2210.02747) use 256 channels and Tong et al. (2024, 2302.00482)
+    use 128, both with multipliers 1, 2, 2, 2, two blocks and attention at 16 × 16 pixels.
 
-    The last layer starts at zero, and so does the field.
+    The last layer starts at zero, so the field does too.
 
     Args:
         shape: ``(C, H, W)``.
         channels: at the full resolution; a multiple of 4.
-        multipliers: how many times ``channels`` each resolution has, from the full one down.
+        multipliers: the channels of each resolution as a multiple of ``channels``, from the full one down.
         blocks: residual blocks at each resolution, on the way down and again on the way up.
         attention: heights, in pixels, of the resolutions whose blocks end in self-attention over all pixels.
 
     Raises:
-        ShapeError: the images cannot be halved as often as there are multipliers.
-        ValueError: the number of channels is no multiple of 4, or no resolution has the height to attend at.
+        ShapeError: the images cannot be halved once for each multiplier after the first.
+        ValueError: the number of channels is no multiple of 4, or no resolution has a height in ``attention``.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class _Attention(nn.Module):
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    """Of at most 32 groups of at least 4 channels, as many as divide the channels."""
+    """Group normalisation with at most 32 groups of at least 4 channels each."""
     return nn.GroupNorm(math.gcd(channels // 4, 32), channels)
 
 

@@ -22,8 +22,8 @@ class Grid:
     def resolving(cls, low: float, high: float, detail: float) -> Grid:
         """A grid for a density that is smooth on the scale ``detail``, such as its narrowest standard deviation.
 
-        Cells of half that size make the midpoint rule accurate to many digits. A `ValueError` says if that is
-        more than anybody could evaluate.
+        Cells of half that size make the midpoint rule accurate to many digits. More than
+        4000 cells a side are a `ValueError`.
         """
         size = max(400, math.ceil(2 * (high - low) / detail))
         if size > 4000:
@@ -35,7 +35,7 @@ class Grid:
         return ((self.high - self.low) / self.size) ** 2
 
     def points(self, dtype: torch.dtype = torch.float32) -> Tensor:
-        """All midpoints, ``(size², 2)``; the second coordinate changes with the row."""
+        """All midpoints, ``(size², 2)``. The second coordinate changes with the row."""
         step = (self.high - self.low) / self.size
         axis = self.low + step * (torch.arange(self.size, dtype=torch.float64) + 0.5)
         return torch.cartesian_prod(axis, axis).flip(1).to(dtype)

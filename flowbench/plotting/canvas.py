@@ -1,4 +1,4 @@
-"""A figure in the style of the suite; the bytes of its file depend on what is drawn alone."""
+"""A figure in the style of the suite. The bytes of its file depend only on what is drawn."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ DPI = 150
 def canvas(path: Path, width: float, height: float, title: str = "", *, colourful: bool = False) -> Iterator[Figure]:
     """A figure of ``width`` × ``height`` inches that is written to ``path`` as PNG when the block ends.
 
-    The user's matplotlib settings and the time of day leave no trace in the file. Of a figure with more than 256
-    colours, such as photographs have, a ``colourful`` one takes a second longer and comes closer.
+    The user's matplotlib settings and the time of day do not change the file. A file holds 256
+    colours. For figures with more, such as photographs, ``colourful`` chooses them better and takes a second longer.
     """
     import matplotlib
     from matplotlib.figure import Figure
@@ -49,7 +49,7 @@ def canvas(path: Path, width: float, height: float, title: str = "", *, colourfu
         yield figure
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
-    # A palette makes the file a third as large, and no eye sees the difference.
+    # A palette makes the file three times smaller, and the difference cannot be seen.
     picture = Image.open(buffer).convert("RGB")
     method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     picture = picture.quantize(256, method, kmeans=int(colourful), dither=dither)

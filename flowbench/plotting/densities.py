@@ -34,14 +34,14 @@ def density(
     Args:
         path: PNG to write.
         test, samples: ``(n, 2)``, in data units; the first few thousand points are drawn.
-        log_density: the model's log-density in nats on ``grid``, ``(size, size)``, the second coordinate by row.
+        log_density: the model's log-density in nats on ``grid``, ``(size, size)``; rows follow the second coordinate.
         grid: where the densities are known; also the limits of every panel.
         true_log_density: the same for the truth, where it is known; both densities then share one colour scale.
         title: of the whole picture.
     """
     densities = {"true density": true_log_density, "learnt density": log_density}
     shown = {name: _exp(values) for name, values in densities.items() if values is not None}
-    # The truth sets the scale, so that a model's spike or leak shows instead of dimming everything else.
+    # The truth sets the scale, so that a spike of the model does not dim everything else.
     highest = _highest(next(iter(shown.values())))
     with canvas(path, 1.8 * (2 + len(shown)), 2.25, title) as figure:
         axes = iter(figure.subplots(1, 2 + len(shown), sharey=True))
@@ -58,7 +58,7 @@ def film_strip(
 
     Args:
         path: PNG to write.
-        frames: densities ``(k, h, w)``, the second coordinate by row.
+        frames: densities ``(k, h, w)``; rows follow the second coordinate.
         steps: the training step of each frame.
         target: the density that is learnt, ``(h, w)``; it sets the colour scale of every frame.
         grid: where the densities are known.
@@ -80,12 +80,12 @@ def film_strip(
 
 
 def _exp(log_density: np.ndarray) -> np.ndarray:
-    """The density, where anything that is not a number counts as no density."""
+    """The density; it is zero where the log-density is not a number."""
     return np.exp(np.nan_to_num(log_density, nan=-np.inf, posinf=-np.inf))
 
 
 def _highest(values: np.ndarray) -> float:
-    """Top of the colour scale; below the very peak, which a few cells reach."""
+    """Top of the colour scale, a little below the peak, which only a few cells reach."""
     return float(np.quantile(values[values > 0], 0.999)) if (values > 0).any() else 1.0
 
 

@@ -10,15 +10,15 @@ import numpy as np
 
 from flowbench.plotting.canvas import DPI, MUTED, canvas
 
-# Widths of a square of images and of a row of them, in pixels of the picture; rows of interpolations.
+# Width of a square of images and of a row of images, in pixels of the picture; number of rows of interpolations.
 _PANEL, _WIDTH, _WAYS = 360, 1080, 6
-# No square holds more.
+# A square holds no more images.
 IMAGES = 100
 _NOT_FINITE = (255, 0, 255)
 
 
 def image_samples(path: Path, panels: dict[str, np.ndarray], white: float, title: str = "") -> None:
-    """Draw one square of images beside the other.
+    """Draw squares of images side by side.
 
     Args:
         path: PNG to write.
@@ -27,20 +27,20 @@ def image_samples(path: Path, panels: dict[str, np.ndarray], white: float, title
         title: of the whole picture.
     """
     height, width = next(iter(panels.values())).shape[2:]
-    columns, rows = _PANEL // _pitch(width), _PANEL // _pitch(height)
+    columns, rows = max(1, _PANEL // _pitch(width)), max(1, _PANEL // _pitch(height))
     sheets = {name: _sheet(_paint(images[: columns * rows], white), columns) for name, images in panels.items()}
     _contact_sheet(path, [list(sheets.items())], title)
 
 
 def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: str = "") -> None:
-    """Draw images, what a round trip through the latent made of them, and the difference, magnified.
+    """Draw images, the same images after a round trip through the latent, and the magnified difference.
 
     Args:
         path: PNG to write.
         images, again: ``(n, channels, h, w)`` with values from 0 to 1; the first of them are drawn.
         title: of the whole picture.
     """
-    columns = _WIDTH // _pitch(images.shape[3])
+    columns = max(1, _WIDTH // _pitch(images.shape[3]))
     images, again = images[:columns], again[:columns]
     difference = np.abs(images.astype(np.float64) - again).max(1, keepdims=True)
     factor = _magnification(difference)
@@ -53,9 +53,9 @@ def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: st
 
 
 def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:
-    """Draw ways from one image to another, one a row: ``(pairs, steps, channels, h, w)``, 0 to ``white``."""
+    """Draw paths between images, one in each row: ``(pairs, steps, channels, h, w)``, from 0 to ``white``."""
     steps = ways.shape[1]
-    blocks = max(1, _WIDTH // (steps * _pitch(ways.shape[4])))
+    blocks = min(len(ways), max(1, _WIDTH // (steps * _pitch(ways.shape[4]))))
     row = [
         ("an arc in latent space between test images", _sheet(_paint(np.concatenate(block), white), steps))
         for block in np.array_split(ways[: blocks * _WAYS], blocks)
@@ -64,7 +64,7 @@ def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") 
 
 
 def _paint(images: np.ndarray, white: float) -> np.ndarray:
-    """Images ``(n, channels, h, w)`` in colours, ``(n, h, w, 3)`` bytes: grey ones as ink on paper."""
+    """Images ``(n, channels, h, w)`` as colours, ``(n, h, w, 3)`` bytes; grey levels are ink on paper."""
     finite = np.isfinite(images).all(1)
     shades = np.rint(255 * (np.nan_to_num(images) / white).clip(0, 1)).astype(np.uint8).transpose(0, 2, 3, 1)
     if shades.shape[3] == 1:
@@ -94,17 +94,17 @@ def _sheet(images: np.ndarray, columns: int) -> np.ndarray:
 
 
 def _zoom(width: int) -> int:
-    """By how much pixels are enlarged: a whole number, or they would not be of one size."""
-    return max(2, 32 // width)
+    """The factor that enlarges pixels: whole, so that all have one size, and 1 for large images."""
+    return max(2, 32 // width) if 2 * (width + 1) <= _PANEL else 1
 
 
 def _pitch(width: int) -> int:
-    """From one image of a sheet to the next, in pixels of the picture."""
+    """The distance from one image of a sheet to the next, in pixels of the picture."""
     return (width + 1) * _zoom(width)
 
 
 def _contact_sheet(path: Path, rows: list[list[tuple[str, np.ndarray]]], title: str) -> None:
-    """Draw named sheets ``(h, w, 3)`` in rows, their pixels being those of the picture."""
+    """Draw named sheets ``(h, w, 3)`` in rows. One pixel of a sheet is one pixel of the picture."""
     margin, between, head, name_height = 12, 30, 36, 32
     width = 2 * margin + max(sum(sheet.shape[1] + between for _, sheet in row) - between for row in rows)
     height = head + sum(name_height + max(sheet.shape[0] for _, sheet in row) for row in rows) + margin

@@ -24,7 +24,7 @@ from tqdm import tqdm
 from flowbench import certify, data
 from flowbench.cell import Cell, TeacherError
 from flowbench.config import ConfigError
-from flowbench.core import FittedModel, FlowModel, Generator, SolverError
+from flowbench.core import FittedModel, FlowModel, Generator, ResolutionError, SolverError
 from flowbench.numerics.quadrature import Grid
 from flowbench.records.commit import current_commit
 from flowbench.records.files import Host
@@ -37,7 +37,7 @@ from flowbench.training.batches import Batches
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
-from flowbench.training.objectives import DataLoss, Objective, ReverseKL
+from flowbench.training.objectives import CompilationError, DataLoss, Objective, ReverseKL
 from flowbench.training.state import Outcome
 
 # Enough training data for data-dependent initialisation.
@@ -214,6 +214,11 @@ class CellTraining:
                 validation_seed,
                 compile=budget.compile,
             )
+        if self._batch_size < model.least_batch:
+            raise ConfigError(
+                f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs batches of at least {model.least_batch} "
+                f"examples, got {self._batch_size}"
+            )
         train_split = self._split("train")
         model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(cell.device))
         return DataLoss(
@@ -252,7 +257,7 @@ class CellTraining:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what the device or the compiler refuses into a `ConfigError` that names the option."""
+        """Turn what the device, the compiler or a map refuses into a `ConfigError` that names the option."""
         cell = self.cell
         try:
             yield
@@ -262,8 +267,10 @@ class CellTraining:
                     f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs more memory than is free on the "
                     f"{cell.device.type} device; choose a smaller one"
                 ) from error
+            if isinstance(error, ResolutionError):
+                raise ConfigError(f"data/{cell.names.data}: {error}") from None
             # Its class, imported, would bring the compiler into every training.
-            if not type(error).__module__.startswith("torch._dynamo"):
+            if not (isinstance(error, CompilationError) or type(error).__module__.startswith("torch._dynamo")):
                 raise
             reason, *_ = str(error).strip().split("\n\n")
             raise ConfigError(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
-from flowbench.core import FlowModel, Generator
+from flowbench.core import FlowModel, FlowModule, Generator
 from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 
@@ -36,11 +36,23 @@ class Objective(Protocol):
         """Go on from a `state`."""
 
 
-def compiled(function: Callable) -> Callable:
-    """``function``, compiled by torch at its first call for arguments of one shape."""
+class CompilationError(RuntimeError):
+    """A model cannot be compiled; says why."""
+
+
+def compiled(model: FlowModel, method: str) -> Callable:
+    """A method of a model, compiled by torch at its first call for arguments of one shape.
+
+    Raises:
+        CompilationError: the method runs a map that cannot be compiled.
+    """
+    runs_map = getattr(type(model), method) is getattr(FlowModel, method)  # a regression in its place does not
+    for part in model.modules():
+        if runs_map and isinstance(part, FlowModule) and not part.compilable:
+            raise CompilationError(f"{type(part).__name__} chooses its steps while it runs")
     # The models of the seeds before, in the same process, would count against the limit of recompilations.
     torch.compiler.reset()
-    return torch.compile(function, dynamic=False)
+    return torch.compile(getattr(model, method), dynamic=False)
 
 
 class DataLoss:
@@ -66,7 +78,7 @@ class DataLoss:
         self.batches = batches
         self.validation = validation
         self.validation_seed = validation_seed
-        self._loss = compiled(model.loss) if compile else model.loss
+        self._loss = compiled(model, "loss") if compile else model.loss
 
     def loss(self, step: int) -> Tensor:
         return self._loss(next(self.batches))
@@ -123,7 +135,7 @@ class ReverseKL:
         self.batch_size = batch_size
         self.anneal_steps = anneal_steps
         self.validation_seed = validation_seed
-        self._draw = compiled(model.sample_with_log_prob) if compile else model.sample_with_log_prob
+        self._draw = compiled(model, "sample_with_log_prob") if compile else model.sample_with_log_prob
 
     def loss(self, step: int) -> Tensor:
         beta = min(1.0, 0.01 + step / self.anneal_steps)

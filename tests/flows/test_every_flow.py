@@ -1,6 +1,7 @@
 """What a benchmarked model promises, of every configuration in params.yaml on every kind of data it is used on."""
 
 import copy
+import pickle
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flowbench import certify, config, data, flows
-from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError
+from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, ShapeError
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import solve_exactly, solving
 from flowbench.numerics.quadrature import Grid, log_integral
@@ -138,6 +139,30 @@ def test_density_integrates_to_one(name):
     assert log_mass == pytest.approx(0, abs=1e-2)  # the grid is coarse for the creases of planar maps
 
 
+@pytest.mark.parametrize(
+    ("flow", "options"),
+    [("realnvp", {"layers": 2}), ("realnvp", {"layers": 3}), ("glow", {"steps": 2}), ("maf", {"layers": 2})],
+    ids=str,
+)
+@torch.no_grad()
+def test_mass_of_a_wide_map_is_that_of_its_samples(flow, options):
+    """At random weights this large the density has spikes within tails of thousands, which no grid covers whole.
+
+    Between the quartiles of each coordinate a grid can resolve it, and there its mass is the share of the samples.
+    """
+    with seeded(0):
+        model = certify.randomised(flows.build(flow, Event((2,)), {"hidden": [16], **options}), scale=3.0)
+        model.initialise(torch.randn(500, 2))
+    model.double()
+    n, size = 200_000, 1000
+    x = model.sample(n, torch.Generator().manual_seed(0))
+    low, high = x.quantile(0.25, 0), x.quantile(0.75, 0)
+    share = float(((x > low) & (x < high)).all(1).double().mean())
+    unit = Grid(0, 1, size)
+    mass = float(unit.evaluate(lambda u: model.log_prob(low + (high - low) * u), dtype=torch.float64).exp().sum())
+    assert mass * float((high - low).prod()) * unit.cell_area == pytest.approx(share, abs=4 * (0.25 / n) ** 0.5)
+
+
 def test_density_is_a_vector_for_any_batch(name):
     event, model = CASES[name].event, ready(name)
     if model.likelihood == "none":
@@ -149,6 +174,50 @@ def test_density_is_a_vector_for_any_batch(name):
         assert log_prob.shape == (batch,)
         assert log_prob.dtype == torch.float32
         assert log_prob.isfinite().all()
+
+
+def other_shapes(event: Event) -> list[tuple[int, ...]]:
+    """Shapes that are not the event's: with one axis more, fewer, longer and shorter, and as one vector."""
+    shape = event.shape
+    found = [(*shape, 2), (2, *shape), (*shape, 1), (1, *shape), shape[1:], (shape[0] + 1, *shape[1:]), (1,), (1, 1)]
+    return [other for other in [*found, (event.dims,)] if other != shape]
+
+
+@torch.no_grad()
+def test_data_of_another_shape_is_refused(name):
+    event, model = CASES[name].event, ready(name)
+    known = model.likelihood != "none"
+    for shape in other_shapes(event):
+        x = torch.zeros(3, *shape, dtype=torch.int64 if event.levels else torch.float32)
+        for use in (model.encode, model.loss, *([model.log_prob] if known else [])):
+            with pytest.raises(ShapeError, match="expected events of shape"):
+                use(x)
+
+
+def test_grey_levels_out_of_range_are_refused(name):
+    event, model = CASES[name].event, ready(name)
+    if not event.levels:
+        return
+    for level in (event.levels, -1):
+        x = examples(event, 3)
+        x[-1].flatten()[-1] = level
+        for use in (model.encode, model.loss):
+            with pytest.raises(ValueError, match=f"expected whole grey levels from 0 to {event.levels - 1}, got"):
+                use(x)
+
+
+@torch.no_grad()
+def test_a_model_can_be_copied_and_pickled(name):
+    model, batch = ready(name), examples(CASES[name].event, 7)
+    copies = [copy.deepcopy(model)]
+    # torch itself refuses to pickle a parametrisation, such as weight normalisation.
+    if not any(torch.nn.utils.parametrize.is_parametrized(part) for part in model.modules()):
+        copies.append(pickle.loads(pickle.dumps(model)))
+    with seeded(0):
+        expected = model.loss(batch)
+    for other in copies:
+        with seeded(0):
+            assert torch.equal(other.loss(batch), expected)
 
 
 def test_the_loss_reaches_every_parameter(name):
@@ -228,6 +297,8 @@ def test_a_wrong_option_names_its_key():
         flows.build("glow", Event((2,)), {"stepz": 1, "hidden": [8]}, "flows.glow.wide")
     with pytest.raises(config.ConfigError, match=r"flows\.maf\.layers = 0: "):
         flows.check("maf", {"layers": 0, "hidden": [8]}, "flows.maf")
+    with pytest.raises(config.ConfigError, match=r"flows\.maf\.logit = 1e-08: "):
+        flows.check("maf", {"hidden": [8], "logit": 1e-8}, "flows.maf")
 
 
 def test_checked_options_hold_the_defaults():

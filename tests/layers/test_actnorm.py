@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowbench.core import FlowSequential, ShapeError
+from flowbench.core import FlowSequential, ResolutionError, ShapeError
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.standardise import Standardise
@@ -35,6 +35,43 @@ def test_a_constant_feature_is_centred_and_not_scaled(make):
     assert z.isfinite().all()
     assert not z[:, 1].any()
     torch.testing.assert_close(module.encode(x + 1)[0][:, 1], torch.ones(50))
+
+
+@pytest.mark.parametrize("make", [ActNorm, Standardise])
+@pytest.mark.parametrize("std", [1e30, 1e6, 5e-7, 1e-8, 1e-20, 1e-30])
+def test_the_unit_of_the_data_does_not_matter(make, std):
+    x = std * (3 + torch.randn(500, 2))
+    module = make((2,))
+    z = module.initialise(x)
+    torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(z.std(0, unbiased=False), torch.ones(2), atol=1e-4, rtol=0)
+    torch.testing.assert_close(module.decode(z)[0], x, atol=1e-5 * std, rtol=0)
+
+
+@pytest.mark.parametrize("make", [ActNorm, Standardise])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("value", [0.0, 0.1, -7.3e9, 1e-30, 1e-42])
+def test_a_constant_of_any_size_is_not_scaled(make, dtype, value):
+    module = make((1,))
+    module.initialise(torch.full((999, 1), value, dtype=dtype))
+    assert not module.state_dict()["log_std" if make is Standardise else "log_scale"].any()
+
+
+def test_what_only_rounding_spreads_is_a_constant_to_actnorm():
+    x = 7 + 7 * torch.finfo(torch.float32).eps * torch.randint(2, (100, 1)).float()
+    assert len(x.unique()) == 2
+    module = ActNorm((1,))
+    assert module.initialise(x).abs().max() < 1e-5
+    assert not module.log_scale.any()
+
+
+def test_data_that_float32_cannot_resolve_is_refused():
+    x = torch.stack([torch.randn(1000), 1e7 + 0.5 * torch.randn(1000)], 1)
+    with pytest.raises(ResolutionError, match=r"^feature 1 has a standard deviation of 0\.5\d* about 1e\+07, where"):
+        Standardise((2,)).initialise(x)
+    shifted = 1e7 + 0.5 * torch.randn(1000, 2, dtype=torch.float64)
+    z = Standardise((2,)).double().initialise(shifted)
+    torch.testing.assert_close(z.std(0, unbiased=False), torch.ones(2, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("make", [ActNorm, Standardise])

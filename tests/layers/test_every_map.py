@@ -13,7 +13,7 @@ from torch import Tensor
 
 from flowbench import certify, config, layers
 from flowbench.core import FlowModule, FlowSequential
-from flowbench.layers.continuous import ContinuousFlow, solving
+from flowbench.layers.continuous import ContinuousFlow
 from flowbench.runtime.seeding import seeded
 
 PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
@@ -214,8 +214,7 @@ def test_a_mistake_is_caught(name, mistake):
 def test_autocast_rounds_only_the_networks(subject, direction):
     x = subject.points(direction)
     exact, exact_logdet = getattr(subject.module, direction)(x)
-    # No solver can follow a field that is rounded to three digits to the ten that these examples ask for.
-    with torch.autocast("cpu", torch.bfloat16), solving(subject.module, tolerance_factor=1e4):
+    with torch.autocast("cpu", torch.bfloat16):
         y, logdet = getattr(subject.module, direction)(x)
     assert y.dtype == logdet.dtype == torch.float32
     # Networks at random parameters are rounded to three digits; a map without a network not at all.
@@ -223,3 +222,23 @@ def test_autocast_rounds_only_the_networks(subject, direction):
     torch.testing.assert_close(logdet, exact_logdet, atol=0.1 * math.sqrt(x[0].numel()), rtol=0.05)
     if not any(isinstance(part, torch.nn.Linear | torch.nn.Conv2d) for part in subject.module.modules()):
         assert torch.equal(y, exact)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", LAYERS)
+def test_both_directions_see_the_same_network_under_autocast(name):
+    module, shape = LAYERS[name]
+    module = certify.randomised(module)
+    x = certify.events(module, shape, 200, seed=1)
+    exact, _ = module.encode(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        z, logdet = module.encode(x)
+        again, logdet_again = module.decode(z)
+        z_again, _ = module.encode(again)
+    limit = {"atol": 3e-5, "rtol": 3e-5}
+    torch.testing.assert_close(again, x, **limit)
+    torch.testing.assert_close(z_again, z, **limit)
+    torch.testing.assert_close(logdet_again, -logdet, atol=1e-4, rtol=1e-4)
+    # Networks that couplings evaluate twice at the same point may be rounded; all others are not.
+    if "coupling" not in name and "split" not in name:
+        torch.testing.assert_close(z, exact, **limit)

@@ -6,16 +6,19 @@ from torch.distributions import Independent, Normal
 
 from flowbench.core import FlowModel
 from flowbench.layers.dequantise import Dequantise
-from flowbench.layers.logit import Logit
+from flowbench.layers.logit import LEAST_ALPHA, Logit
 from flowbench.runtime.seeding import seeded
 
 
-@pytest.mark.parametrize("alpha", [0.05, 1e-3, 1e-6])
-def test_the_ends_of_the_interval_are_finite(alpha):
-    ends = torch.tensor([[0.0], [1.0]], dtype=torch.float64)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 0.05)], ids=str)
+@pytest.mark.parametrize("alpha", [0.4, 0.05, 1e-3, LEAST_ALPHA])
+def test_the_ends_of_the_interval_are_finite(alpha, dtype, tolerance):
+    ends = torch.tensor([[0.0], [1.0]], dtype=dtype)
     z, logdet = Logit(alpha).encode(ends)
-    torch.testing.assert_close(z, torch.tensor([[-1.0], [1.0]], dtype=torch.float64) * math.log((1 - alpha) / alpha))
-    assert logdet.isfinite().all()
+    expected = torch.tensor([[-1.0], [1.0]], dtype=dtype) * math.log((1 - alpha) / alpha)
+    torch.testing.assert_close(z, expected, atol=tolerance, rtol=0)
+    slope = math.log((1 - 2 * alpha) / (alpha * (1 - alpha)))
+    torch.testing.assert_close(logdet, torch.full((2,), slope, dtype=dtype), atol=tolerance, rtol=0)
     torch.testing.assert_close(Logit(alpha).decode(z)[0], ends)
 
 
@@ -25,9 +28,9 @@ def test_extreme_latents_have_finite_log_determinants():
     torch.testing.assert_close(logdet, torch.full((2,), -80 - math.log(0.9)))
 
 
-@pytest.mark.parametrize("alpha", [0.0, 0.5, -1.0, math.nan])
-def test_alpha_must_keep_the_logit_finite(alpha):
-    with pytest.raises(ValueError, match=f"between 0 and .*, got {alpha}"):
+@pytest.mark.parametrize("alpha", [0.0, 1e-10, 1e-8, 9.9e-7, 0.5, -1.0, math.nan])
+def test_alpha_must_keep_the_logit_finite_in_float32(alpha):
+    with pytest.raises(ValueError, match=f"at least 1e-06 and below 0.5, got {alpha}"):
         Logit(alpha)
 
 

@@ -113,6 +113,20 @@ def test_grey_levels_are_ink_on_paper(tmp_path):
     assert colours(tmp_path / "x.png")[0, 0, 0] == 4 * 14 * 28
 
 
+@pytest.mark.parametrize("size", [1, 3, 64, 179, 180, 256, 500, 1200])
+def test_images_of_any_size_are_drawn(tmp_path, size):
+    # One colour that fills an image, so that its pixels can be counted.
+    shown = np.zeros((2, 3, size, size), np.float32)
+    shown[:, 1] = 255
+    sheets.image_samples(tmp_path / "samples.png", {"test data": shown, "samples": shown[:1]}, 255)
+    sheets.reconstructions(tmp_path / "again.png", shown[:1] / 255, shown[:1] / 255)
+    sheets.interpolations(tmp_path / "ways.png", shown[None], 255)
+    for name in ("samples", "again", "ways"):
+        count = colours(tmp_path / f"{name}.png")[0, 255, 0]
+        assert count >= 2 * size**2
+        assert count % size**2 == 0
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pixels_that_are_not_finite_are_marked(tmp_path, value, channels):

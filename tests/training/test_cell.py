@@ -184,6 +184,34 @@ def test_a_flow_that_cannot_be_compiled_is_one_line_that_names_the_key(prepared,
         CellTraining(with_budget(params, compile=True), "gaussian-affine", root).run()
 
 
+def test_a_solver_is_not_compiled_and_one_line_names_the_key(prepared):
+    root, params = prepared
+    cnf = params.cell("gaussian-affine").model_copy(update={"flow": "cnf", "config": "small"})
+    cells = params.active.cells | {"gaussian-cnf": cnf}
+    params = params.model_copy(
+        update={
+            "flows": params.flows | {"cnf": {"small": {"hidden": [8]}}},
+            "active": params.active.model_copy(update={"cells": cells}),
+        }
+    )
+    with pytest.raises(
+        ConfigError,
+        match=r"^params.yaml: budgets.tiny.train.compile = true: torch cannot compile gaussian-cnf here, choose false; "
+        r"it says: ContinuousFlow chooses its steps while it runs$",
+    ):
+        CellTraining(with_budget(params, compile=True), "gaussian-cnf", root).run()
+
+
+def test_batches_that_batch_normalisation_cannot_take_are_one_line_that_names_the_key(prepared):
+    root, params = prepared
+    with pytest.raises(
+        ConfigError,
+        match=r"^params.yaml: budgets.tiny.train.batch_size = 1: digits-flow_autoencoder needs batches of at least 2 "
+        r"examples, got 1$",
+    ):
+        CellTraining(with_budget(params, batch_size=1), "digits-flow_autoencoder", root).run()
+
+
 def test_initialisation_and_validation_see_no_more_than_they_may(prepared, monkeypatch):
     root, params = prepared
     monkeypatch.setattr(training_cell, "_INITIALISATION_EXAMPLES", 10)

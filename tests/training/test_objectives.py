@@ -5,13 +5,14 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from flowbench.core import FlowModel, FlowSequential
+from flowbench import flows
+from flowbench.core import Event, FlowModel, FlowSequential
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.affine import ElementwiseAffine
 from flowbench.layers.dequantise import Dequantise
 from flowbench.runtime.seeding import seeded
 from flowbench.training import objectives
-from flowbench.training.objectives import DataLoss, ReverseKL
+from flowbench.training.objectives import CompilationError, DataLoss, ReverseKL
 
 
 class Recorder(FlowModel):
@@ -125,6 +126,31 @@ def test_a_compiled_energy_is_the_same(traced):
         with seeded(0):
             loss = fast.loss(step)
         torch.testing.assert_close(loss, expected)
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda model: DataLoss(model, iter([]), torch.zeros(3, 2), 0, compile=True),
+        lambda model: ReverseKL(model, lambda x: x, 10, 1, 0, compile=True),
+    ],
+    ids=["data", "energy"],
+)
+def test_a_solver_is_not_compiled(make):
+    with pytest.raises(CompilationError, match="ContinuousFlow chooses its steps"):
+        make(flows.build("cnf", Event((2,)), {"hidden": [8]}))
+
+
+def test_a_regression_that_solves_nothing_is_compiled(traced):
+    model = flows.build("flow_matching", Event((2,)), {"hidden": [8]})
+    x = torch.randn(5, 2)
+    losses = []
+    for compile in (False, True):
+        objective = DataLoss(model, iter([x]), x, 0, compile=compile)
+        with seeded(0):
+            losses.append(objective.loss(0))
+    torch.testing.assert_close(losses[0], losses[1])
     assert len(traced) == 1
 
 
