@@ -104,7 +104,7 @@ def test_samples_have_the_density_that_they_come_with(name):
         return
     model.dequantise = None  # rounding to levels would hide the value that the density is of
     solved = isinstance(model, ContinuousModel)
-    x, log_prob = model.sample_with_log_prob(10 if solved else 50, torch.Generator().manual_seed(0))
+    x, log_prob = model.sample_with_log_prob(5 if solved else 50, torch.Generator().manual_seed(0))
     # Of an extreme sample the inverse of the logit rounds away some digits.
     relative = 1e-6 if CASES[name].options.get("logit") else 1e-8
     torch.testing.assert_close(model.log_prob(x), log_prob, atol=100 * TOLERANCE if solved else 1e-8, rtol=relative)
