@@ -20,7 +20,7 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITE
 PYTEST := $(RUN) pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-slow lint format env lock clean
+.PHONY: help repro test test-fast test-slow lint format env lock clean
 
 help: ## say what can be made
 	@echo "Usage: make TARGET [SUITE=toy] [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
@@ -32,6 +32,9 @@ repro: env ## run a suite (dvc repro $(ARGS)); SUITE=toy runs that one
 
 test: env ## run the tests (pytest $(ARGS))
 	$(PYTEST) -m "not slow" $(ARGS)
+
+test-fast: env ## run the tests of the layers and of what they stand on: core, networks, layers, config, runtime
+	$(PYTEST) -m "not slow" $(addprefix tests/,core networks layers config runtime) $(ARGS)
 
 test-slow: env ## survive kills, faults and many more inputs, for the reports to tell
 	$(PYTEST) -m "slow or survival" --hypothesis-profile=long --record-survived=reports/survived.json $(ARGS)

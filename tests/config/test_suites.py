@@ -109,9 +109,7 @@ def test_a_mistake_in_one_suite_does_not_stop_another(root):
 def test_an_unknown_suite_and_an_unknown_cell(root):
     with pytest.raises(ConfigError, match="suite = 'tyni': no such suite; did you mean 'tiny'"):
         load(root, "tyni")
-    with pytest.raises(
-        ConfigError, match=r"tiny\.yaml: cell = 'moons-glo': no such cell; did you mean 'moons-glow'"
-    ):
+    with pytest.raises(ConfigError, match=r"tiny\.yaml: cell = 'moons-glo': no such cell; did you mean 'moons-glow'"):
         load(root).cell("moons-glo")
 
 
@@ -130,9 +128,7 @@ def test_a_stage_refuses_cells_that_are_not_those_of_the_suite(root):
     suites.write(load(root), root)
     assert suites.load_fresh("tiny", params, root).cells
     (root / "suites" / "tiny.yaml").write_text(GOOD.replace("[0, 3]", "[0, 4]"), encoding="utf-8")
-    with pytest.raises(
-        ConfigError, match=r"suites/tiny/cells\.yaml: is not what suites/tiny\.yaml asks for; run `"
-    ):
+    with pytest.raises(ConfigError, match=r"suites/tiny/cells\.yaml: is not what suites/tiny\.yaml asks for; run `"):
         suites.load_fresh("tiny", params, root)
 
 

@@ -15,6 +15,12 @@ from tests.data import loopback
 
 OPTIONS = config.load(Path(__file__).parents[2] / "params.yaml").data
 NAMES = [name for name in data.names() if isinstance(data.load(name, **OPTIONS[name]), ImageSource)]
+# Of the training images of both splits.
+MOMENTS = {
+    "mnist": ([0.1307], [0.3081]),
+    "fashion_mnist": ([0.2860], [0.3530]),
+    "cifar10": ([0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
+}
 
 pytestmark = pytest.mark.skipif(not os.environ.get(MIRROR), reason=f"{MIRROR} names no mirror to download from")
 
@@ -39,8 +45,9 @@ def mirror() -> str:
     return place if "://" in place else str(Path(place).absolute())
 
 
+# One test for each source, since processes do not share what they load.
 @pytest.mark.parametrize("name", NAMES)
-def test_sizes(name, splits):
+def test_images_have_the_sizes_and_the_moments_that_everyone_quotes(name, splits):
     shape = data.load(name, **OPTIONS[name]).event.shape
     total = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}[name]
     validation = OPTIONS[name]["validation"]
@@ -48,17 +55,7 @@ def test_sizes(name, splits):
     assert {split: array.shape for split, array in splits(name).items()} == {
         split: (n, *shape) for split, n in expected.items()
     }
-
-
-@pytest.mark.parametrize(
-    ("name", "mean", "std"),
-    [
-        ("mnist", [0.1307], [0.3081]),
-        ("fashion_mnist", [0.2860], [0.3530]),
-        ("cifar10", [0.4914, 0.4822, 0.4465], [0.2470, 0.2435, 0.2616]),
-    ],
-)
-def test_training_images_have_the_moments_that_everyone_quotes(name, mean, std, splits):
+    mean, std = MOMENTS[name]
     counts = [
         sum(np.bincount(splits(name)[split][:, channel].ravel(), minlength=256) for split in ("train", "validation"))
         for channel in range(len(mean))

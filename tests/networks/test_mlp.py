@@ -14,11 +14,12 @@ def test_shapes_and_a_start_at_zero(hidden):
 
 def test_learns_something_that_is_not_linear():
     network = mlp(1, [16], 1)
+    parameters = list(network.parameters())
     x = torch.linspace(-1, 1, 64)[:, None]
-    optimiser = torch.optim.Adam(network.parameters(), 0.02)
-    for _ in range(200):
-        optimiser.zero_grad()
+    for _ in range(400):  # by hand, since torch's optimisers cost six seconds of imports
         loss = (network(x) - x.abs()).square().mean()
-        loss.backward()
-        optimiser.step()
+        gradients = torch.autograd.grad(loss, parameters)
+        with torch.no_grad():
+            for parameter, gradient in zip(parameters, gradients, strict=True):
+                parameter -= 0.3 * gradient
     assert float(loss.detach()) < 0.01

@@ -127,12 +127,11 @@ def test_images_of_any_size_are_drawn(tmp_path, size):
         assert count % size**2 == 0
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_pixels_that_are_not_finite_are_marked(tmp_path, value, channels):
+def test_pixels_that_are_not_finite_are_marked(tmp_path, channels):
     x = 90 + images(20, channels, 28, 60)  # no colour near magenta
     broken = x.copy()
-    broken[4, 0, 5, 6:9] = value
+    broken[4, 0, 5, 6:9] = np.nan, np.inf, -np.inf
     sheets.image_samples(tmp_path / "samples.png", {"test data": x, "samples": broken}, 255)
     assert colours(tmp_path / "samples.png")[MAGENTA] == 4 * 3
     sheets.reconstructions(tmp_path / "again.png", x / 256, broken / 256)
