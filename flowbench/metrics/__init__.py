@@ -3,8 +3,9 @@
 Whoever prints, combines or compares a metric asks here. An evaluation only names the values that it returns.
 """
 
-from flowbench.metrics.catalogue import FEW_EVALUATIONS, LATENT_STDS, METRICS, STARTS, of_family
-from flowbench.metrics.metric import Family, Form, Group, Measured, Metric, over
+from flowbench.metrics.catalogue import FEW_EVALUATIONS, LATENT_STDS, METRICS, STARTS, of_family, stored_facts
+from flowbench.metrics.metric import Family, Form, Group, Metric
+from flowbench.metrics.values import Measured, over
 
 __all__ = [
     "FEW_EVALUATIONS",
@@ -18,4 +19,5 @@ __all__ = [
     "Metric",
     "of_family",
     "over",
+    "stored_facts",
 ]

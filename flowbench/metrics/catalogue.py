@@ -440,3 +440,8 @@ for _feature in (1, 2):
 def of_family(*families: Family) -> dict[str, Metric]:
     """The metrics of some families, by name, in the order of the catalogue."""
     return {name: metric for name, metric in METRICS.items() if metric.family in families}
+
+
+def stored_facts() -> list[tuple]:
+    """What stored results depend on in each entry. Another sentence or head makes no result stale."""
+    return [(name, m.unit, m.better, m.seeds, m.host_dependent) for name, m in METRICS.items()]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
-Combine = Literal["mean", "worst"]
+from flowbench.metrics.values import Better, Combine, combine
+
 Reproduces = Literal["exact", "relative", "share", "rounding"]
 Form = Literal["interval", "mean", "power", "count", "share", "rate", "range", "times"]
 Family = Literal[
@@ -27,18 +27,6 @@ Family = Literal[
     "size",
     "cost",
 ]
-
-
-class Measured(NamedTuple):
-    """A value and the number of examples, samples or points that it is over; 1 for what is counted or timed once."""
-
-    value: float
-    n: int
-
-
-def over(n: int, values: Mapping[str, float]) -> dict[str, Measured]:
-    """Some metrics that were all measured over ``n`` examples."""
-    return {name: Measured(float(value), n) for name, value in values.items()}
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,7 @@ class Metric:
     """
 
     unit: str
-    better: Literal["lower", "higher"] | None
+    better: Better | None
     about: str
     family: Family
     head: str = ""
@@ -95,9 +83,4 @@ class Metric:
 
     def combine(self, values: Iterable[float]) -> float:
         """One number for the values of several seeds, of which there must be one at least."""
-        values = list(values)
-        if self.seeds == "mean":
-            return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)
-        if any(map(math.isnan, values)):
-            return math.inf if self.better != "higher" else -math.inf
-        return min(values) if self.better == "higher" else max(values)
+        return combine(list(values), self.seeds, self.better)
