@@ -8,7 +8,6 @@ from pathlib import Path
 # The processes of the seeds would import these one by one. A fork has what is imported here.
 import matplotlib.figure
 import scipy.optimize
-import sklearn.covariance
 import sklearn.datasets
 import sklearn.mixture
 import torchdiffeq  # noqa: F401
