@@ -6,10 +6,10 @@ import shutil
 from pathlib import Path
 
 # The processes of the seeds would import these one by one. A fork has what is imported here.
-import matplotlib.figure
-import scipy.optimize
-import sklearn.datasets
-import sklearn.mixture
+import matplotlib.figure  # noqa: F401
+import scipy.optimize  # noqa: F401
+import sklearn.datasets  # noqa: F401
+import sklearn.mixture  # noqa: F401
 import torchdiffeq  # noqa: F401
 
 from flowbench import config, data

@@ -55,7 +55,7 @@ def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: st
 def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:
     """Draw ways from one image to another, one a row: ``(pairs, steps, channels, h, w)``, 0 to ``white``."""
     steps = ways.shape[1]
-    blocks = max(1, _WIDTH // (steps * _pitch(ways.shape[4])))
+    blocks = max(1, min(len(ways), _WIDTH // (steps * _pitch(ways.shape[4]))))
     row = [
         ("an arc in latent space between test images", _sheet(_paint(np.concatenate(block), white), steps))
         for block in np.array_split(ways[: blocks * _WAYS], blocks)

@@ -147,6 +147,8 @@ def test_a_flow_that_cannot_be_compiled_is_one_line_that_names_the_key(root, mon
     def backend(graph, inputs):
         raise OSError("no compiler here")
 
+    # In this process, which imports the compiler once for all tests.
+    monkeypatch.setattr(training_cell, "for_each_seed", lambda train, seeds, *_: {seed: train(seed) for seed in seeds})
     monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=backend))
     with pytest.raises(ConfigError, match=r"^params.yaml: budgets.tiny.train.compile = true: .*no compiler here$"):
         train(root, compile=True)

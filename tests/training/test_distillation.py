@@ -152,9 +152,7 @@ def test_a_teacher_comes_from_its_weights_and_does_not_learn(tiny):
     tiny.trained(TEACHER)
     teacher = tiny.cell(STUDENT).teacher(1)
     assert not teacher.training
-    torch.testing.assert_close(
-        teacher.state_dict(), Training.load(tiny.trained(TEACHER)).weights(1), rtol=0, atol=0
-    )
+    torch.testing.assert_close(teacher.state_dict(), Training.load(tiny.trained(TEACHER)).weights(1), rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
