@@ -82,6 +82,14 @@ def survived(request) -> Callable[..., None]:
     return count
 
 
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The suite of `tests.tiny_cells`: its cells are trained and measured once, and no test changes them."""
+    from tests.tiny_cells import Tiny
+
+    return Tiny(tmp_path_factory.mktemp("tiny"))
+
+
 def pytest_testnodedown(node):
     """Add what one of several processes has counted; one that died tells nothing."""
     node.config.stash[SURVIVED].update(getattr(node, "workeroutput", {}).get("survived", {}))

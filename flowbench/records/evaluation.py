@@ -17,11 +17,10 @@ from flowbench.records.files import (
     TIMINGS,
     Host,
     Part,
-    RecordError,
-    again,
     read_csv,
     read_json,
-    read_text,
+    reading,
+    refused,
     write_csv,
 )
 from flowbench.records.training import Training
@@ -29,6 +28,10 @@ from flowbench.runtime.files import write_json
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+# Of ``seeds.csv``.
+_COLUMNS = ("seed", "metric", "value", "unit", "n")
 
 
 class Timings(Part):
@@ -65,7 +68,7 @@ class Evaluation:
         ]
         order = {name: i for i, name in enumerate(METRICS)}
         rows.sort(key=lambda row: (row[0], order[row[1]]))
-        write_csv(folder / SEEDS, ("seed", "metric", "value", "unit", "n"), rows)
+        write_csv(folder / SEEDS, _COLUMNS, rows)
         write_json(folder / TIMINGS, self.timings.model_dump())
         (folder / LOG_PROB).mkdir()
         for seed, log_prob in self.log_prob.items():
@@ -78,16 +81,18 @@ class Evaluation:
         import numpy as np
 
         values: dict[str, dict[int, Measured]] = {}
-        for row in read_csv(folder / SEEDS, folder):
-            values.setdefault(row["metric"], {})[int(row["seed"])] = Measured(float(row["value"]), int(row["n"]))
-        if unknown := values.keys() - METRICS.keys():
-            raise RecordError(f"{folder / SEEDS}: {again(folder, f'no such metric: {min(unknown)}')}")
+        with reading(folder / SEEDS, folder):
+            for seed, name, value, _, n in read_csv(folder / SEEDS, folder, _COLUMNS):
+                if name not in METRICS:
+                    raise refused(folder / SEEDS, folder, f"has {name}, and there is no such metric")
+                values.setdefault(name, {})[int(seed)] = Measured(float(value), int(n))
         timings = read_json(folder / TIMINGS, Timings, folder)
-        not_measured = json.loads(read_text(folder / METRICS_FILE, folder)).get("not_measured", {})
-        log_prob = {
-            int(path.stem.removeprefix("seed-")): np.load(path, allow_pickle=False)
-            for path in sorted((folder / LOG_PROB).glob("seed-*.npy"))
-        }
+        with reading(folder / METRICS_FILE, folder):
+            not_measured = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8")).get("not_measured", {})
+        log_prob = {}
+        for path in sorted((folder / LOG_PROB).glob("seed-*.npy")):
+            with reading(path, folder):
+                log_prob[int(path.stem.removeprefix("seed-"))] = np.load(path, allow_pickle=False)
         return cls(values, timings, {int(seed): why for seed, why in not_measured.items()}, log_prob)
 
     def _summary(self, training: Training) -> dict[str, Any]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from zipfile import BadZipFile
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -51,38 +53,49 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read_json(path: Path, model: type[_Model], folder: Path) -> _Model:
-    try:
-        document = json.loads(read_text(path, folder))
-    except ValueError as error:
-        raise RecordError(f"{path}: {again(folder, f'is damaged ({error})')}") from None
-    found = document.get("format") if isinstance(document, dict) else None
-    if "format" in model.model_fields and found != FORMAT:
-        raise RecordError(f"{path}: {again(folder, f'is of format {found or 1}, and this version reads {FORMAT}')}")
-    try:
+    with reading(path, folder):
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found = document.get("format") if isinstance(document, dict) else None
+        if "format" in model.model_fields and found != FORMAT:
+            raise refused(path, folder, f"is of format {found or 1}, and this version reads {FORMAT}")
         return model.model_validate(document)
+
+
+def read_csv(path: Path, folder: Path, head: Iterable[str]) -> list[list[str]]:
+    """The rows of a table that has these columns."""
+    wanted = list(head)
+    with reading(path, folder):
+        found, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        if found != wanted:
+            raise refused(path, folder, f"has the columns {','.join(found)}, and this version reads {','.join(wanted)}")
+        for number, row in enumerate(rows, start=2):
+            if len(row) != len(wanted):
+                raise ValueError(f"line {number} has {len(row)} values")
+        return rows
+
+
+@contextmanager
+def reading(path: Path, folder: Path) -> Iterator[None]:
+    """A block that reads ``path``, a file of the cell in ``folder``; a `RecordError` says why it cannot."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise refused(path, folder, "is missing") from None
+    except OSError as error:
+        raise refused(path, folder, f"cannot be read ({error.strerror})") from None
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
-        reason = f"{key}: {first['msg'].lower()}"
-        raise RecordError(f"{path}: {again(folder, reason)}") from None
+        raise refused(path, folder, f"{key}: {first['msg'].lower()}") from None
+    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise refused(path, folder, f"is damaged ({' '.join(str(error).split())})") from None
 
 
-def read_text(path: Path, folder: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
-        raise RecordError(f"{path}: {again(folder, reason)}") from None
-
-
-def again(folder: Path, reason: str) -> str:
-    """What is wrong, and how the cell is made again."""
-    suite, key = folder.parent.name, folder.name
-    return f"{reason}; make it again with: dvc repro --single-item --force {stage(suite, 'train', key)}"
-
-
-def read_csv(path: Path, folder: Path) -> Iterable[dict[str, str]]:
-    return csv.DictReader(read_text(path, folder).splitlines())
+def refused(path: Path, folder: Path, reason: str) -> RecordError:
+    """What is wrong with a file of the cell in ``folder``, and how that is made again."""
+    step = "train" if path.relative_to(folder).parts[0] in (TRAINED, HISTORY, TRAIN_TIMINGS) else "evaluate"
+    command = f"dvc repro --single-item --force {stage(folder.parent.name, step, folder.name)}"
+    return RecordError(f"{path}: {reason}; make it again with: {command}")
 
 
 def write_csv(path: Path, head: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:

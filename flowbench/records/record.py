@@ -34,8 +34,7 @@ from flowbench.records.files import (
     TRAIN_TIMINGS,
     TRAINED,
     TRAINING,
-    RecordError,
-    again,
+    refused,
 )
 from flowbench.records.training import Training
 
@@ -87,7 +86,7 @@ def files(folder: Path) -> list[Path]:
     """All that a cell left but weights and snapshots, and but what a killed stage may have left unfinished."""
     for name in (f"{TRAINED}/{TRAINING}", HISTORY, TRAIN_TIMINGS, METRICS_FILE, SEEDS, TIMINGS):
         if not (folder / name).is_file():
-            raise RecordError(f"{folder / name}: {again(folder, 'is missing')}")
+            raise refused(folder / name, folder, "is missing")
     found = [folder / TRAINED / TRAINING]
     for top in folder.iterdir():
         if top.name != TRAINED and not top.name.startswith("."):

@@ -14,10 +14,9 @@ from flowbench.records.files import (
     TRAINING,
     Host,
     Part,
-    RecordError,
-    again,
     read_csv,
     read_json,
+    reading,
     write_csv,
 )
 from flowbench.runtime.files import write_json
@@ -90,6 +89,10 @@ class HistoryRow(NamedTuple):
     learning_rate: float
 
 
+# Of ``history.csv``.
+_COLUMNS = ("seed", *HistoryRow._fields)
+
+
 class _Facts(Part):
     """``training.json``."""
 
@@ -141,10 +144,11 @@ class Training:
         from safetensors.torch import load_file
 
         path = weights_path(self.folder, seed)
-        try:
-            return load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise RecordError(f"{path}: {again(self.folder, str(error))}") from None
+        with reading(path, self.folder):
+            try:
+                return load_file(path)
+            except SafetensorError as error:
+                raise ValueError(str(error)) from None
 
     def snapshots(self) -> tuple[np.ndarray, list[int]] | None:
         """Densities ``(k, cells, cells)`` while training, and their steps; ``None`` where none were taken."""
@@ -153,8 +157,9 @@ class Training:
         path = self.folder / TRAINED / "snapshots.npz"
         if not path.exists():
             return None
-        arrays = np.load(path, allow_pickle=False)
-        return arrays["frames"], arrays["steps"].tolist()
+        with reading(path, self.folder):
+            arrays = np.load(path, allow_pickle=False)
+            return arrays["frames"], arrays["steps"].tolist()
 
     def save(self, folder: Path) -> None:
         """Write all but the weights and the snapshots, which are in ``folder / "trained"`` already."""
@@ -162,7 +167,7 @@ class Training:
         write_json(folder / TRAINED / TRAINING, facts.model_dump())
         write_json(folder / TRAIN_TIMINGS, self.timings.model_dump())
         rows = [(seed, *row) for seed, of_seed in self.history.items() for row in of_seed]
-        write_csv(folder / HISTORY, ("seed", *HistoryRow._fields), rows)
+        write_csv(folder / HISTORY, _COLUMNS, rows)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -170,11 +175,10 @@ class Training:
         facts = read_json(folder / TRAINED / TRAINING, _Facts, folder)
         timings = read_json(folder / TRAIN_TIMINGS, TrainTimings, folder)
         history: dict[int, list[HistoryRow]] = {}
-        for row in read_csv(folder / HISTORY, folder):
-            validation = float(row["validation_loss"]) if row["validation_loss"] else None
-            history.setdefault(int(row["seed"]), []).append(
-                HistoryRow(int(row["step"]), float(row["loss"]), validation, float(row["learning_rate"]))
-            )
+        with reading(folder / HISTORY, folder):
+            for seed, step, loss, validation, rate in read_csv(folder / HISTORY, folder, _COLUMNS):
+                row = HistoryRow(int(step), float(loss), float(validation) if validation else None, float(rate))
+                history.setdefault(int(seed), []).append(row)
         parts = {name: getattr(facts, name) for name in _Facts.model_fields if name != "format"}
         return cls(**parts, timings=timings, history=history, folder=folder)
 

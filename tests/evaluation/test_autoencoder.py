@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from flowbench.core import FlowModel, FlowModule
+from flowbench.core import FlowModule, Generator
 from flowbench.evaluation.autoencoder import autoencoder
 from flowbench.evaluation.speed import speed
 from flowbench.flows._priors import standard_normal
@@ -27,8 +27,8 @@ class Doubled(FlowModule):
         return z / 2 + self.error, z.new_full((len(z),), -4 * math.log(2))
 
 
-def model(error: float = 0.0) -> FlowModel:
-    return FlowModel(Doubled(error), standard_normal(4), likelihood="none")
+def model(error: float = 0.0) -> Generator:
+    return Generator(Doubled(error), standard_normal(4))
 
 
 @pytest.mark.parametrize("batch_size", [1000, 7])
@@ -55,11 +55,11 @@ def test_what_comes_back_exactly_has_no_noise():
 
 
 def test_errors_are_of_the_mean_over_all_examples():
-    class Twice(FlowModel):
+    class Twice(Generator):
         def reconstruct(self, x):
             return x, 2 * x
 
-    twice = Twice(Doubled(), standard_normal(4), likelihood="none")
+    twice = Twice(Doubled(), standard_normal(4))
     measured = autoencoder(twice, torch.tensor([0.0, 1.0, 1.0])[:, None].expand(3, 4), 2)
     assert measured["reconstruction_error"] == pytest.approx(2 / 3)
 

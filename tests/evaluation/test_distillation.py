@@ -1,30 +1,23 @@
 """A student beside its teacher: the divergence, and the speed of samples."""
 
-import csv
-import json
 import math
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from flowbench import flows
 from flowbench.certify import randomised
 from flowbench.core import Event, FlowModel
 from flowbench.evaluation import distillation
-from flowbench.evaluation.cell import CellEvaluation
-from flowbench.evaluation.distillation import StudentEvaluation, decode_naively, divergence, sample_naively, speedup
-from flowbench.flows.iaf_distilled import Student
+from flowbench.evaluation.distillation import decode_naively, divergence, sample_naively, speedup
+from flowbench.flows._student import Student
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.metrics import METRICS
 from flowbench.networks.made import MADE
+from flowbench.records.record import Record
 from flowbench.runtime.seeding import seeded
-from flowbench.training.cell import CellTraining
-from flowbench.training.distillation import StudentTraining
-from tests import tiny_cells
+from tests.tiny_cells import STUDENT, TEACHER
 
-STUDENT, TEACHER = "digits-iaf_distilled", "digits-maf"
 STEADY = {"teacher_bits_per_dim", "kl_to_teacher", "kl_to_teacher_standard_error"}
 SPEEDUPS = {"distillation_speedup", "distillation_speedup_naive"}
 
@@ -93,46 +86,16 @@ def test_speedups_are_ratios_of_the_rates_of_as_many_samples(monkeypatch):
     assert sizes == [(50, 50)] * 3
 
 
-@pytest.fixture(scope="module")
-def measured(tmp_path_factory) -> Path:
-    """The results of a teacher and its student, trained and measured."""
-    root = tmp_path_factory.mktemp("tiny")
-    params = tiny_cells.prepare(root)
-    CellTraining(params, TEACHER, root).run()
-    CellEvaluation(params, TEACHER, root).run()
-    StudentTraining(params, STUDENT, root).run()
-    StudentEvaluation(params, STUDENT, root).run()
-    return root / "results"
-
-
-def values(folder: Path) -> dict[tuple[str, str], float]:
-    with (folder / "seeds.csv").open(newline="", encoding="utf-8") as file:
-        return {(row["seed"], row["metric"]): float(row["value"]) for row in csv.DictReader(file)}
-
-
-def test_a_student_has_the_metrics_of_its_teacher_and_more(measured):
-    of_teacher, of_student = values(measured / TEACHER), values(measured / STUDENT)
-    assert of_student.keys() - of_teacher.keys() == {(seed, name) for seed in "012" for name in STEADY}
+def test_a_student_has_the_metrics_of_its_teacher_and_more(tiny):
+    of_teacher, of_student = (Record.load(tiny.measured(key)).values for key in (TEACHER, STUDENT))
+    assert of_student.keys() - of_teacher.keys() == STEADY | SPEEDUPS
     assert of_teacher.keys() <= of_student.keys()
-    timings = [
-        json.loads((measured / key / "timings.json").read_text(encoding="utf-8"))["seeds"] for key in (TEACHER, STUDENT)
-    ]
-    for seed in "012":
-        assert timings[1][seed].keys() - timings[0][seed].keys() == SPEEDUPS
-        assert all(timings[1][seed][name] > 0 for name in SPEEDUPS)
+    for name in STEADY | SPEEDUPS:
+        assert of_student[name].keys() == {0, 1}
+    for seed in (0, 1):
+        assert all(of_student[name][seed].value > 0 for name in SPEEDUPS)
         # The noise is the same, and so is the number.
-        assert of_student[seed, "teacher_bits_per_dim"] == of_teacher[seed, "bits_per_dim"]
+        assert of_student["teacher_bits_per_dim"][seed] == of_teacher["bits_per_dim"][seed]
     assert {name: METRICS[name].host_dependent for name in STEADY | SPEEDUPS} == (
         dict.fromkeys(STEADY, False) | dict.fromkeys(SPEEDUPS, True)
     )
-
-
-def test_the_students_folder_holds_what_dvc_is_told_of(measured):
-    stages = yaml.safe_load((Path(__file__).parents[2] / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    entries = [
-        entry if isinstance(entry, str) else next(iter(entry))
-        for stage in ("train_student", "evaluate_student")
-        for kind in ("outs", "metrics", "plots")
-        for entry in stages[stage]["do"].get(kind, [])
-    ]
-    assert {path.name for path in (measured / STUDENT).iterdir()} == {Path(entry).name for entry in entries}

@@ -11,13 +11,13 @@ from torch.distributions import Independent, MultivariateNormal, Normal, kl_dive
 
 from flowbench.certify import randomised
 from flowbench.core import FlowModel, FlowModule, FlowSequential
-from flowbench.evaluation.images import sample
 from flowbench.evaluation.invertibility import invertibility
-from flowbench.evaluation.likelihood import bits_per_dim, likelihood
+from flowbench.evaluation.likelihood import bits_per_dim, likelihood, negative_log_likelihoods
 from flowbench.evaluation.logdet import logdet
 from flowbench.evaluation.moments import moments
+from flowbench.evaluation.plane import kl_to_target, minor_mode_share, outside_share
 from flowbench.evaluation.speed import speed
-from flowbench.evaluation.target import kl_to_target, minor_mode_share
+from flowbench.evaluation.subject import sample
 from flowbench.evaluation.two_sample import energy_distance, sliced_wasserstein, two_sample
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.actnorm import ActNorm
@@ -49,7 +49,10 @@ def test_likelihood_is_the_mean_over_the_test_split(n):
     x = torch.randn(n, 3, 2)
     model = FlowModel(FlowSequential(), Independent(Normal(torch.zeros(3, 2), 2 * torch.ones(3, 2)), 2))
     expected = -float(Normal(0.0, 2.0).log_prob(x.double()).sum()) / n
-    measured = likelihood(model, x, draws=10, batch_size=4096)
+    nats = negative_log_likelihoods(model, x, draws=10, batch_size=4096)
+    assert nats.shape == (1, n)  # without grey levels one draw is enough
+    assert nats.dtype == torch.float64
+    measured = likelihood(nats, dims=6)
     assert measured.pop("nll_nats") == pytest.approx(expected, rel=1e-5)
     assert measured.pop("bits_per_dim") == pytest.approx(expected / (6 * math.log(2)), rel=1e-5)
     assert set(measured) == ({"bits_per_dim_standard_error"} if n > 1 else set())
@@ -61,7 +64,9 @@ def test_likelihood_averages_over_draws_of_the_noise():
     calls = []
     log_prob = model.log_prob
     model.log_prob = lambda x: calls.append(log_prob(x)) or calls[-1]
-    measured = likelihood(model, levels, draws=7, batch_size=20)
+    nats = negative_log_likelihoods(model, levels, draws=7, batch_size=20)
+    measured = likelihood(nats, dims=1)
+    assert nats.shape == (7, 20)
     assert len(calls) == 7
     bits = -torch.stack(calls).double() / math.log(2)
     assert measured == {
@@ -69,10 +74,9 @@ def test_likelihood_averages_over_draws_of_the_noise():
         "bits_per_dim": pytest.approx(float(bits.mean()), rel=1e-6),
         "bits_per_dim_standard_error": pytest.approx(stats.sem(bits.mean(0).numpy()), rel=1e-6),
         "bits_per_dim_noise_std": pytest.approx(np.std(bits.mean(1).numpy(), ddof=1), rel=1e-6),
-        "noise_draws": 7,
     }
     assert set(measured) <= set(METRICS)
-    assert "bits_per_dim_noise_std" not in likelihood(model, levels, draws=1, batch_size=20)
+    assert "bits_per_dim_noise_std" not in likelihood(nats[:1], dims=1)
 
 
 def test_sliced_wasserstein_in_one_dimension_is_scipys():
@@ -160,6 +164,11 @@ def test_kl_to_target_where_the_model_has_no_mass():
 def test_minor_mode_share(left, right, share):
     samples = torch.tensor([[-2.0, 1.0]] * left + [[2.0, -1.0]] * right)
     assert minor_mode_share(samples) == pytest.approx(share)
+
+
+def test_outside_share():
+    samples = torch.tensor([[0.0, 0.0], [9.9, -9.9], [10.5, 0.0], [0.0, math.nan]])
+    assert outside_share(samples, GRID) == 0.5
 
 
 class OffBy(FlowModule):
@@ -257,7 +266,7 @@ class Counting(ElementwiseAffine):
 @pytest.mark.parametrize(
     "measure",
     [
-        lambda model, x, size: likelihood(model, x, 2, size),
+        lambda model, x, size: negative_log_likelihoods(model, x, 2, size),
         lambda model, x, size: invertibility(model, x, 100, size),
         lambda model, x, size: sample(model, 100, size),
     ],
@@ -271,7 +280,10 @@ def test_passes_are_no_larger_than_wanted_and_change_nothing(measure):
         with seeded(1):
             results.append(measure(model, x, size))
         assert max(model.transform.sizes) == min(size, 100)
-    assert torch.equal(*results) if isinstance(results[0], Tensor) else results[0] == pytest.approx(results[1])
+    if isinstance(results[0], Tensor):
+        torch.testing.assert_close(*results)
+    else:
+        assert results[0] == pytest.approx(results[1])
 
 
 def test_a_sample_is_that_of_the_model():

@@ -1,16 +1,12 @@
-"""The student of a MAF: it shares its teacher's preprocessing, and knows where it is to be found."""
-
-import json
+"""The student of a MAF: it shares its teacher's preprocessing."""
 
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from flowbench import flows
 from flowbench.certify import randomised
-from flowbench.config import ConfigError
 from flowbench.core import Event, FlowModel, ShapeError
-from flowbench.flows.iaf_distilled import Student, load_teacher
+from flowbench.flows._student import Student
 from flowbench.runtime.seeding import seeded
 
 IMAGES = Event((1, 2, 3), levels=17)
@@ -68,44 +64,3 @@ def test_another_logit_cannot_be_shared():
         student = flows.build("iaf_distilled", IMAGES, {"hidden": [8], "logit": logit})
         with pytest.raises(ShapeError, match="the logit must be the teacher's"):
             student.share_preprocessing(teacher)
-
-
-@pytest.fixture
-def trained(tmp_path):
-    """The folder of a teacher of which seed 0 has finished and seed 1 has diverged."""
-    teacher = flows.build("maf", PLANE, MAF)
-    (tmp_path / "moons-maf/trained").mkdir(parents=True)
-    save_file(teacher.state_dict(), tmp_path / "moons-maf/trained/seed-0.safetensors")
-    record = {
-        "seeds": {"0": {"status": "finished"}, "1": {"status": "diverged"}},
-        "provenance": {"params": {"flow": MAF}},
-    }
-    (tmp_path / "moons-maf/training.json").write_text(json.dumps(record), encoding="utf-8")
-    return teacher, tmp_path / "moons-maf"
-
-
-def test_a_teacher_comes_from_its_files(trained):
-    teacher, folder = trained
-    loaded = load_teacher(folder, PLANE, 0, "suites.tiny.students.moons-iaf_distilled.teacher")
-    assert not loaded.training
-    torch.testing.assert_close(loaded.state_dict(), teacher.state_dict(), rtol=0, atol=0)
-
-
-@pytest.mark.parametrize(
-    ("seed", "lost", "message"),
-    [
-        (1, None, "seed 1 of it has diverged; choose another teacher"),
-        (2, None, "has no seed 2; give both the same"),
-        (0, "trained/seed-0.safetensors", "has not been trained; run `dvc repro train@moons-maf`"),
-        (0, "training.json", "has not been trained; run `dvc repro train@moons-maf`"),
-    ],
-)
-def test_a_teacher_that_is_not_there_is_one_line(trained, seed, lost, message):
-    _, folder = trained
-    if lost:
-        (folder / lost).unlink()
-    with pytest.raises(ConfigError) as error:
-        load_teacher(folder, PLANE, seed, "suites.tiny.students.moons-iaf_distilled.teacher")
-    text = str(error.value)
-    assert text.startswith(f"params.yaml: suites.tiny.students.moons-iaf_distilled.teacher = 'moons-maf': {message}")
-    assert "\n" not in text

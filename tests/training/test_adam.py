@@ -72,7 +72,7 @@ from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss
 x = torch.randn(50, 2)
 model = FlowModel(ElementwiseAffine((2,)), standard_normal(2))
-budget = TrainBudget(steps=20, batch_size=10, seeds=[0], ema_decay=0.9, clip_norm=1.0, validate_every=10)
+budget = TrainBudget(steps=20, batch_size=10, ema_decay=0.9, clip_norm=1.0, validate_every=10)
 train(model, DataLoss(model, Batches(x, 10, torch.device("cpu")), x, 0), budget)
 assert "torch._dynamo" not in sys.modules
 """

@@ -1,27 +1,28 @@
 """Distillation: the divergence from a teacher, and the training of a student on one."""
 
-import json
 import math
-import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
 from torch.distributions import Independent, Normal, kl_divergence
 
 from flowbench import flows
-from flowbench.config import ConfigError, Params
+from flowbench.config import ConfigError
 from flowbench.core import Event, FlowModel
-from flowbench.evaluation.distillation import StudentEvaluation, divergence
-from flowbench.flows.iaf_distilled import Student, load_teacher
+from flowbench.evaluation.cell import CellEvaluation
+from flowbench.evaluation.distillation import divergence
+from flowbench.flows._student import Student
+from flowbench.records.record import Record
+from flowbench.records.training import Training
 from flowbench.runtime.seeding import seeded
 from flowbench.training.cell import CellTraining
-from flowbench.training.distillation import Distillation, StudentTraining
+from flowbench.training.distillation import Distillation
 from tests import tiny_cells
+from tests.tiny_cells import STUDENT, TEACHER
 
-STUDENT, TEACHER = "digits-iaf_distilled", "digits-maf"
-WHERE = f"suites.tiny.students.{STUDENT}.teacher"
+WHERE = f"suites/tiny.yaml: {STUDENT}: teacher = '{TEACHER}'"
 
 
 def gaussian(flow: str, mean: float, std: float) -> FlowModel:
@@ -71,31 +72,25 @@ def test_the_teacher_gets_no_gradient_and_validation_repeats():
     assert all(parameter.grad is not None for parameter in student.parameters())
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory) -> tuple[Path, Params]:
-    """A trained teacher and its student, both with a rate that takes them somewhere in few steps."""
-    root = tmp_path_factory.mktemp("tiny")
-    params = tiny_cells.prepare(root)
-    tiny = params.budgets["tiny"]
-    tiny = tiny.model_copy(
-        update={"train": tiny.train.model_copy(update={"steps": 100, "learning_rate": 0.02, "anneal_steps": 20})}
-    )
-    params = params.model_copy(update={"budgets": {"tiny": tiny}})
-    CellTraining(params, TEACHER, root).run()
-    StudentTraining(params, STUDENT, root).run()
-    return root, params
+@pytest.fixture
+def root(tiny, tmp_path) -> Path:
+    """A copy in which the teacher has been trained."""
+    return tiny.copy(tmp_path / "copy", TEACHER)
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_distillation_lowers_the_divergence_from_the_teacher_of_the_same_seed(prepared, seed):
-    root, params = prepared
-    training = StudentTraining(params, STUDENT, root)
-    teacher, another = (
-        load_teacher(root / "results" / TEACHER, training.source.event, each, WHERE) for each in (seed, (seed + 1) % 3)
-    )
-    student = training.build(seed)
+def train(root: Path) -> Path:
+    cell = tiny_cells.resolve(root, STUDENT)
+    CellTraining(cell).run()
+    return cell.folder
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_distillation_lowers_the_divergence_from_the_teacher_of_the_same_seed(tiny, seed):
+    cell, training = tiny.cell(STUDENT), Training.load(tiny.trained(STUDENT))
+    teacher, another = cell.teacher(seed), cell.teacher(1 - seed)
+    student = cell.build(seed)
     student.share_preprocessing(teacher)
-    weights = load_file(root / "results" / STUDENT / f"trained/seed-{seed}.safetensors")
+    weights = training.weights(seed)
 
     def measured(teacher: FlowModel) -> float:
         with seeded(0):
@@ -106,74 +101,88 @@ def test_distillation_lowers_the_divergence_from_the_teacher_of_the_same_seed(pr
     after = measured(teacher)
     assert after < 0.5 * before
     assert after < measured(another)
-    best = json.loads((root / "results" / STUDENT / "training.json").read_text(encoding="utf-8"))["seeds"][str(seed)]
-    assert best["best_validation_loss"] == pytest.approx(after, rel=0.1)
+    assert training.seeds[seed].best_validation_loss == pytest.approx(after, rel=0.1)
     for name, value in teacher.transform[: student.preprocessing].state_dict().items():
         assert torch.equal(weights[f"transform.{name}"], value)
 
 
-def test_the_record(prepared):
-    root, _ = prepared
-    record = json.loads((root / "results" / STUDENT / "training.json").read_text(encoding="utf-8"))
-    assert (record["kind"], record["likelihood"]) == ("flow", "exact")
-    assert {(entry["status"], entry["steps"], entry["epochs"]) for entry in record["seeds"].values()} == {
-        ("finished", 100, None)
-    }
-    assert record["provenance"]["params"]["cell"]["teacher"] == TEACHER
+def test_the_record(tiny):
+    training = Training.load(tiny.trained(STUDENT))
+    assert (training.kind, training.likelihood) == ("flow", "exact")
+    assert {(one.status, one.steps, one.epochs) for one in training.seeds.values()} == {("finished", 100, None)}
+    assert training.provenance.params["cell"]["teacher"] == TEACHER
 
 
-def test_training_twice_gives_the_same_bytes_and_leaves_the_teacher(prepared):
-    root, params = prepared
-    before = tiny_cells.contents(root / "results")
-    StudentTraining(params, STUDENT, root).run()
-    after = tiny_cells.contents(root / "results")
-    timings = f"{STUDENT}/train_timings.json"
-    assert {**after, timings: b""} == {**before, timings: b""}
-    assert len({before[f"{STUDENT}/trained/seed-{seed}.safetensors"] for seed in range(3)}) == 3
+def test_training_twice_gives_the_same_bytes_and_leaves_the_teacher(tiny, root):
+    expected = tiny_cells.steady(tiny.trained(STUDENT))
+    teacher = tiny_cells.contents(root / "results")
+    found = tiny_cells.steady(train(root))
+    assert found.items() <= expected.items()
+    assert len({found[f"trained/seed-{seed}.safetensors"] for seed in (0, 1)}) == 2
+    assert teacher.items() <= tiny_cells.contents(root / "results").items()
 
 
-def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(prepared, tmp_path):
-    root = shutil.copytree(prepared[0], tmp_path / "copy")
-    shutil.rmtree(root / "results" / TEACHER)
+def test_a_teacher_that_has_not_been_trained_is_one_line_and_leaves_the_results(tiny, tmp_path):
+    root = tiny.copy(tmp_path / "copy", STUDENT)
     before = tiny_cells.contents(root / "results")
     with pytest.raises(ConfigError) as error:
-        StudentTraining(prepared[1], STUDENT, root).run()
-    assert str(error.value).startswith(f"params.yaml: {WHERE} = '{TEACHER}': has not been trained")
-    assert "\n" not in str(error.value)
+        train(root)
+    path = root / "results" / "tiny" / TEACHER / "trained" / "training.json"
+    assert str(error.value) == (
+        f"{WHERE}: {path}: is missing; make it again with: "
+        f"dvc repro --single-item --force suites/tiny/dvc.yaml:train@{TEACHER}"
+    )
     assert tiny_cells.contents(root / "results") == before
 
 
+@pytest.mark.parametrize("damage", [None, b"no weights"], ids=["missing", "damaged"])
+def test_weights_of_the_teacher_that_cannot_be_read_are_one_line(root, damage):
+    path = root / "results" / "tiny" / TEACHER / "trained" / "seed-0.safetensors"
+    path.unlink()
+    if damage:
+        path.write_bytes(damage)
+    with pytest.raises(ConfigError) as error:
+        tiny_cells.resolve(root, STUDENT).teacher(0)
+    assert str(error.value).startswith(f"{WHERE}: {path}: ")
+    assert str(error.value).endswith(f"dvc repro --single-item --force suites/tiny/dvc.yaml:train@{TEACHER}")
+    assert "\n" not in str(error.value)
+
+
+def test_a_teacher_comes_from_its_weights_and_does_not_learn(tiny):
+    tiny.trained(TEACHER)
+    teacher = tiny.cell(STUDENT).teacher(1)
+    assert not teacher.training
+    torch.testing.assert_close(teacher.state_dict(), Training.load(tiny.trained(TEACHER)).weights(1), rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
-    ("record_of_teacher", "reason"),
+    ("diverged", "reason"),
     [
-        ({"status": "diverged"}, "seed 1 of it has diverged; choose another teacher"),
-        (None, "has no seed 1; give both the same, or choose another teacher"),
+        (True, "seed 0 of it has diverged; choose another teacher"),
+        (False, "has no seed 0; train it with the seeds of the suite"),
     ],
-    ids=["diverged", "not trained"],
+    ids=["diverged", "other seeds"],
 )
-def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(prepared, tmp_path, capfd, record_of_teacher, reason):
-    root = shutil.copytree(prepared[0], tmp_path / "copy")
-    path = root / "results" / TEACHER / "training.json"
-    record = json.loads(path.read_text(encoding="utf-8"))
-    del record["seeds"]["1"]
-    if record_of_teacher:
-        record["seeds"]["1"] = record_of_teacher
-    path.write_text(json.dumps(record), encoding="utf-8")
-    StudentTraining(prepared[1], STUDENT, root).run()
-    folder = root / "results" / STUDENT
-    seeds = json.loads((folder / "training.json").read_text(encoding="utf-8"))["seeds"]
-    assert [seeds[seed]["status"] for seed in "012"] == ["finished", "failed", "finished"]
-    assert seeds["1"]["reason"] == f"params.yaml: {WHERE} = '{TEACHER}': {reason}"
-    assert seeds["1"]["reason"] in capfd.readouterr().err
-    assert {path.name for path in (folder / "trained").iterdir()} == {"seed-0.safetensors", "seed-2.safetensors"}
-    StudentEvaluation(prepared[1], STUDENT, root).run()
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    assert (metrics["status"], metrics["seeds"], metrics["failed"]) == ("failed", 3, 1)
+def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(root, capfd, diverged, reason):
+    of_teacher = Training.load(root / "results" / "tiny" / TEACHER)
+    seeds = {1: of_teacher.seeds[1]}
+    if diverged:
+        seeds[0] = of_teacher.seeds[0].model_copy(update={"status": "diverged"})
+    replace(of_teacher, seeds=seeds).save(of_teacher.folder)
+    folder = train(root)
+    found = Training.load(folder).seeds
+    assert {seed: one.status for seed, one in found.items()} == {0: "failed", 1: "finished"}
+    assert found[0].reason == f"{WHERE}: {reason}"
+    assert found[0].reason in capfd.readouterr().err
+    assert {path.name for path in (folder / "trained").iterdir()} == {"training.json", "seed-1.safetensors"}
+    CellEvaluation(tiny_cells.resolve(root, STUDENT)).run()
+    record = Record.load(folder)
+    assert record.values["kl_to_teacher"].keys() == {1}
+    assert record.values["parameters"].keys() == {0, 1}
+    assert record.finished_values["parameters"].keys() == {1}
 
 
-def test_a_teacher_with_another_logit_names_the_configuration(prepared):
-    root, params = prepared
-    flows_with_logit = params.flows | {"iaf_distilled": {"small": {"layers": 1, "hidden": [8], "logit": 0.05}}}
-    other = params.model_copy(update={"flows": flows_with_logit})
+def test_a_teacher_with_another_logit_names_the_configuration(root):
+    tiny_cells.edit(root, "iaf_distilled: {small: {layers: 1", "iaf_distilled: {small: {logit: 0.05, layers: 1")
     with pytest.raises(ConfigError, match=r"^params.yaml: flows.iaf_distilled.small: the logit must be the teacher's$"):
-        StudentTraining(other, STUDENT, root).run()
+        train(root)

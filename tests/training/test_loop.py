@@ -19,7 +19,7 @@ from flowbench.training.state import learning_rate_factor
 
 
 def budget(steps: int = 40, **options) -> TrainBudget:
-    return TrainBudget(**({"steps": steps, "batch_size": 50, "seeds": [0], "validate_every": 10} | options))
+    return TrainBudget(**({"steps": steps, "batch_size": 50, "validate_every": 10} | options))
 
 
 def model() -> FlowModel:

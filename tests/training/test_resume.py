@@ -15,16 +15,18 @@ import torch
 from flowbench import data, flows
 from flowbench.config import TrainBudget
 from flowbench.core import Event, FlowModel
+from flowbench.records.training import Training
 from flowbench.runtime.seeding import seeded
 from flowbench.training import cell as training_cell
 from flowbench.training.batches import Batches
 from flowbench.training.cell import CellTraining
 from flowbench.training.checkpoints import Checkpoints
-from flowbench.training.distillation import Distillation, StudentTraining
+from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss, ReverseKL
 from flowbench.training.state import Outcome
 from tests import tiny_cells
+from tests.tiny_cells import AUTOENCODER, ENERGY, STUDENT, TEACHER, VECTORS
 
 IMAGES = torch.randint(17, (230, 1, 4, 4), generator=torch.Generator().manual_seed(0)).float()
 EVENT = Event((1, 4, 4), levels=17)
@@ -33,7 +35,6 @@ FLOWS = {
     "flow_matching": {"coupling": "optimal-transport", "coupled_at_once": 20, "sigma": 0.1, "hidden": [8]},
     "flow_autoencoder": {"flow_learns_by": "likelihood", "channels": [4], "latent": 3, "layers": 2, "hidden": [8]},
 }
-TEACHER, STUDENT = "digits-maf", "digits-iaf_distilled"
 
 
 class Killed(Exception):
@@ -47,9 +48,7 @@ class Eager(Checkpoints):
 
 
 def budget(**options) -> TrainBudget:
-    return TrainBudget(
-        **({"steps": 60, "batch_size": 50, "seeds": [0], "validate_every": 20, "device": "cpu"} | options)
-    )
+    return TrainBudget(**({"steps": 60, "batch_size": 50, "validate_every": 20} | options))
 
 
 def on_data(options: TrainBudget, flow: str = "glow") -> tuple[FlowModel, DataLoss]:
@@ -158,9 +157,9 @@ def test_seconds_add_up(tmp_path):
     assert descend(on_data, options, checkpoints).seconds > facts["seconds"]
 
 
-def test_a_student_that_is_interrupted_ends_the_same(tmp_path, monkeypatch):
-    params = tiny_cells.prepare(tmp_path)
-    CellTraining(params, TEACHER, tmp_path).run()
+def test_a_student_that_is_interrupted_ends_the_same(tiny, tmp_path, monkeypatch):
+    wanted = tiny_cells.steady(tiny.trained(STUDENT))
+    training = CellTraining(tiny_cells.resolve(tiny.copy(tmp_path / "copy", TEACHER), STUDENT))
     loss = Distillation.loss
 
     def until(self, step: int) -> torch.Tensor:
@@ -168,31 +167,26 @@ def test_a_student_that_is_interrupted_ends_the_same(tmp_path, monkeypatch):
             raise Killed
         return loss(self, step)
 
-    def trained() -> tuple[dict[str, bytes], dict[str, int]]:
-        StudentTraining(params, STUDENT, tmp_path).run()
-        files = tiny_cells.contents(tmp_path / "results" / STUDENT)
-        return files, resumptions(files.pop("train_timings.json"))
-
-    wanted, resumed = trained()
-    assert resumed == {"0": 0, "1": 0, "2": 0}
     monkeypatch.setattr(training_cell, "Checkpoints", Eager)
     with monkeypatch.context() as patched:
         patched.setattr(Distillation, "loss", until)
         with pytest.raises(Killed):
-            trained()
-    assert trained() == (wanted, {"0": 20, "1": 20, "2": 20})
+            training.run()
+    training.run()
+    assert tiny_cells.steady(training.cell.folder).items() <= wanted.items()
+    assert resumptions(training.cell.folder) == {0: 20, 1: 20}
 
 
-def resumptions(timings: bytes) -> dict[str, int]:
-    """The step that each seed went on from, 0 if it began anew, as train_timings.json has it."""
-    return {seed: entry.get("resumed_at", 0) for seed, entry in json.loads(timings)["seeds"].items()}
+def resumptions(folder: Path) -> dict[int, int]:
+    """The step that each seed went on from, 0 if it began anew."""
+    return {seed: int(of.get("resumed_at", 0)) for seed, of in Training.load(folder).timings.seeds.items()}
 
 
 # Each seed says, as its training begins, which step it goes on from; in one write, for they share a pipe.
 PROGRAM = """\
 import os, sys
 from pathlib import Path
-from flowbench import config
+from flowbench.cell import Cell
 from flowbench.training import cell, checkpoints
 cell.CHECKPOINT_SECONDS = 0.0
 checkpoints._SHARE = 1.0
@@ -202,8 +196,7 @@ class Telling(checkpoints.Checkpoints):
         os.write(1, b"%d\\n" % (found[0] if found else 0))
         return found
 cell.Checkpoints = Telling
-root = Path(sys.argv[1])
-cell.CellTraining(config.load(root / "params.yaml"), sys.argv[2], root).run()
+cell.CellTraining(Cell.resolve("tiny", sys.argv[2], Path(sys.argv[1]))).run()
 """
 
 
@@ -227,24 +220,22 @@ KILLS = 10
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("key", ["two_modes-realnvp", "digits-maf", "digits-flow_autoencoder"])
-def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
-    root = tmp_path / "tiny"
-    root.mkdir()
-    tiny_cells.prepare(root)
-    (root / "params.yaml").write_text(tiny_cells.TEXT.replace("steps: 30,", "steps: 300,"), encoding="utf-8")
-    assert run(root, key) == ([0, 0, 0], True)
-    wanted = tiny_cells.contents(root / "results" / key)
-    seeds = json.loads(wanted.pop("train_timings.json"))["seeds"].values()
-    whole = max(seed["ended"] for seed in seeds) - min(seed["started"] for seed in seeds)
+@pytest.mark.parametrize("key", [ENERGY, TEACHER, AUTOENCODER])
+def test_ten_kills_at_random_moments_change_nothing(key, tiny, tmp_path, survived):
+    root = tiny.copy(tmp_path / "copy")
+    tiny_cells.edit(root, "steps: 30,", "steps: 300,")
+    folder = root / "results" / "tiny" / key
+    assert run(root, key) == ([0, 0], True)
+    wanted = tiny_cells.steady(folder)
+    timings = Training.load(folder).timings.seeds.values()
+    whole = max(seed["ended"] for seed in timings) - min(seed["started"] for seed in timings)
     moments, killed, resumed, ended = random.Random(0), 0, 0, False
     while killed < KILLS or not ended:
         steps, ended = run(root, key, *([moments.uniform(0.0, 0.3) * whole] if killed < KILLS else []))
         if ended:
-            found = tiny_cells.contents(root / "results" / key)
-            assert sorted(resumptions(found.pop("train_timings.json")).values()) == steps
-            assert found == wanted
-            assert not (root / ".cache" / "training" / key).exists()
+            assert sorted(resumptions(folder).values()) == steps
+            assert tiny_cells.steady(folder) == wanted
+            assert not (root / ".cache" / "training" / "tiny" / key).exists()
         else:
             killed += 1
             resumed += any(steps)
@@ -252,14 +243,17 @@ def test_ten_kills_at_random_moments_change_nothing(key, tmp_path, survived):
     survived("kills", killed)
 
 
-def test_no_device_goes_on_from_a_checkpoint_of_another(tmp_path, monkeypatch):
-    params = tiny_cells.prepare(tmp_path)
+def checkpoints_of(root: Path, key: str = VECTORS) -> Path:
+    return CellTraining(tiny_cells.resolve(root, key))._checkpoints
 
+
+def test_no_device_goes_on_from_a_checkpoint_of_another(tiny, monkeypatch):
     def checkpoints(device: str, name: str = "") -> Path:
         monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: name)
-        training = CellTraining(params, "gaussian-affine", tmp_path)
-        training.device = torch.device(device)
-        assert "device" not in training._provenance()  # whose bytes the record holds
+        cell = tiny.cell(VECTORS)
+        cell.__dict__["device"] = torch.device(device)
+        training = CellTraining(cell)
+        assert "device" not in training._provenance().model_dump()  # its bytes are in the record
         return training._checkpoints
 
     assert checkpoints("cpu") == checkpoints("cpu")
@@ -267,47 +261,44 @@ def test_no_device_goes_on_from_a_checkpoint_of_another(tmp_path, monkeypatch):
     assert len({checkpoints("cpu"), checkpoints("cuda", "a GPU"), checkpoints("cuda", "another")}) == 3
 
 
-def test_another_configuration_starts_anew(tmp_path, monkeypatch):
+def test_another_configuration_starts_anew(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(training_cell, "CHECKPOINT_SECONDS", 0.0)
-    params = tiny_cells.prepare(tmp_path)
-    first = CellTraining(params, "gaussian-affine", tmp_path)
-    (first._checkpoints / "seed-0").mkdir(parents=True)
-    tiny = params.budgets["tiny"]
-    budgets = {"tiny": tiny.model_copy(update={"train": tiny.train.model_copy(update={"learning_rate": 0.5})})}
-    second = CellTraining(params.model_copy(update={"budgets": budgets}), "gaussian-affine", tmp_path)
-    assert second._checkpoints != first._checkpoints
+    root = tiny.copy(tmp_path / "copy")
+    first = checkpoints_of(root)
+    (first / "seed-0").mkdir(parents=True)
+    tiny_cells.edit(root, "steps: 30,", "steps: 10,")
+    second = CellTraining(tiny_cells.resolve(root, VECTORS))
+    assert second._checkpoints != first
     second.run()
-    assert not first._checkpoints.exists()
+    assert not first.exists()
     assert not second._checkpoints.exists()
 
 
 @pytest.mark.parametrize(
     ("path", "cells"),
     [
-        ("code/stages/train.json", {TEACHER}),
-        ("code/stages/train_student.json", {STUDENT}),
+        ("code/stages/train.json", {TEACHER, STUDENT}),
         ("code/flows/maf.json", {TEACHER}),
         ("code/flows/iaf_distilled.json", {STUDENT}),
         ("code/data/digits.json", {TEACHER, STUDENT}),
-        (f"results/{TEACHER}/trained/seed-0.safetensors", {STUDENT}),
+        (f"results/tiny/{TEACHER}/trained/seed-0.safetensors", {STUDENT}),
     ],
 )
-def test_another_digest_of_code_or_of_a_teacher_starts_anew(path, cells, tmp_path):
-    params = tiny_cells.prepare(tmp_path)
-    (tmp_path / path).parent.mkdir(parents=True)
+def test_another_digest_of_code_or_of_a_teacher_starts_anew(path, cells, tiny, tmp_path):
+    root = tiny.copy(tmp_path / "copy")
+    (root / path).parent.mkdir(parents=True)
 
     def checkpoints(digest: str) -> dict[str, Path]:
-        (tmp_path / path).write_text(json.dumps({"flowbench/core.py": digest}), encoding="utf-8")
-        trainings = CellTraining(params, TEACHER, tmp_path), StudentTraining(params, STUDENT, tmp_path)
-        return {training.key: training._checkpoints for training in trainings}
+        (root / path).write_text(json.dumps({"flowbench/core.py": digest}), encoding="utf-8")
+        return {key: checkpoints_of(root, key) for key in (TEACHER, STUDENT)}
 
     before, after = checkpoints("0"), checkpoints("1")
     assert {key for key in before if before[key] != after[key]} == cells
 
 
-def test_other_data_under_the_same_options_start_anew(tmp_path):
-    params = tiny_cells.prepare(tmp_path)
-    before = CellTraining(params, "gaussian-affine", tmp_path)._checkpoints
-    others = data.load("gaussian", **params.data["gaussian"] | {"mean": [2.0, 1.0]})
-    data.save(others, tmp_path / "data" / "gaussian")
-    assert CellTraining(params, "gaussian-affine", tmp_path)._checkpoints != before
+def test_other_data_under_the_same_options_start_anew(tiny, tmp_path):
+    root = tiny.copy(tmp_path / "copy")
+    before, cell = checkpoints_of(root), tiny_cells.resolve(root, VECTORS)
+    others = data.load("gaussian", **cell.data_options | {"mean": [2.0, 1.0]})
+    data.save(others, root / "data" / "gaussian")
+    assert checkpoints_of(root) != before
