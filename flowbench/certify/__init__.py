@@ -10,12 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
 from flowbench import flows, layers
+from flowbench.certify.contract import ContractError, watch
+from flowbench.certify.registration import require_registered
 from flowbench.config import PARAMS, ConfigError, Params
-from flowbench.config.sources import explain, file_of
-from flowbench.core import Check, Event, FittedModel, FixedPrior, FlowModule, FlowSequential, Generator, Inverse
+from flowbench.config.sources import explain
+from flowbench.config.sources import file_of as file_of
+from flowbench.core import Check, Event, FittedModel, FlowModule, Generator
+from flowbench.core import FixedPrior as FixedPrior
+from flowbench.core import FlowSequential as FlowSequential
+from flowbench.core import Inverse as Inverse
 from flowbench.runtime.seeding import seeded
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
@@ -62,11 +67,11 @@ def certify(module: FlowModule, shape: tuple[int, ...], *, points: int = 8, seed
     """
     try:
         x = events(module, shape, points, seed + 1).double()
-        watched = _watch(randomised(module, seed))
+        watched = watch(randomised(module, seed))
         # Moments of the data are not parameters, and must not stay those of the identity either.
         watched.initialise(x.float())
         return watched.check(x)
-    except _ContractError as error:
+    except ContractError as error:
         return Check.impossible(str(error))
     except Exception as error:
         return Check.impossible(explain(error))
@@ -191,47 +196,6 @@ def require_sound(flow: str, event: Event, options: dict[str, Any], where: str) 
         raise ConfigError(f"{where}: the map is wrong: {'; '.join(found)}")
 
 
-def require_registered(module: nn.Module) -> None:
-    """Raise a `ConfigError` that names what ``module`` holds and torch does not know of.
-
-    These are floating-point tensors, modules in plain lists, tuples and dictionaries, and distributions outside a
-    `FixedPrior`. They would not be trained, saved, or moved to a GPU.
-    """
-    registered = {id(thing) for thing in (*module.parameters(), *module.buffers(), *module.modules())}
-    for part in module.modules():
-        if isinstance(part, FixedPrior):
-            continue
-        found = [
-            place
-            for name, value in vars(part).items()
-            if name not in ("_parameters", "_buffers", "_modules")
-            for place in _unregistered(name, value, registered)
-        ]
-        if found:
-            raise ConfigError(
-                f"{file_of(type(part))}: {type(part).__name__} holds what torch does not train, save or move to a GPU: "
-                f"{', '.join(found)}"
-            )
-
-
-def _unregistered(name: str, value: object, registered: set[int]) -> Iterator[str]:
-    """Names of the tensors, modules and distributions in an attribute, each with what it should be."""
-    if isinstance(value, list | tuple):
-        for place, item in enumerate(value):
-            yield from _unregistered(f"{name}[{place}]", item, registered)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _unregistered(f"{name}[{key!r}]", item, registered)
-    elif id(value) in registered:
-        return
-    elif isinstance(value, Tensor) and value.is_floating_point():
-        yield f"the tensor {name} (use nn.Parameter or register_buffer)"
-    elif isinstance(value, nn.Module):
-        yield f"the module {name} (use nn.ModuleList or nn.ModuleDict)"
-    elif isinstance(value, Distribution):
-        yield f"the distribution {name} (use FixedPrior)"
-
-
 def _layer_subjects(layer: str) -> Iterator[Subject]:
     try:
         # Seeded, so that a check finds the same each time.
@@ -309,87 +273,3 @@ def _input_shape(model: Generator, event: Event, where: str) -> tuple[int, ...]:
         return transform_shape(model, event)
     except Exception as error:
         raise ConfigError(f"{where}: transform_input of the model: {explain(error)}") from error
-
-
-class _ContractError(Exception):
-    """A map raised an error or returned what `FlowModule` does not allow; says which map and in which direction."""
-
-
-class _Watched(FlowModule):
-    """A map that passes on what another returns, and raises a `_ContractError` where that breaks the contract."""
-
-    def __init__(self, module: FlowModule):
-        super().__init__()
-        self.module = module
-        self.domain = module.domain
-        self.event: tuple[int, ...] | None = None
-
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        self.event = tuple(x.shape[1:])
-        return self._call("encode", x)
-
-    def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        x, logdet = self._call("decode", z)
-        if self.event not in (None, tuple(x.shape[1:])):
-            self._refuse(
-                "decode", f"expected events of shape {self.event}, as encode takes, found {tuple(x.shape[1:])}"
-            )
-        return x, logdet
-
-    @torch.no_grad()
-    def initialise(self, x: Tensor) -> Tensor:
-        if type(self.module).initialise is FlowModule.initialise:
-            return self.encode(x)[0]
-        try:
-            return self.module.initialise(x)
-        except Exception as error:
-            self._explain("initialise", error)
-            raise
-
-    def _call(self, direction: str, x: Tensor) -> tuple[Tensor, Tensor]:
-        version = x._version
-        try:
-            result = getattr(self.module, direction)(x)
-        except Exception as error:
-            self._explain(direction, error)
-            raise
-        if not isinstance(result, tuple) or [isinstance(part, Tensor) for part in result] != [True, True]:
-            self._refuse(direction, f"expected a pair of tensors (image, log-determinant), found {_described(result)}")
-        image, logdet = result
-        if len(image) != len(x) or image[0].numel() != x[0].numel():
-            size = f"{len(x)} events of {x[0].numel()} numbers each, as it was given"
-            self._refuse(direction, f"expected {size}; found the shape {tuple(image.shape)}, batch included")
-        if logdet.shape != (len(x),):
-            wanted = f"a log-determinant of shape (batch,) = ({len(x)},)"
-            self._refuse(direction, f"expected {wanted}, found {tuple(logdet.shape)}")
-        if not (image.is_floating_point() and logdet.is_floating_point()):
-            self._refuse(direction, f"expected floating-point numbers, found {_described(result)}")
-        if x._version != version:
-            self._refuse(direction, "it changes its input in place; work on a copy")
-        return image, logdet
-
-    def _explain(self, direction: str, error: Exception) -> None:
-        if not isinstance(error, _ContractError):  # which names the part of a chain that is to blame
-            self._refuse(direction, explain(error), error)
-
-    def _refuse(self, direction: str, what: str, cause: Exception | None = None) -> None:
-        kind = type(self.module)
-        raise _ContractError(f"{direction} of {kind.__name__} ({file_of(kind)}): {what}") from cause
-
-
-def _watch(module: FlowModule) -> _Watched:
-    """Watch ``module``, which is changed, and each part of the chains within it."""
-    for part in list(module.modules()):
-        if isinstance(part, FlowSequential):
-            part.chain = nn.ModuleList(_Watched(one) for one in part.chain)
-        elif isinstance(part, Inverse):
-            part.module = _Watched(part.module)
-    return _Watched(module)
-
-
-def _described(result: object) -> str:
-    if isinstance(result, Tensor):
-        return f"a tensor of {str(result.dtype).removeprefix('torch.')} and shape {tuple(result.shape)}"
-    if isinstance(result, tuple):
-        return f"({', '.join(_described(part) for part in result)})"
-    return type(result).__name__
