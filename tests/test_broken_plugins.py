@@ -291,7 +291,7 @@ FILES = {
     "a type that is no value": (
         "layers: PositiveInt)",
         "layers: Radial)",
-        r"flows/radial\.py: the option 'layers' of build\(\) has a type that params\.yaml cannot hold: .*Radial.*",
+        r"flows/radial\.py: the option 'layers' of build\(\) has a type that no YAML can hold: .*Radial.*",
     ),
     "a type that does not exist": (
         "layers: PositiveInt)",
