@@ -4,7 +4,7 @@ Whoever prints, combines or compares a metric asks here. An evaluation only name
 """
 
 from flowbench.metrics.catalogue import FEW_EVALUATIONS, LATENT_STDS, METRICS, STARTS, of_family
-from flowbench.metrics.metric import Family, Group, Measured, Metric, over
+from flowbench.metrics.metric import Family, Form, Group, Measured, Metric, over
 
 __all__ = [
     "FEW_EVALUATIONS",
@@ -12,6 +12,7 @@ __all__ = [
     "METRICS",
     "STARTS",
     "Family",
+    "Form",
     "Group",
     "Measured",
     "Metric",

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Literal
 
-from flowbench.metrics.metric import Family, Group, Metric
+from flowbench.metrics.metric import Family, Form, Group, Metric
 
 
 def _round_trip(about: str, family: Family, head: str, unit: str = "data units") -> Metric:
-    return Metric(unit, "lower", about, family, head, seeds="worst", reproduces="rounding")
+    return Metric(unit, "lower", about, family, head, seeds="worst", reproduces="rounding", form="power")
 
 
-def _cost(unit: str, better: Literal["lower", "higher"], about: str, head: str, family: Family = "cost") -> Metric:
-    return Metric(unit, better, about, family, head, host_dependent=True)
+def _cost(
+    unit: str,
+    better: Literal["lower", "higher"],
+    about: str,
+    head: str,
+    family: Family = "cost",
+    form: Form = "rate",
+) -> Metric:
+    return Metric(unit, better, about, family, head, host_dependent=True, form=form)
 
 
 METRICS: dict[str, Metric] = {
@@ -173,7 +180,12 @@ METRICS: dict[str, Metric] = {
         "bits/dim",
     ),
     "density_mass": Metric(
-        "", None, "Integral of the model's density over the grid: 1 less what lies outside.", "density", "mass on grid"
+        "",
+        None,
+        "Integral of the model's density over the grid: 1 less what lies outside.",
+        "density",
+        "mass on grid",
+        form="share",
     ),
     "outside_share": Metric(
         "",
@@ -182,6 +194,7 @@ METRICS: dict[str, Metric] = {
         "density",
         "samples outside",
         reproduces="share",
+        form="share",
     ),
     "mass_error": Metric(
         "",
@@ -191,6 +204,7 @@ METRICS: dict[str, Metric] = {
         "mass error",
         seeds="worst",
         reproduces="share",
+        form="power",
     ),
     # Continuous flows.
     "solver_tolerance": Metric(
@@ -200,6 +214,7 @@ METRICS: dict[str, Metric] = {
         "solver",
         "tolerance",
         reproduces="exact",
+        form="power",
     ),
     "log_prob_evaluations": Metric(
         "",
@@ -208,6 +223,7 @@ METRICS: dict[str, Metric] = {
         "solver",
         "evaluations, density",
         reproduces="rounding",
+        form="count",
     ),
     "sample_evaluations": Metric(
         "",
@@ -216,6 +232,7 @@ METRICS: dict[str, Metric] = {
         "solver",
         "evaluations, sample",
         reproduces="rounding",
+        form="count",
     ),
     "bits_per_dim_solver_error": _round_trip(
         "|Change| of the bits per dim of some test points in float64 and at a tenth of the solver's tolerance.",
@@ -232,6 +249,7 @@ METRICS: dict[str, Metric] = {
         "Standard deviation of an example's bits per dim between single probes.",
         "solver",
         "probe spread, bits per dim",
+        form="mean",
     ),
     "path_energy": Metric(
         "flow units²",
@@ -293,7 +311,12 @@ METRICS: dict[str, Metric] = {
         "KL to teacher, nats",
     ),
     "kl_to_teacher_standard_error": Metric(
-        "nats", None, "Standard error of that mean.", "distillation", "standard error, nats"
+        "nats",
+        None,
+        "Standard error of that mean.",
+        "distillation",
+        "standard error, nats",
+        form="mean",
     ),
     "distillation_speedup": _cost(
         "",
@@ -301,6 +324,7 @@ METRICS: dict[str, Metric] = {
         "How many times faster a student samples than its teacher does here.",
         "faster than teacher here",
         "distillation",
+        form="times",
     ),
     "distillation_speedup_naive": _cost(
         "",
@@ -308,6 +332,7 @@ METRICS: dict[str, Metric] = {
         "How many times faster a student samples than its teacher would by a pass of the whole network per feature.",
         "faster than D passes",
         "distillation",
+        form="times",
     ),
     # Size and cost.
     "parameters": Metric(
@@ -317,18 +342,24 @@ METRICS: dict[str, Metric] = {
         "size",
         "parameters",
         reproduces="exact",
+        form="count",
     ),
     "train_seconds": _cost(
         "s",
         "lower",
         "Time of one training, validation included; on a CPU of its thread alone, without what else ran there.",
         "training, s",
+        form="range",
     ),
     "train_samples_per_second": _cost("1/s", "higher", "Training examples per second.", "training, 1/s"),
     "log_prob_samples_per_second": _cost("1/s", "higher", "Densities evaluated per second.", "density, 1/s"),
     "sample_samples_per_second": _cost("1/s", "higher", "Samples drawn per second.", "sampling, 1/s"),
     "peak_memory_mb": _cost(
-        "MB", "lower", "Largest memory of the training process (on a GPU: of its allocator).", "peak memory, MB"
+        "MB",
+        "lower",
+        "Largest memory of the training process (on a GPU: of its allocator).",
+        "peak memory, MB",
+        form="mean",
     ),
 }
 

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 
 Combine = Literal["mean", "worst"]
 Reproduces = Literal["exact", "relative", "share", "rounding"]
+Form = Literal["interval", "mean", "power", "count", "share", "rate", "range", "times"]
 Family = Literal[
     "quality",
     "likelihood",
@@ -75,6 +76,10 @@ class Metric:
             solver's tolerance, and for counts that such errors decide.
         host_dependent: whether another machine gives another value even from the same weights.
         group: with which it shares an entry of the glossary.
+        form: how a table writes it. ``interval``: the mean with Student's interval over the seeds; ``mean``: three
+            digits; ``power``: with a power of ten, for what spans many orders; ``count``: a whole number; ``share``:
+            four decimals; ``rate``: in thousands or millions; ``range``: from the least of any seed to the most;
+            ``times``: the same for a factor.
     """
 
     unit: str
@@ -86,6 +91,7 @@ class Metric:
     reproduces: Reproduces = "relative"
     host_dependent: bool = False
     group: Group | None = None
+    form: Form = "interval"
 
     def combine(self, values: Iterable[float]) -> float:
         """One number for the values of several seeds, of which there must be one at least."""
