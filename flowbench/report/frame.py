@@ -13,19 +13,8 @@ from flowbench.config import Suite
 from flowbench.metrics import METRICS
 from flowbench.records import Record
 
-# What each column of the frame is called in results.csv; the others are not written.
-CSV_COLUMNS = {
-    "suite": "suite",
-    "cell": "cell",
-    "data": "dataset",
-    "label": "flow",
-    "seed": "seed",
-    "metric": "metric",
-    "value": "value",
-    "unit": "unit",
-    "n": "n",
-    "device": "device",
-}
+# Of results.csv, where the data set and the label are called what readers call them.
+CSV_COLUMNS = ["suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "n", "device"]
 
 
 @dataclass(frozen=True)
@@ -148,25 +137,27 @@ def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[Cell]:
 def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
     """Every value of every seed, one a row, and a row for each lost seed with the step at which it was lost.
 
-    Columns beside those of `CSV_COLUMNS`: ``kind`` and ``likelihood`` of the cell, and ``lost``, which is true of
-    seeds that did not finish; their size and cost are known all the same.
+    Columns: ``suite``, ``cell``, ``data``, ``label``, ``kind`` (``flow`` or ``baseline``), ``device``, ``seed``,
+    ``metric``, ``value``, ``n``, ``unit`` and ``lost``, which is true of seeds that did not finish.
     """
     rows = []
     for cell in cells:
         training = cell.record.training
         lost = set(training.seeds) - set(training.finished)
-        about = (suite, cell.key, cell.data, cell.label, training.kind, training.likelihood, cell.device)
+        about = (suite, cell.key, cell.data, cell.label, training.kind, cell.device)
         for metric, by_seed in cell.record.values.items():
             unit = METRICS[metric].unit
-            rows += [(*about, seed, metric, float(value), n, unit, seed in lost) for seed, (value, n) in by_seed.items()]
+            rows += [
+                (*about, seed, metric, float(one.value), one.n, unit, seed in lost) for seed, one in by_seed.items()
+            ]
         steps = {("diverged_at", seed): step for seed, step in cell.diverged.items()}
         steps |= {("failed_at", seed): training.seeds[seed].steps for seed in cell.failed}
         rows += [(*about, seed, name, float(step), 1, "step", True) for (name, seed), step in steps.items()]
-    about_columns = ["suite", "cell", "data", "label", "kind", "likelihood", "device"]
+    about_columns = ["suite", "cell", "data", "label", "kind", "device"]
     return pd.DataFrame(rows, columns=[*about_columns, "seed", "metric", "value", "n", "unit", "lost"])
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write ``results.csv``: the same bytes for the same values."""
-    table = frame[list(CSV_COLUMNS)].rename(columns=CSV_COLUMNS).sort_values(["suite", "cell", "seed", "metric"])
-    table.to_csv(path, index=False, na_rep="nan", encoding="utf-8", lineterminator="\n")
+    table = frame.rename(columns={"data": "dataset", "label": "flow"}).sort_values(["suite", "cell", "seed", "metric"])
+    table.to_csv(path, columns=CSV_COLUMNS, index=False, na_rep="nan", encoding="utf-8", lineterminator="\n")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import pandas as pd
@@ -11,45 +10,28 @@ import pandas as pd
 from flowbench.report.judgement.comparisons import comparable, differences, finite, mean_scores, ranking_metric
 from flowbench.report.judgement.estimates import Estimate, marks
 
-FlowStanding = Literal["alone", "best", "significant", "near", "equal", "lowest"]
-BaselineStanding = Literal["alone", "nearest", "lowest", "beats", "near"]
+Standing = Literal["alone", "best", "significant", "near", "equal", "lowest", "beaten"]
 
 
 @dataclass(frozen=True)
-class Flow:
-    """The flow of the lowest mean.
+class Leader:
+    """The flow, or the baseline, of the lowest mean.
 
     Attributes:
         cell: its key.
-        standing: ``alone``: there is no other. ``best``: its interval overlaps no other, and every difference is
-            significant. ``significant``: only the latter. ``near``: some flows cannot be told from it. ``equal``: of
-            one seed each, some have the same value. ``lowest``: of one seed each, none has.
+        standing: ``alone``: there is no other flow. ``best``: it has the lowest mean, every difference from the other
+            flows is significant, and the interval of a flow overlaps no other flow's. ``significant``: only the
+            former. ``near``: it has the lowest mean, but some flows cannot be told from it. ``equal``: there are no
+            intervals, and some flows have the same value. ``lowest``: there are no intervals, and none has.
+            ``beaten``: of a baseline, that a flow is at least as good.
         near: the flows that cannot be told from it, or have the same value.
-        others: how many other flows it is compared with.
-    """
-
-    cell: str
-    standing: FlowStanding
-    near: list[str]
-    others: int
-
-
-@dataclass(frozen=True)
-class Baseline:
-    """The baseline of the lowest mean.
-
-    Attributes:
-        cell: its key.
-        standing: ``alone``: no flow is compared. ``nearest``: a flow is at least as good. ``lowest``: of one seed, it
-            is lower than all flows. ``beats``: it is, and significantly. ``near``: some flows cannot be told from it.
-        near: those flows.
         others: how many flows it is compared with.
     """
 
     cell: str
-    standing: BaselineStanding
-    near: list[str]
-    others: int
+    standing: Standing
+    near: list[str] = field(default_factory=list)
+    others: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,8 +45,8 @@ class Leaders:
     """
 
     metric: str
-    flow: Flow | None
-    baseline: Baseline | None
+    flow: Leader | None
+    baseline: Leader | None
     not_compared: list[str]
 
 
@@ -72,39 +54,36 @@ def leaders(frame: pd.DataFrame) -> Leaders:
     """Who leads among the cells of one data set, by the test of `comparisons.differences` and its correction."""
     metric = ranking_metric(frame)
     shown = comparable(frame, metric)
-    means = mean_scores(frame, metric)
-    ranked = dict(sorted(means.items(), key=lambda pair: pair[1].value))
-    baseline = set(frame.loc[frame["kind"] == "baseline", "cell"])
-    flows = {cell: e for cell, e in ranked.items() if cell not in baseline}
-    baselines = [cell for cell in ranked if cell in baseline]
-    left = [cell for cell in finite(frame, metric) if cell not in shown]
+    of_baselines = set(frame.loc[frame["kind"] == "baseline", "cell"])
+    ranked = sorted(mean_scores(frame, metric).items(), key=lambda pair: pair[1].value)
+    flows = {cell: e for cell, e in ranked if cell not in of_baselines}
+    baselines = {cell: e for cell, e in ranked if cell in of_baselines}
 
     def near(cell: str) -> list[str]:
         told = differences(frame, cell, metric)
         return [other for other in flows if other != cell and not told[other].significant]
 
     flow = _flow(flows, near(next(iter(flows)))) if flows else None
-    best = _baseline(baselines[0], ranked[baselines[0]], flows, near(baselines[0])) if baselines else None
-    return Leaders(metric, flow, best, left)
+    baseline = _baseline(baselines, flows, near(next(iter(baselines)))) if baselines else None
+    return Leaders(metric, flow, baseline, [cell for cell in finite(frame, metric) if cell not in shown])
 
 
-def _flow(flows: Mapping[str, Estimate], near: list[str]) -> Flow:
+def _flow(flows: dict[str, Estimate], near: list[str]) -> Leader:
     (cell, e), *others = flows.items()
-    mark = marks(list(flows.values()), "lower")[0]
     if not others:
-        return Flow(cell, "alone", [], 0)
-    if mark:
-        standing: FlowStanding = "near" if near else "best" if mark == "best" else "significant"
-        return Flow(cell, standing, near, len(others))
+        return Leader(cell, "alone")
+    if mark := marks(list(flows.values()), "lower")[0]:
+        standing: Standing = "near" if near else "best" if mark == "best" else "significant"
+        return Leader(cell, standing, near, len(others))
     equal = [other for other, theirs in others if theirs.value == e.value]
-    return Flow(cell, "equal" if equal else "lowest", equal, len(others))
+    return Leader(cell, "equal" if equal else "lowest", equal, len(others))
 
 
-def _baseline(cell: str, e: Estimate, flows: Mapping[str, Estimate], near: list[str]) -> Baseline:
+def _baseline(baselines: dict[str, Estimate], flows: dict[str, Estimate], near: list[str]) -> Leader:
+    cell, e = next(iter(baselines.items()))
     if not flows:
-        return Baseline(cell, "alone", [], 0)
+        return Leader(cell, "alone")
     if e.value >= min(theirs.value for theirs in flows.values()):
-        return Baseline(cell, "nearest", [], len(flows))
-    if e.half is None or any(theirs.half is None for theirs in flows.values()):
-        return Baseline(cell, "lowest", [], len(flows))
-    return Baseline(cell, "near" if near else "beats", near, len(flows))
+        return Leader(cell, "beaten")
+    known = e.half is not None and all(theirs.half is not None for theirs in flows.values())
+    return Leader(cell, "lowest" if not known else "near" if near else "best", near, len(flows))

@@ -114,8 +114,7 @@ def quality_against_cost(path: Path, scope: Scope, styles: dict[str, tuple[str, 
     compared = scope.labels(comparable(scope.frame, metric))
     found = {cell.label: scope.estimates.get(cell.key, metric) for cell in scope.cells}
     quality = {label: e for label, e in found.items() if e and e.finite}
-    floors = (scope.value(cell, "entropy_floor_bits_per_dim") for cell in scope.cells)
-    floor = next((bits for bits in floors if bits is not None), None)
+    floor = scope.first("entropy_floor_bits_per_dim")
     name = METRICS[metric].head
     # Above the truth a logarithm tells the good ones apart, as long as chance has put none below it.
     above_truth = {cell.label: scope.estimates.above_truth(cell.key) for cell in scope.cells}
@@ -165,7 +164,7 @@ def quality_against_evaluations(path: Path, scope: Scope, styles: dict[str, tupl
     """
     by_solver = {cell.label: scope.value(cell, "energy_distance_adaptive") for cell in scope.cells}
     final = {label: value for label, value in by_solver.items() if value is not None and math.isfinite(value)}
-    others = next((mean for cell in scope.cells if (mean := scope.value(cell, "energy_distance_data"))), None)
+    others = scope.first("energy_distance_data")
     shown = [*final.values(), *([others] if others else [])]
     with canvas(path, 8.6, 3.3) as figure:
         panels = figure.subplots(1, 2, sharey=True)

@@ -72,6 +72,10 @@ class Scope:
         """A metric of a cell as one number."""
         return self.estimates.value(cell.key, metric)
 
+    def first(self, metric: str) -> float | None:
+        """A metric that is the same for all cells that have it."""
+        return next((value for cell in self.cells if (value := self.value(cell, metric)) is not None), None)
+
     def written(self, cell: Cell, metric: str) -> str:
         """A metric of a cell as the catalogue has it written."""
         return numbers.written(self.estimates.get(cell.key, metric), METRICS[metric].form, count=not self.single)

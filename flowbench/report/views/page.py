@@ -180,8 +180,10 @@ def _drawn(data: str, scope: Scope, folder: Path) -> list[Picture]:
     drawn = []
     for flow in ("", *figures.OBJECTIVES):
         alike = scope.only(
-            lambda cell, flow=flow: bool(cell.record.training.history)  # type: ignore[misc]
-            and flow == (cell.flow if cell.flow in figures.OBJECTIVES else "")
+            lambda cell, flow=flow: (
+                bool(cell.record.training.history)  # type: ignore[misc]
+                and flow == (cell.flow if cell.flow in figures.OBJECTIVES else "")
+            )
         )
         if not alike.cells:
             continue

@@ -62,12 +62,13 @@ def quality(scope: Scope) -> Table:
 
 def known_bits(scope: Scope) -> list[tuple[str, float]]:
     """Bits per dim of the true density where they are known: in expectation, and on the test examples of the cells."""
-    floors = [scope.value(cell, "entropy_floor_bits_per_dim") for cell in scope.cells]
-    found = {"entropy floor": bits for bits in floors if bits is not None}
-    if found:
-        for cell in scope.cells:
-            if e := scope.estimates.get(cell.key, "true_bits_per_dim"):
-                found[say("truth", n=None if e.n == _whole_test_split(cell) else e.n)] = e.value
+    floor = scope.first("entropy_floor_bits_per_dim")
+    if floor is None:
+        return []
+    found = {"entropy floor": floor}
+    for cell in scope.cells:
+        if e := scope.estimates.get(cell.key, "true_bits_per_dim"):
+            found[say("truth", n=None if e.n == _whole_test_split(cell) else e.n)] = e.value
     return list(found.items())
 
 
@@ -212,9 +213,10 @@ def noise(scope: Scope) -> list[Table]:
     }
     columns = []
     for head, source in sources.items():
-        found = {cell.key: source(scope.estimates, cell.key) for cell in shown.cells}
-        if any(size is not None for size in found.values()):
-            columns.append(texts(shown, head, lambda cell, found=found: numbers.significant(found[cell.key], 2)))
+        found = [source(scope.estimates, cell.key) for cell in shown.cells]
+        if any(size is not None for size in found):
+            values = [Value(numbers.significant(size, 2)) for size in found]
+            columns.append(Column(head, values, meanings()[head]))
     return [of_cells(say("noise"), shown, columns)]
 
 
@@ -264,7 +266,7 @@ def published_values(scope: Scope) -> list[Table]:
     """The published values on one data set: beside ours where the settings agree, and the others as context."""
     tables = []
     for metric in published.metrics(scope.cells[0].data):
-        name = METRICS[metric].head
+        name = METRICS[metric].head[:1].upper() + METRICS[metric].head[1:]
         ours = ["ours", "published", "our budget", "their budget", "setting", "published as"]
         beside = Table(say("beside", name=name), ours, first="flow", words=True)
         for cell in scope.cells:
@@ -276,7 +278,7 @@ def published_values(scope: Scope) -> list[Table]:
             (value.model, _value(value), "; ".join(apart), value.setting, value.budget, _source(value))
             for value, apart in published.context(scope.cells, metric)
         ]
-        theirs = [name, "what differs", "setting", "budget", "published in"]
+        theirs = [METRICS[metric].head, "what differs", "setting", "budget", "published in"]
         context = of_words(say("context", name=name), "model", theirs, rows)
         tables += [table for table in (beside, context) if table.rows]
     return tables
