@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 import pandas as pd
@@ -79,8 +79,19 @@ class Difference:
         return self.p is not None and self.p < LEVEL
 
 
-def differences(frame: pd.DataFrame, leader: str, metric: str) -> dict[str, Difference]:
-    """What sets each of the comparable cells apart from ``leader``, in the unit of a metric.
+@dataclass(frozen=True)
+class Differences:
+    """What sets apart each pair of several cells; of (a, b), how much higher b is than a."""
+
+    pairs: dict[tuple[str, str], Difference]
+
+    def against(self, leader: str) -> dict[str, Difference]:
+        """The other cells, each with how much higher it is than one of them."""
+        return {b: difference for (a, b), difference in self.pairs.items() if a == leader}
+
+
+def differences(frame: pd.DataFrame, metric: str) -> Differences:
+    """What sets the comparable cells apart, in the unit of a metric.
 
     Where two were measured on different test examples, the standard errors of both in bits per dim are added. They
     are known only for bits per dim themselves, which vary more from example to example than those above the truth do
@@ -92,13 +103,11 @@ def differences(frame: pd.DataFrame, leader: str, metric: str) -> dict[str, Diff
     def noise(a: str, b: str) -> float:
         return 0.0 if examples[a] == examples[b] else math.hypot(errors.get(a, 0.0), errors.get(b, 0.0))
 
-    return paired(scores(frame, metric)[comparable(frame, metric)], leader, noise)
+    return paired(scores(frame, metric)[comparable(frame, metric)], noise)
 
 
-def paired(
-    table: pd.DataFrame, leader: str, extra: Callable[[str, str], float] = lambda a, b: 0.0
-) -> dict[str, Difference]:
-    """Each column of a table of scores (seeds × cells) less that of ``leader``.
+def paired(table: pd.DataFrame, extra: Callable[[str, str], float] = lambda a, b: 0.0) -> Differences:
+    """The differences of the columns of a table of scores (seeds × cells).
 
     The p-values are corrected for the differences of all pairs: which one leads is not known beforehand, and the lowest
     of many that are equal looks better than it is by having been chosen.
@@ -106,15 +115,14 @@ def paired(
     Args:
         extra: the standard error that the difference of two cells has beside what the seeds show.
     """
-    found, order = {}, [leader, *(cell for cell in table.columns if cell != leader)]
-    values = {cell: table[cell].to_numpy() for cell in order}
-    for a, b in combinations(order, 2):
-        finite_in_both = np.isfinite(values[a]) & np.isfinite(values[b])
-        both = (values[b][finite_in_both] - values[a][finite_in_both]).tolist()
-        found[a, b] = estimate(both, extra(a, b)) if both else None
-    p = holm([_p_value(one) for one in found.values()])
-    corrected = dict(zip(found, p, strict=True))
-    return {cell: Difference(found[leader, cell], corrected[leader, cell]) for cell in order[1:]}
+    values = {cell: table[cell].to_numpy() for cell in table.columns}
+    found = {}
+    for a, b in permutations(values, 2):
+        both = np.isfinite(values[a]) & np.isfinite(values[b])
+        found[a, b] = estimate(values[b][both] - values[a][both], extra(a, b)) if both.any() else None
+    pairs = list(combinations(values, 2))
+    p = dict(zip(pairs, holm([_p_value(found[pair]) for pair in pairs]), strict=True))
+    return Differences({(a, b): Difference(e, p[a, b] if (a, b) in p else p[b, a]) for (a, b), e in found.items()})
 
 
 def _p_value(e: Estimate | None) -> float | None:

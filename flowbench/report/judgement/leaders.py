@@ -7,7 +7,7 @@ from typing import Literal
 
 import pandas as pd
 
-from flowbench.report.judgement.comparisons import comparable, differences, finite, mean_scores, ranking_metric
+from flowbench.report.judgement.comparisons import Differences, differences, finite, mean_scores, ranking_metric
 from flowbench.report.judgement.estimates import Estimate, marks
 
 Standing = Literal["alone", "best", "significant", "near", "equal", "lowest", "beaten"]
@@ -42,30 +42,32 @@ class Leaders:
         metric: what the cells are ranked by.
         flow, baseline: the best of each; ``None`` where none has a finite value.
         not_compared: cells with finite values over fewer examples.
+        differences: of the cells that are compared.
     """
 
     metric: str
     flow: Leader | None
     baseline: Leader | None
     not_compared: list[str]
+    differences: Differences
 
 
 def leaders(frame: pd.DataFrame) -> Leaders:
     """Who leads among the cells of one data set, by the test of `comparisons.differences` and its correction."""
     metric = ranking_metric(frame)
-    shown = comparable(frame, metric)
+    means, told = mean_scores(frame, metric), differences(frame, metric)
     of_baselines = set(frame.loc[frame["kind"] == "baseline", "cell"])
-    ranked = sorted(mean_scores(frame, metric).items(), key=lambda pair: pair[1].value)
+    ranked = sorted(means.items(), key=lambda pair: pair[1].value)
     flows = {cell: e for cell, e in ranked if cell not in of_baselines}
     baselines = {cell: e for cell, e in ranked if cell in of_baselines}
 
     def near(cell: str) -> list[str]:
-        told = differences(frame, cell, metric)
-        return [other for other in flows if other != cell and not told[other].significant]
+        apart = told.against(cell)
+        return [other for other in flows if other != cell and not apart[other].significant]
 
     flow = _flow(flows, near(next(iter(flows)))) if flows else None
     baseline = _baseline(baselines, flows, near(next(iter(baselines)))) if baselines else None
-    return Leaders(metric, flow, baseline, [cell for cell in finite(frame, metric) if cell not in shown])
+    return Leaders(metric, flow, baseline, [cell for cell in finite(frame, metric) if cell not in means], told)
 
 
 def _flow(flows: dict[str, Estimate], near: list[str]) -> Leader:

@@ -13,6 +13,7 @@ from flowbench.report.frame import Cell
 from flowbench.report.judgement.certification import Verdicts
 from flowbench.report.judgement.comparisons import mean_scores
 from flowbench.report.judgement.estimates import Estimates, Mark, marks
+from flowbench.report.judgement.leaders import Leaders, leaders
 from flowbench.report.views import numbers
 from flowbench.report.views.text import meanings, say
 
@@ -52,6 +53,11 @@ class Scope:
     def frame(self) -> pd.DataFrame:
         """The rows of the cells."""
         return self.whole[self.whole["cell"].isin([cell.key for cell in self.cells])]
+
+    @cached_property
+    def leaders(self) -> Leaders:
+        """Who leads among the cells, which must be on one data set."""
+        return leaders(self.frame)
 
     @property
     def single(self) -> bool:

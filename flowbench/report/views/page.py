@@ -17,7 +17,6 @@ from flowbench.report.frame import Cell, load, tidy, write_csv
 from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.comparisons import Ranking, flow_ranking
 from flowbench.report.judgement.estimates import Estimates
-from flowbench.report.judgement.leaders import leaders
 from flowbench.report.views import correctness, figures, numbers, origin, tables
 from flowbench.report.views.layout import Row, Scope, Table, Value
 from flowbench.report.views.text import data_sets, meanings, render, say
@@ -139,7 +138,7 @@ def _section(scope: Scope, folder: Path) -> Section:
 
 def summary(scope: Scope) -> str:
     """Which flow leads, how far above the truth, and where the best baseline stands; empty if there are no values."""
-    found = leaders(scope.frame)
+    found = scope.leaders
     by_key = {cell.key: cell for cell in scope.cells}
     unit, known = say("unit", metric=found.metric), tables.known_bits(scope)
     sentences = []

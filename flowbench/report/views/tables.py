@@ -8,7 +8,8 @@ from typing import Any
 
 from flowbench.metrics import METRICS, of_family
 from flowbench.report.frame import Cell
-from flowbench.report.judgement import comparisons, published, uncertainty
+from flowbench.report.judgement import published, uncertainty
+from flowbench.report.judgement.comparisons import Difference
 from flowbench.report.judgement.published import Published
 from flowbench.report.views import numbers
 from flowbench.report.views.layout import (
@@ -160,15 +161,13 @@ def _annealed(scope: Scope) -> list[str]:
 
 def differences(scope: Scope) -> list[Table]:
     """What sets each cell on one data set apart from the best flow, and whether that may be chance."""
-    metric = comparisons.ranking_metric(scope.frame)
-    means = comparisons.mean_scores(scope.frame, metric)
-    flows = [cell.key for cell in scope.cells if cell.key in means and not cell.baseline]
-    if not flows or len(means) < 2:
+    metric, flow = scope.leaders.metric, scope.leaders.flow
+    found = scope.leaders.differences.against(flow.cell) if flow else {}
+    if flow is None or not found:
         return []
-    leader = min(flows, key=lambda key: means[key].value)
-    found = comparisons.differences(scope.frame, leader, metric)
+    leader = flow.cell
     others = scope.only(lambda cell: cell.key in found)
-    examples = {key: e.n for key in means if (e := scope.estimates.get(key, metric))}
+    examples = {key: e.n for key in [leader, *found] if (e := scope.estimates.get(key, metric))}
     caption = say(
         "differences",
         metric=metric,
@@ -177,7 +176,7 @@ def differences(scope: Scope) -> list[Table]:
         single=scope.single,
         elsewhere=scope.labels([key for key in found if examples[key] != examples[leader]]),
         chance=scope.labels([key for key, one in found.items() if not one.significant]),
-        left=[cell.label for cell in scope.having(metric).cells if cell.key not in means],
+        left=[cell.label for cell in scope.having(metric).cells if cell.key not in examples],
     )
     seeds = next(len(cell.seeds) for cell in scope.cells if cell.key == leader)
     columns = [texts(others, "difference", lambda cell: _difference(found[cell.key], seeds))]
@@ -187,13 +186,13 @@ def differences(scope: Scope) -> list[Table]:
     return [of_cells(caption, others, columns)]
 
 
-def _difference(found: comparisons.Difference, seeds: int) -> str:
+def _difference(found: Difference, seeds: int) -> str:
     """With the number of seeds where it is over fewer than were trained."""
     text = numbers.spread(found.estimate, count=False)
     return f"{text} (n = {found.estimate.seeds})" if found.estimate and found.estimate.seeds < seeds else text
 
 
-def _significance(found: comparisons.Difference) -> str:
+def _significance(found: Difference) -> str:
     if found.p is None:
         return "n = 1"
     return "significant" if found.significant else "not significant"
