@@ -87,5 +87,6 @@ def _baseline(baselines: dict[str, Estimate], flows: dict[str, Estimate], near: 
         return Leader(cell, "alone")
     if e.value >= min(theirs.value for theirs in flows.values()):
         return Leader(cell, "beaten")
-    known = e.half is not None and all(theirs.half is not None for theirs in flows.values())
-    return Leader(cell, "lowest" if not known else "near" if near else "best", near, len(flows))
+    if any(one.half is None for one in (e, *flows.values())):
+        return Leader(cell, "lowest", [], len(flows))
+    return Leader(cell, "near" if near else "best", near, len(flows))
