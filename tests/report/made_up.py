@@ -14,6 +14,21 @@ from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.views.layout import Scope, Table
 from tests import fake_results
 
+MOONS = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
+FAMILIES = {
+    "digits-maf": ("digits", "maf"),
+    "digits-cnf": ("digits", "cnf"),
+    "digits-flow_matching": ("digits", "flow_matching"),
+    "digits-flow_autoencoder": ("digits", "flow_autoencoder"),
+    "digits-flow_autoencoder-reconstruction": ("digits", "flow_autoencoder"),
+    "digits-iaf_distilled": ("digits", "iaf_distilled"),
+}
+OPTIONS = {
+    "digits-flow_matching": {"probes": 10},
+    "digits-flow_autoencoder": {"flow_learns_by": "likelihood"},
+    "digits-flow_autoencoder-reconstruction": {"flow_learns_by": "reconstruction"},
+}
+
 
 def frame(cells: Mapping[str, Mapping[str, Any]], *, baselines=(), n: Mapping[str, int] | None = None, data="moons"):
     """Cells by their labels, each with values by metric and seed; ``n`` examples each, of which there are 1,000."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -197,3 +198,11 @@ def verdict_column(scope: Scope, which: str) -> Column:
     """``passes`` or ``fails``."""
     words = [getattr(scope.verdicts[cell.key], which) for cell in scope.cells]
     return Column("verdict", [Value(word, "fail" if word == "fails" else "") for word in words], meanings()["verdict"])
+
+
+def by_fact(cells: Iterable[Cell], fact: Callable[..., Any]) -> dict[Any, list[str]]:
+    """The labels of the cells of which a fact is the same, in the order of the cells."""
+    found: dict[Any, list[str]] = {}
+    for cell in cells:
+        found.setdefault(fact(cell), []).append(cell.label)
+    return found

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowbench.config import TrainBudget
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.published import words
-from flowbench.report.views.layout import Row, Table, Value, of_words
-from flowbench.report.views.tables import grouped
+from flowbench.report.views.layout import Row, Table, Value, by_fact, of_words
 from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
@@ -53,7 +51,7 @@ def settings(cells: Sequence[Cell]) -> list[Table]:
     trainings = []
     for name in dict.fromkeys(cell.data for cell in cells):
         trained = [cell for cell in cells if cell.data == name and not cell.baseline]
-        for training, labels in grouped(trained, _training).items():
+        for training, labels in by_fact(trained, _training).items():
             names = "all" if len(labels) == len(trained) else ", ".join(labels)
             trainings.append((name, names, training))
     return [
@@ -125,10 +123,10 @@ def _splits(cell: Cell) -> str:
 
 def by_value(cells: Sequence[Cell], value: Callable[..., str]) -> dict[str, str]:
     """Each value that a fact takes, with the names of the cells where it does."""
-    groups: dict[str, list[Cell]] = defaultdict(list)
+    groups: dict[str, list[Cell]] = {}
     for cell in cells:
-        groups[value(cell)].append(cell)
-    return {fact: names_of(group, cells) for fact, group in groups.items()}
+        groups.setdefault(value(cell), []).append(cell)
+    return {found: names_of(group, cells) for found, group in groups.items()}
 
 
 def names_of(group: Sequence[Cell], cells: Sequence[Cell]) -> str:

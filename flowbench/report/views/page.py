@@ -18,7 +18,7 @@ from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.comparisons import Ranking, flow_ranking
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.views import correctness, figures, numbers, origin, tables
-from flowbench.report.views.layout import Row, Scope, Table, Value
+from flowbench.report.views.layout import Row, Scope, Table, Value, by_fact
 from flowbench.report.views.text import data_sets, meanings, render, say
 from flowbench.runtime.files import whole
 
@@ -236,17 +236,13 @@ def _galleries(cells: Sequence[Cell], folder: Path) -> list[Gallery]:
         words = name.replace("_", " ")
         shown = [cell for cell in cells if name in pictures[cell.key]]
         first = name == "training"
-        seeds = tables.grouped(
-            shown,
-            lambda cell, first=first: cell.seeds[0] if first else min(cell.record.training.finished),  # type: ignore[misc]
-        )
+        of_first, of_finished = (lambda cell: cell.seeds[0]), (lambda cell: min(cell.record.training.finished))
+        seeds = dict(sorted(by_fact(shown, of_first if first else of_finished).items()))
+        copies = [Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {words}") for cell in shown]
+        for cell, copy in zip(shown, copies, strict=True):
+            shutil.copyfile(pictures[cell.key][name], copy.path)
         title = PICTURES.get(name, words.capitalize())
-        gallery = Gallery(say("gallery", title=title, first=first, seeds=dict(sorted(seeds.items()))), [])
-        for cell in shown:
-            picture = Picture(folder / f"{cell.key}-{name}.png", f"{cell.label}: {words}")
-            shutil.copyfile(pictures[cell.key][name], picture.path)
-            gallery.pictures.append(picture)
-        galleries.append(gallery)
+        galleries.append(Gallery(say("gallery", title=title, first=first, seeds=seeds), copies))
     return galleries
 
 
@@ -254,10 +250,7 @@ def _failures(cells: Sequence[Cell]) -> list[tuple[str, str]]:
     """Which seeds of which cells diverged, failed or were measured in part, and why."""
     failures = []
     for cell in cells:
-        options = {
-            "budget": cell.params["cell"]["budget"],
-            "clipped": bool(cell.params["budget"].get("clip_norm")),
-        }
+        options = {"budget": cell.params["cell"]["budget"], "clipped": bool(cell.params["budget"].get("clip_norm"))}
         diverged = {seed: say("diverged", step=step, **options) for seed, step in cell.diverged.items()}
         lost = {"diverged": diverged, "failed": cell.failed, "measured in part": cell.not_measured}
         for what, reasons in lost.items():

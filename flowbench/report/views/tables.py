@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterable
-from typing import Any
+from collections.abc import Iterable
 
 from flowbench.metrics import METRICS, of_family
 from flowbench.report.frame import Cell
@@ -18,6 +16,7 @@ from flowbench.report.views.layout import (
     Scope,
     Table,
     Value,
+    by_fact,
     of_cells,
     of_families,
     of_metric,
@@ -118,10 +117,10 @@ def _quality_caption(scope: Scope) -> str:
         for metric in ("noise_draws", "bits_per_dim_noise_std", "bits_per_dim_standard_error")
     }
     pixels = [cell for cell in scope.cells if cell.likelihood != "none" and scope.has(cell, "noise_draws")]
-    logits = grouped(pixels, lambda cell: cell.params["flow"].get("logit"))
+    logits = by_fact(pixels, lambda cell: cell.params["flow"].get("logit"))
     return say(
         "quality",
-        seeds=dict(sorted(grouped(scope.cells, lambda cell: len(cell.seeds)).items())),
+        seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())),
         standard_error=bool(values["bits_per_dim_standard_error"]),
         exact=_exact(scope),
         solved=any(scope.has(cell, "solver_tolerance") and cell.likelihood == "exact" for cell in scope.cells),
@@ -140,7 +139,7 @@ def _parts_of_test(scope: Scope) -> dict[int, list[str]]:
     """
     examples = {cell.key: e.n for cell in scope.cells if (e := scope.estimates.get(cell.key, "bits_per_dim"))}
     part = [cell for cell in scope.cells if examples.get(cell.key, _whole_test_split(cell)) != _whole_test_split(cell)]
-    found = grouped(part, lambda cell: examples[cell.key])
+    found = by_fact(part, lambda cell: examples[cell.key])
     everywhere = len(found) == 1 and len(part) == len(examples)
     return {n: [] if everywhere else labels for n, labels in sorted(found.items())}
 
@@ -342,11 +341,3 @@ def glossary(scope: Scope, shown: Iterable[Table]) -> list[tuple[str, str, str, 
             entries.append(entry)
     columns = {column for table in shown for column in table.columns}
     return entries + [(head, "", "", about) for head, about in meanings().items() if head in columns]
-
-
-def grouped(cells: Iterable[Cell], key: Callable[[Cell], Any]) -> dict[Any, list[str]]:
-    """The labels of cells by a fact of theirs, in the order of the cells."""
-    found: dict[Hashable, list[str]] = defaultdict(list)
-    for cell in cells:
-        found[key(cell)].append(cell.label)
-    return dict(found)

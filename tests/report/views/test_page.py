@@ -3,6 +3,8 @@
 import hashlib
 import re
 import shutil
+import subprocess
+import sys
 from html import unescape
 from types import SimpleNamespace
 from urllib.parse import unquote
@@ -297,3 +299,9 @@ def test_the_same_results_give_the_same_bytes(calm, monkeypatch):
     before = {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()}
     shown(calm.folder.parent, fake_results.suite(CALM))
     assert {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()} == before
+
+
+def test_the_package_loads_nothing_that_takes_seconds():
+    slow = "{'matplotlib', 'pandas', 'scipy', 'jinja2', 'torch'}"
+    code = f"import sys, flowbench.report; sys.exit(str({slow} & sys.modules.keys() or ''))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stderr == ""

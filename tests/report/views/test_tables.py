@@ -6,49 +6,19 @@ import re
 import pytest
 
 from flowbench import data
-from flowbench.metrics import LATENT_STDS, METRICS
-from flowbench.report.judgement.certification import TO_TOLERANCE
+from flowbench.metrics import METRICS
 from flowbench.report.views import correctness, tables
 from flowbench.report.views.numbers import power
 from flowbench.report.views.page import summary
 from flowbench.report.views.text import data_sets
-from tests.report.made_up import entries, scope
+from tests.report.made_up import MOONS, entries
 
-MOONS = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
 MAF = {"layers": 5, "hidden": [1024, 1024], "logit": 1e-6}
-FAMILIES = {
-    "digits-maf": ("digits", "maf"),
-    "digits-cnf": ("digits", "cnf"),
-    "digits-flow_matching": ("digits", "flow_matching"),
-    "digits-flow_autoencoder": ("digits", "flow_autoencoder"),
-    "digits-flow_autoencoder-reconstruction": ("digits", "flow_autoencoder"),
-    "digits-iaf_distilled": ("digits", "iaf_distilled"),
-}
-OPTIONS = {
-    "digits-flow_matching": {"probes": 10},
-    "digits-flow_autoencoder": {"flow_learns_by": "likelihood"},
-    "digits-flow_autoencoder-reconstruction": {"flow_learns_by": "reconstruction"},
-}
 
 
 def near(x):
     """Three seeds around x with an interval of about 0.025."""
     return [x - 0.01, x, x + 0.01]
-
-
-@pytest.fixture
-def made(tmp_path):
-    """A function that makes up cells, each with values by metric."""
-
-    def make(cells=MOONS, **options):
-        return scope(tmp_path, cells, **options)
-
-    return make
-
-
-@pytest.fixture(scope="module")
-def families(tmp_path_factory):
-    return scope(tmp_path_factory.mktemp("families"), FAMILIES, flow=OPTIONS)
 
 
 def bits(**labels):
@@ -295,124 +265,6 @@ def test_one_draw_does_not_know_its_own_noise(made):
     (table,) = tables.noise(made(cells, values={"digits-nice": one}))
     assert [row["dequantisation"] for row in entries(table).values()] == ["0.000063", "–"]
     assert tables.noise(made({"digits-nice": ("digits", "nice")}, values={"digits-nice": one})) == []
-
-
-# --- Solvers, autoencoders, students
-
-
-def test_each_table_holds_the_cells_that_it_is_of(families):
-    found = [*tables.solvers(families), *tables.autoencoders(families), *tables.students(families)]
-    assert [list(entries(table)) for table in found] == [
-        ["cnf", "flow_matching"],
-        ["flow_autoencoder", "flow_autoencoder-reconstruction"],
-        ["iaf_distilled"],
-    ]
-    maf = families.only(lambda cell: cell.label == "maf")
-    assert tables.solvers(maf) == tables.autoencoders(maf) == tables.students(maf) == []
-
-
-def test_a_solver_is_shown_with_its_cost_and_its_errors(families):
-    (table,) = tables.solvers(families)
-    rows = entries(table)
-    assert (rows["cnf"]["log p(x)"], rows["flow_matching"]["log p(x)"]) == ("exact", "estimate, 10 probes")
-    assert (rows["cnf"]["probe spread, bits per dim"], rows["flow_matching"]["probe spread, bits per dim"]) == (
-        *("–", "0.0200"),
-    )
-    for row in rows.values():
-        assert row["tolerance"] == "1.0 × 10⁻⁵"
-        assert (row["evaluations, density"], row["evaluations, sample"]) == ("62", "50")
-        assert row["round trip, at tolerance"].endswith("10⁻⁵")
-        assert row["round trip, tightened"].endswith("10⁻⁶")
-    assert table.titles.keys() == set(table.columns)
-
-
-def test_a_flow_that_only_reconstructs_is_said_to_learn_no_density(families):
-    (table,) = tables.autoencoders(families)
-    rows = entries(table)
-    assert [row["flow learns by"] for row in rows.values()] == ["likelihood", "reconstruction"]
-    assert rows["flow_autoencoder"]["squared error"].startswith("0.01")
-    assert rows["flow_autoencoder"]["PSNR, dB"].startswith("20.0")
-    assert rows["flow_autoencoder"]["bits per latent dim"].startswith("1.8")
-    assert rows["flow_autoencoder-reconstruction"]["bits per latent dim"] == "–"
-    assert "learns nothing about density, and has no bits" in table.caption
-    (table,) = tables.autoencoders(families.only(lambda cell: cell.learns_by != "reconstruction"))
-    assert "learns nothing" not in table.caption
-
-
-def test_a_student_stands_beside_its_teacher(families):
-    (table,) = tables.students(families)
-    assert "for few features it can be the faster" in table.caption
-    assert "1711.10433" in table.caption
-    row = entries(table)["iaf_distilled"]
-    assert row["teacher"] == "digits-maf"
-    assert row["teacher's bits per dim"].startswith("2.1")
-    assert row["bits per dim"].startswith("2.")
-    assert " ± " in row["KL to teacher, nats"]
-    assert row["standard error, nats"] == "0.00300"
-    assert (row["faster than teacher here"], row["faster than D passes"]) == ("2.50 ×", "64.0 ×")
-
-
-# --- Certification
-
-
-def test_limits_of_what_was_measured_are_shown(made):
-    exact = correctness.criteria(made())
-    assert exact.columns == ["what is compared", "limit"]
-    assert TO_TOLERANCE not in correctness.certification(made())
-    measured = ("log_prob_error_max", "mass_error", "divergence_error_max", "solver_tolerance", "probes")
-    of = made(values={"moons-nice": dict.fromkeys(measured, 1e-5)})
-    solved = correctness.criteria(of)
-    assert solved.columns == ["what is compared", "limit", "limit with a solver"]
-    limits = {row.values[0].text: [value.text for value in row.values[1:]] for row in solved.rows}
-    assert limits["log-determinant, against autograd"] == ["1.0 × 10⁻⁸ nats", "1.0 × 10⁻³ nats"]
-    assert limits["samples, there and back in float64"] == ["1.0 × 10⁻³ bits per dim", "1.0 × 10⁻² bits per dim"]
-    new = {"divergence, against autograd", "mass on the grid and samples outside, from 1 in all"}
-    assert new <= limits.keys()
-    assert new.isdisjoint(row.values[0].text for row in exact.rows)
-    assert TO_TOLERANCE in correctness.certification(of)
-    assert "probes" in correctness.certification(of)
-
-
-def test_certificates_are_apart_by_precision_and_leave_out_what_has_no_round_trip(made):
-    values = {"moons-nice": {"invertibility_error_max": [1e-6, 0.0011, 1e-6]}, "moons-maf": {"logdet_error_max": None}}
-    float32, float64 = map(entries, correctness.certificates(made(values=values)))
-    assert list(float32) == list(float64) == ["moons · nice", "moons · realnvp", "moons · maf"]
-    assert list(float32["moons · nice"]) == ["data, max", "data, mean", "latent, max", "verdict"]
-    assert list(float64["moons · nice"]) == ["data, max", "latent, max", "log-det., max", "verdict"]
-    assert [row["verdict"] for row in float32.values()] == ["fails", "passes", "passes"]
-    assert [row["verdict"] for row in float64.values()] == ["passes", "passes", "round trip passes"]
-    assert float32["moons · nice"]["data, max"] == "1.1 × 10⁻³"
-
-
-def test_densities_show_errors_of_the_worst_seed_and_the_mean_mass(made):
-    key = "moons-nice"
-    values = {
-        "sample_log_prob_error_max": [1e-14, 2e-13, 1e-15],
-        "log_prob_error_max": [1e-6, math.inf, 1e-6],
-        "density_mass": [0.9999, 1.0, 0.96],
-        "outside_share": [0.0, 0.02, 0.038],
-        "mass_error": [0.0001, 0.02, 0.002],
-    }
-    (table,) = correctness.densities(made(values={key: values}))
-    assert entries(table)["moons · nice"] == {
-        "density there and back": "2.0 × 10⁻¹³",
-        "density float32 – float64": "not finite",
-        "mass on grid": "0.9866",
-        "samples outside": "0.0193",
-        "mass error": "2.0 × 10⁻²",
-        "verdict": "fails",
-    }
-
-
-def test_misses_are_means_with_the_share_that_is_lost(made):
-    assert correctness.stress(made()) == []
-    starts = ("data", "samples", "noise", *(f"latents_{k}_std" for k in LATENT_STDS))
-    values = {f"l2_error_{start}": [1e-6, 3e-6, 2e-6] for start in starts} | {"lost_share_latents_5_std": [0, 0, 0.3]}
-    (table,) = correctness.stress(made(values={"moons-nice": values | {"lost_share_data": [0, 0, 1e-5]}}))
-    row = entries(table)["moons · nice"]
-    assert row["4 σ"] == "2.0 × 10⁻⁶"
-    assert row["5 σ"] == "2.0 × 10⁻⁶ (10.0%)"
-    assert row["data"] == "2.0 × 10⁻⁶ (<0.1%)"
 
 
 def test_every_column_is_explained_and_metrics_of_a_group_are_one_entry(families):
