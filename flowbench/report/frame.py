@@ -153,8 +153,8 @@ def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
         steps = {("diverged_at", seed): step for seed, step in cell.diverged.items()}
         steps |= {("failed_at", seed): training.seeds[seed].steps for seed in cell.failed}
         rows += [(*about, seed, name, float(step), 1, "step", True) for (name, seed), step in steps.items()]
-    about_columns = ["suite", "cell", "data", "label", "kind", "device"]
-    return pd.DataFrame(rows, columns=[*about_columns, "seed", "metric", "value", "n", "unit", "lost"])
+    columns = ["suite", "cell", "data", "label", "kind", "device", "seed", "metric", "value", "n", "unit", "lost"]
+    return pd.DataFrame(rows, columns=columns).astype({"seed": int, "value": float, "n": int, "lost": bool})
 
 
 def write_csv(path: Path, frame: pd.DataFrame) -> None:

@@ -101,7 +101,7 @@ def test_the_truth_stands_beside_the_flows(made):
     assert rows["entropy floor"]["bits per dim"] == "0.2070"
     assert rows["truth, test split"]["bits per dim"] == "0.2100"
     assert rows["truth, 5,000 test examples"]["bits per dim"] == "0.2000"
-    assert table.caption.endswith("Measured on 5,000 test examples, with no more samples: realnvp.")
+    assert table.caption.endswith("Measured on 5,000 test examples and with at most 5,000 samples: realnvp.")
     above = of.estimates.value("moons-nice", "bits_per_dim") - 0.21
     assert float(rows["nice"]["above truth"].split(" ± ")[0]) == pytest.approx(above, abs=1e-4)
 
