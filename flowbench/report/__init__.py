@@ -1,1 +1,36 @@
-"""Tables, figures and pages that a person reads."""
+"""A suite's report: one tidy frame of all values, what it allows to conclude, and the pages that show it.
+
+Three layers, each importing only from those behind it in this list: ``views``, ``judgement``, ``frame``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flowbench.config import Suite
+
+
+def write(
+    results: Path, suite: Suite, folder: Path, *, digests: Mapping[str, str], lock: str, survived: Mapping[str, int]
+) -> None:
+    """Write the report of a suite to ``folder``: ``README.md``, ``index.html``, ``results.csv`` and ``figures/``.
+
+    All of it is written, or none.
+
+    Args:
+        results: holds the files of each cell in ``<cell>/``; cells that are not there are named as not run.
+        suite: whose report it is.
+        folder: where it goes.
+        digests: the tags of the cells' MLflow runs, by cell.
+        lock: the digest of what ``dvc.lock`` says of the suite; empty if unknown.
+        survived: how many faults of each kind the tests have caused.
+
+    Raises:
+        RecordError: a file of a cell is missing or damaged.
+    """
+    from flowbench.report.views import page  # pandas, SciPy and matplotlib take seconds to load
+
+    page.write(results, suite, folder, digests=digests, lock=lock, survived=survived)

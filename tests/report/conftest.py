@@ -1,20 +1,27 @@
+"""Cells that are made up, for the tests of tables."""
+
 import pytest
 
-from flowbench.report import page
-from tests import fake_results
-from tests.report.pages import CELLS
+from tests.report.made_up import FAMILIES, MOONS, OPTIONS, scope
+
+
+@pytest.fixture(autouse=True)
+def _no_garbage_is_collected(monkeypatch):
+    """Statsmodels collects it at each correction, which takes half a second where torch is loaded."""
+    monkeypatch.setattr("gc.collect", lambda *_: 0)
 
 
 @pytest.fixture
-def report(tmp_path):
-    """A function that writes a report of made-up results, and returns its folder."""
+def made(tmp_path):
+    """A function that makes up cells, each with values by metric."""
 
-    def write(cells=CELLS, about=None, change=lambda results: None, digests=None, **options):
-        suite = fake_results.suite(cells)
-        suite = suite.model_copy(update={"about": about}) if about else suite
-        fake_results.write(tmp_path / "results", suite, **options)
-        change(tmp_path / "results")
-        page.write(tmp_path / "results", suite, tmp_path / "report", digests)
-        return tmp_path / "report"
+    def make(cells=MOONS, **options):
+        return scope(tmp_path, cells, **options)
 
-    return write
+    return make
+
+
+@pytest.fixture(scope="session")
+def families(tmp_path_factory):
+    """Cells of every family on one data set."""
+    return scope(tmp_path_factory.mktemp("families"), FAMILIES, flow=OPTIONS)

@@ -2,21 +2,46 @@ import math
 
 import pytest
 
-from flowbench.report.numbers import Estimate, at_most, estimate, marks, power, rate, significant, span, spread
+from flowbench.report.judgement.estimates import Estimate, Estimates, estimate, marks
+from tests.report.made_up import frame
 
 
 def test_estimate_is_the_mean_with_students_interval():
     # t(0.975, 2 degrees of freedom) = 4.3027 and the standard error of 1, 2, 3 is 1/√3.
     e = estimate([1.0, 2.0, 3.0])
-    assert (e.mean, e.n) == (2.0, 3)
+    assert (e.value, e.seeds, e.low, e.high) == (2.0, 3, 1.0, 3.0)
     assert e.half == pytest.approx(4.302652729911275 / math.sqrt(3))
-    assert estimate([5.0]) == Estimate(5.0, None, 1)
+    assert (estimate([5.0]).value, estimate([5.0]).half) == (5.0, None)
 
 
 def test_estimate_of_a_value_that_is_not_finite_has_no_interval():
     e = estimate([1.0, math.nan])
-    assert math.isnan(e.mean)
+    assert math.isnan(e.value)
     assert e.half is None
+
+
+def test_seeds_are_combined_as_the_catalogue_says():
+    values = {"bits_per_dim": [1.0, 2.0], "logdet_error_max": [1e-9, 3e-9], "mass_error": [0.001, math.nan]}
+    found = Estimates(frame({"nice": values}))
+    assert found.value("nice", "bits_per_dim") == 1.5
+    assert found.value("nice", "logdet_error_max") == 3e-9
+    assert found.value("nice", "mass_error") == math.inf
+    assert found.get("nice", "kl_to_target") is None
+
+
+def test_lost_seeds_do_not_count():
+    table = frame({"nice": {"train_seconds": [10.0, 20.0]}})
+    table.loc[table["seed"] == 1, "lost"] = True
+    assert Estimates(table).value("nice", "train_seconds") == 10.0
+
+
+def test_bits_are_above_the_truth_on_the_same_examples_where_that_is_known():
+    values = {"bits_per_dim": [1.0, 1.2], "entropy_floor_bits_per_dim": [0.9, 0.9]}
+    assert Estimates(frame({"nice": values})).above_truth("nice").value == pytest.approx(0.2)
+    values["true_bits_per_dim"] = [0.8, 0.8]
+    above = Estimates(frame({"nice": values})).above_truth("nice")
+    assert above.value == pytest.approx(0.3)
+    assert above.half == pytest.approx(estimate([1.0, 1.2]).half)
 
 
 @pytest.mark.parametrize(
@@ -41,47 +66,3 @@ def test_estimate_of_a_value_that_is_not_finite_has_no_interval():
 )
 def test_marks(estimates, better, expected):
     assert marks(estimates, better) == expected
-
-
-@pytest.mark.parametrize(
-    ("given", "text"),
-    [
-        (Estimate(0.21837, 0.00213, 3), "0.2184 ± 0.0021"),
-        (Estimate(-0.5, 0.25, 3), "−0.50 ± 0.25"),
-        (Estimate(93.7331, 0.0252, 3), "93.733 ± 0.025"),
-        (Estimate(1234.5, 67.0, 3), "1,234 ± 67"),
-        (Estimate(0.000123, 0.000031, 3), "0.000123 ± 0.000031"),
-        (Estimate(0.2183, 1e-9, 3), "0.2183 ± <0.0001"),
-        (Estimate(0.2183, 0.0, 3), "0.2183 ± <0.0001"),
-        (Estimate(0.0, 0.0, 3), "0.0000 ± <0.0001"),
-        (Estimate(0.21837, None, 1), "0.2184 (n = 1)"),
-        (Estimate(math.inf, None, 3), "not finite"),
-        (None, "–"),
-    ],
-)
-def test_spread(given, text):
-    assert spread(given) == text
-
-
-def test_a_single_seed_need_not_be_counted_at_every_number():
-    assert spread(Estimate(0.21837, None, 1), count=False) == "0.2184"
-
-
-def test_span():
-    assert [span(values) for values in ([16.21, 14.0, 15.0], [2.0], [2.001, 2.002], [])] == [
-        *("14–16", "2.00", "2.00", "–")
-    ]
-
-
-def test_a_bound_is_rounded_up():
-    assert [at_most(x) for x in (0.01308, 0.00501, 0.0050, 0.3, 0.996, 121.0, 0.0, math.nan)] == [
-        *("0.014", "0.0051", "0.0050", "0.30", "1.0", "130", "0", "not finite")
-    ]
-
-
-def test_single_numbers():
-    assert [significant(x) for x in (1234567.0, 49.04, 0.5, -1.0, 0.0, None, math.inf)] == [
-        *("1,230,000", "49.0", "0.500", "−1.00", "0", "–", "not finite")
-    ]
-    assert [power(x) for x in (2.44e-7, 0.0, 3.0, math.nan)] == ["2.4 × 10⁻⁷", "0", "3.0 × 10⁰", "not finite"]
-    assert [rate(x) for x in (12345.0, 1.2e6, 999.0)] == ["12.3 k", "1.20 M", "999"]

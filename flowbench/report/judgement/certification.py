@@ -1,0 +1,108 @@
+"""Whether cells are certified: their directions agree, their log-determinants are right, their densities are one."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+# What `flowbench check` asks of random models in float64, asked of trained ones on test data; and what a benchmarked
+# flow must reach in the precision that it is used in.
+LARGEST_FLOAT64_ERROR = 1e-8
+LARGEST_FLOAT32_ERROR = 1e-3
+# In bits per dim: between the densities of test data in float32 and float64, and between those of a sample by the way
+# there and by the way back in float64.
+LARGEST_DENSITY_ERROR = 1e-3
+# By a solver the two ways end up to 1e-3 apart, as below, and log p changes along the way by its slope times that.
+LARGEST_SOLVED_DENSITY_ERROR = 1e-2
+# What the midpoint rule may miss of a 2-D density's integral, and 5,000 samples of the share outside of the grid.
+LARGEST_MASS_ERROR = 0.01
+
+Verdict = Literal["passes", "fails", "round trip passes", "to the solver's tolerance", "–"]
+TO_TOLERANCE: Verdict = "to the solver's tolerance"
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Of one cell by its worst seed; a dash where nothing was measured.
+
+    Attributes:
+        float32, float64: of the round trips of test data in each precision, in float64 of log-determinants too.
+        density: of log p(x).
+    """
+
+    float32: Verdict = "–"
+    float64: Verdict = "–"
+    density: Verdict = "–"
+
+    @property
+    def failed(self) -> list[str]:
+        """The names of those that fail."""
+        return [name for name, verdict in vars(self).items() if verdict == "fails"]
+
+
+def verdicts(frame: pd.DataFrame) -> dict[str, Verdicts]:
+    """The verdicts of every cell in a frame."""
+    finished = frame[~frame["lost"]]
+    # Errors are compared with what they must stay below: nothing is worse than what is no number.
+    errors = finished.assign(value=finished["value"].fillna(np.inf))
+    found = dict.fromkeys(frame["cell"].unique(), Verdicts())
+    for cell, rows in errors.groupby("cell", sort=False):
+        table = rows.pivot(index="seed", columns="metric", values="value")
+        found[str(cell)] = _verdicts({str(metric): table[metric].dropna() for metric in table.columns})
+    return found
+
+
+def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
+    """From the errors of one cell by metric and seed; metrics that no seed has are absent."""
+    nothing = pd.Series(dtype=float)
+
+    def of(metric: str) -> pd.Series:
+        return errors.get(metric, nothing)
+
+    solved = "solver_tolerance" in errors
+    float32 = _verdict(LARGEST_FLOAT32_ERROR, of("invertibility_error_max"))
+    if solved:
+        float64 = _verdict_on_solver(
+            of("invertibility_error_max_float64"),
+            of("invertibility_error_max_tightened"),
+            of("logdet_error_max"),
+            of("divergence_error_max"),
+        )
+    else:
+        float64 = _verdict(LARGEST_FLOAT64_ERROR, of("invertibility_error_max_float64"), of("logdet_error_max"))
+    small = [
+        *(of("mass_error") <= LARGEST_MASS_ERROR),
+        *(of("log_prob_error_max") < LARGEST_DENSITY_ERROR),
+        *(of("sample_log_prob_error_max") < (LARGEST_SOLVED_DENSITY_ERROR if solved else LARGEST_DENSITY_ERROR)),
+    ]
+    density: Verdict = "–"
+    if small:
+        # A sample that comes back to no finite latent has no density by the way back.
+        finite = map(math.isfinite, of("latent_invertibility_error_max_float64"))
+        density = "passes" if all([*small, *finite]) else "fails"
+    return Verdicts(float32, float64, density)
+
+
+def _verdict(limit: float, round_trips: pd.Series, *others: pd.Series) -> Verdict:
+    """Whether errors stay below a limit, the first of them those of round trips."""
+    if any((errors >= limit).any() for errors in (round_trips, *others)):
+        return "fails"
+    if round_trips.empty:
+        return "–"
+    return "round trip passes" if any(errors.empty for errors in others) else "passes"
+
+
+def _verdict_on_solver(errors: pd.Series, tightened: pd.Series, logdets: pd.Series, divergences: pd.Series) -> Verdict:
+    """Whether the errors of a continuous flow are its solver's, for those alone fall with the tolerance."""
+    small = (errors < LARGEST_FLOAT32_ERROR).all() and (logdets < LARGEST_FLOAT32_ERROR).all()
+    small = small and (divergences < LARGEST_FLOAT64_ERROR).all()
+    both = errors.index.intersection(tightened.index)
+    if not small or not (tightened[both] < errors[both]).all():
+        return "fails"
+    if errors.empty or len(both) < len(errors):
+        return "–"
+    return "round trip passes" if logdets.empty and divergences.empty else TO_TOLERANCE

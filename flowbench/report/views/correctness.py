@@ -1,0 +1,87 @@
+"""The tables that say whether flows are what they claim to be: invertible, normalised, alike in both precisions."""
+
+from __future__ import annotations
+
+from flowbench.metrics import METRICS, STARTS, of_family
+from flowbench.report.frame import Cell
+from flowbench.report.judgement import certification as limits
+from flowbench.report.views import numbers
+from flowbench.report.views.layout import Column, Scope, Table, Value, of_cells, of_families, of_words, verdict_column
+from flowbench.report.views.text import say
+
+
+def correctness(scope: Scope) -> list[Table]:
+    """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
+    return [criteria(scope), *certificates(scope), *densities(scope), *stress(scope)]
+
+
+def certification(scope: Scope) -> str:
+    """What the limits of `criteria` leave to say."""
+    solved, probes = scope.measured("solver_tolerance"), scope.measured("probes")
+    return say("certification", solved=solved, probes=probes, tolerance=limits.TO_TOLERANCE)
+
+
+def criteria(scope: Scope) -> Table:
+    """The limit of each error that a verdict looks at; with a solver some are others."""
+    strict, loose = numbers.power(limits.LARGEST_FLOAT64_ERROR), numbers.power(limits.LARGEST_FLOAT32_ERROR)
+    nearer = f"{loose}, and nearer with a tenth of the tolerance"
+    density = f"{numbers.power(limits.LARGEST_DENSITY_ERROR)} bits per dim"
+    solved = f"{numbers.power(limits.LARGEST_SOLVED_DENSITY_ERROR)} bits per dim"
+    rows: list[tuple[str, ...]] = [
+        ("in float32", "test data, there and back", loose, loose),
+        ("in float64", "test data, there and back", strict, nearer),
+        ("in float64", "log-determinant, against autograd", f"{strict} nats", f"{loose} nats"),
+    ]
+    if scope.measured("divergence_error_max"):
+        rows.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
+    if scope.measured("log_prob_error_max"):
+        rows.append(("of its density", "test data, float32 against float64", density, density))
+        rows.append(("of its density", "samples, there and back in float64", density, solved))
+        rows.append(("of its density", "latents of the prior, there and back in float64", "finite", "finite"))
+    if scope.measured("mass_error"):
+        mass = f"{limits.LARGEST_MASS_ERROR:g}"
+        rows.append(("of its density", "mass on the grid and samples outside, from 1 in all", mass, mass))
+    columns = ["what is compared", "limit", "limit with a solver"][: 3 if scope.measured("solver_tolerance") else 2]
+    return of_words(say("criteria"), "certification", columns, [row[: len(columns) + 1] for row in rows])
+
+
+def certificates(scope: Scope) -> list[Table]:
+    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
+    shown = scope.having("invertibility_error_max")
+    float32 = [*of_families(shown, "float32"), verdict_column(shown, "float32")]
+    float64 = [*of_families(shown, "float64", "log-determinant"), verdict_column(shown, "float64")]
+    return [
+        of_cells(say("float32", single=shown.single), shown, float32, with_data=True),
+        of_cells(say("float64", single=shown.single), shown, float64, with_data=True),
+    ]
+
+
+def densities(scope: Scope) -> list[Table]:
+    """Whether densities are the same from both sides and in both precisions, and integrate to one."""
+    shown = scope.only(lambda cell: any(scope.has(cell, metric) for metric in of_family("density")))
+    if not shown.cells:
+        return []
+    columns = [*of_families(shown, "density"), verdict_column(shown, "density")]
+    return [of_cells(say("density", single=shown.single), shown, columns, with_data=True)]
+
+
+def stress(scope: Scope) -> list[Table]:
+    """How far from their start round trips end where a flow is not at home, and how many are lost.
+
+    As Behrmann et al. (2021, 2006.09347) have them.
+    """
+    shown = scope.having("l2_error_data")
+    if not shown.cells:
+        return []
+    columns = []
+    for start in STARTS:
+        metric = METRICS[f"l2_error_{start}"]
+        values = [Value(_length(shown, cell, start)) for cell in shown.cells]
+        columns.append(Column(metric.head, values, metric.about))
+    return [of_cells(say("stress", single=shown.single), shown, columns, with_data=True)]
+
+
+def _length(scope: Scope, cell: Cell, start: str) -> str:
+    text = numbers.power(scope.value(cell, f"l2_error_{start}"))
+    lost = scope.value(cell, f"lost_share_{start}")
+    return f"{text} ({f'{lost:.1%}' if lost >= 0.0005 else '<0.1%'})" if lost else text
