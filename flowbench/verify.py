@@ -68,7 +68,7 @@ def on_record(suite: Suite, key: str, root: Path = Path()) -> OnRecord:
     name = lock.path_of(suite)
     try:
         lock.check(suite, [key], root)
-    except ConfigError as error:  # such as weights of which a byte has changed
+    except ConfigError as error:  # such as weights with one byte changed
         raise RecordError(str(error)) from None
     outs = lock.outputs(suite, [f"evaluate@{key}", "report"], root)
     digests = {}

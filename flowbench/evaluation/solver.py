@@ -71,7 +71,7 @@ def _log_prob(model: ContinuousModel, x: Tensor, seed: int) -> tuple[Tensor, Sol
 def divergence(model: ContinuousModel, test: Tensor) -> dict[str, float]:
     """Largest error of the divergence that probes estimate, in nats per unit of time, in float64.
 
-    With all unit vectors in the place of the probes it is exact, and must be the trace of the Jacobian that
+    If all unit vectors replace the probes, it is exact, and must be the trace of the Jacobian that
     forward-mode differentiation finds. At a sample of the prior, a test example and halfway between them.
 
     Args:
@@ -101,13 +101,13 @@ def _trace(field: VectorField, t: Tensor, x: Tensor, units: Tensor) -> float:
 
 @torch.no_grad()
 def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, float]:
-    """Energy distance between test data and samples that took so many evaluations of the field, from the same latents.
+    """Energy distance between test data and samples of few evaluations of the field, all from the same latents.
 
-    And the mean distance of other test data, as many, from these: no sampler comes out lower but by chance.
+    The mean distance between these and equally many other test data stands beside it. Only chance takes a sampler below.
 
     Args:
         test: ``(n, *event)``; the first are used, and half of them at most.
-        samples: how many, 1,000 at most.
+        samples: their number, 1,000 at most.
     """
     count = min(samples, _MOST_SAMPLES, len(test) // 2)
     z = model.prior().sample((count,))

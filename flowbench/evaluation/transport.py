@@ -14,17 +14,17 @@ from flowbench.metrics import Measured, over
 from flowbench.networks.field import VectorField
 from flowbench.numerics.assignment import assignment
 
-# As many as Tong et al. take.
+# Tong et al. take this number.
 POINTS = 1000
-# Eight times as many change the energy of a trained field by less than 1e-4 of it.
+# Eight times this number changes the energy of a trained field by less than 1e-4 of it.
 _STEPS = 50
 
 
 def wasserstein_2(x: Tensor, y: Tensor) -> float:
-    """√ of the least mean squared distance at which ``(n, D)`` points can be assigned to as many others; O(n³).
+    """√ of the least mean squared distance between ``(n, D)`` points and the n points that they are assigned to; O(n³).
 
-    The distance between the distributions that the points are from is smaller: even of one and the same it finds some.
-    Infinite where a point is not finite, or so far off that float32 has no squares of it.
+    Two samples of one distribution have a distance above 0, too. It is infinite where a point is not finite, or so far
+    off that float32 cannot hold its square.
     """
     if not torch.stack([points.float().square().sum() for points in (x, y)]).isfinite().all():
         return math.inf

@@ -82,5 +82,5 @@ class Metric:
     form: Form = "interval"
 
     def combine(self, values: Iterable[float]) -> float:
-        """One number for the values of several seeds, of which there must be one at least."""
+        """One number for the values of one or more seeds."""
         return combine(list(values), self.seeds, self.better)

@@ -23,7 +23,7 @@ def over(n: int, values: Mapping[str, float]) -> dict[str, Measured]:
 
 
 def combine(values: Sequence[float], how: Combine, better: Better | None) -> float:
-    """One number for the values of several seeds, of which there must be one at least.
+    """One number for the values of one or more seeds.
 
     The worst is the largest or, where higher is better, the smallest. Nothing is worse than what is not a number.
     """

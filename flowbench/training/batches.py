@@ -79,7 +79,7 @@ def _sender(device: torch.device) -> Callable[[Tensor], Tensor]:
         with torch.cuda.stream(copying):
             batch = batch.pin_memory().to(device, non_blocking=True)
         computing.wait_stream(copying)
-        batch.record_stream(computing)  # lest the next copy take its memory before the step is done
+        batch.record_stream(computing)  # so that the next copy does not take its memory before the step is done
         return batch
 
     return send

@@ -44,7 +44,7 @@ from flowbench.training.state import Outcome
 _INITIALISATION_EXAMPLES = 50_000
 _SNAPSHOT_SAMPLES = 50_000
 _SNAPSHOT_CELLS = 100
-# A kill undoes the work of so many seconds at most, where a checkpoint is written in no time.
+# A kill undoes this many seconds of work at most, if writing a checkpoint takes no time.
 CHECKPOINT_SECONDS = 30.0
 # The libraries that results depend on.
 _COMPUTING = ("torch", "torchdiffeq", "numpy", "scipy", "scikit-learn", "safetensors")

@@ -17,7 +17,8 @@ class Distillation(ReverseKL):
     """KL(student ‖ teacher) = E_q[log q(x) - log p(x)] over the student's own samples, in nats.
 
     Probability density distillation (van den Oord et al. 2018, 1711.10433, equation 6): the reverse KL of an energy,
-    with the teacher's density for one. Annealed likewise, or a student of moons finds one of the two and stays there.
+    where the energy is the teacher's density. It is annealed in the same way; otherwise a student of moons finds one of
+    the two and stays there.
 
     Args:
         student: what is trained; shares the teacher's preprocessing.

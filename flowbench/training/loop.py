@@ -37,11 +37,11 @@ def train(
     Args:
         model: trained in place; ends with its last weights, the best being in the outcome.
         objective: what is minimised.
-        budget: steps, learning rate and the like.
+        budget: steps, learning rate and so on.
         title: of the progress bar.
         snapshot: called every ``budget.snapshot_every`` steps with the model as it would be kept.
-        checkpoints: to go on from, and to write. The outcome is the same, bit for bit, as of a training that was never
-            interrupted; but for the seconds, which leave out what a kill undid.
+        checkpoints: to go on from, and to write. The outcome has the same bits as that of a training that was never
+            interrupted. Only the seconds differ: they leave out what a kill undid.
     """
     state = TrainingState(model, objective, budget)
     outcome, parameters, device = state.outcome, state.parameters, state.device

@@ -61,7 +61,7 @@ class DataLoss:
     Args:
         model: what is trained.
         batches: ``(batch, *event)`` each, on the model's device, without end.
-        validation: ``(n, *event)``, likewise.
+        validation: ``(n, *event)``, on the same device.
         validation_seed: for the dequantisation noise of the validation split, and whatever else a loss draws.
         compile: whether torch compiles the loss of a batch.
     """

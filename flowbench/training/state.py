@@ -52,7 +52,7 @@ class TrainingState:
     Args:
         model: trained in place.
         objective: what is minimised.
-        budget: steps, learning rate and the like.
+        budget: steps, learning rate and so on.
 
     Attributes:
         parameters: of the model, on ``device``.

@@ -36,7 +36,7 @@ def comparable(frame: pd.DataFrame, metric: str) -> list[str]:
 
 
 def finite(frame: pd.DataFrame, metric: str) -> list[str]:
-    """The cells that have a metric, and of whose seeds each value is finite."""
+    """The cells that have a finite value of a metric for each of their seeds."""
     rows = _of(frame, metric)
     lost = set(rows.loc[~np.isfinite(rows["value"].astype(float)), "cell"])
     return [cell for cell in rows["cell"].unique() if cell not in lost]

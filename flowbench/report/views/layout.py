@@ -201,7 +201,7 @@ def verdict_column(scope: Scope, which: str) -> Column:
 
 
 def by_fact(cells: Iterable[Cell], fact: Callable[..., Any]) -> dict[Any, list[str]]:
-    """The labels of the cells of which a fact is the same, in the order of the cells."""
+    """The labels of the cells that share a fact, in the order of the cells."""
     found: dict[Any, list[str]] = {}
     for cell in cells:
         found.setdefault(fact(cell), []).append(cell.label)

@@ -38,11 +38,11 @@ def significant(value: float | None, digits: int = 3) -> str:
 
 
 def at_most(value: float, digits: int = 2) -> str:
-    """The least number of so many significant digits that is not below a value."""
+    """A value rounded up to some significant digits."""
     if not _ordinary(value) or value == 0:
         return significant(value, digits)
     unit = 10.0 ** (math.floor(math.log10(abs(value))) - digits + 1)
-    # What is a whole number of units but for its last bit is none more.
+    # A value that is off by its last bit is not rounded up by a whole unit.
     return significant(math.ceil(round(value / unit, 9)) * unit, digits)
 
 
@@ -101,7 +101,7 @@ def _ordinary(value: float | None) -> TypeGuard[float]:
 
 
 def _unusual(value: float | None) -> str:
-    """What stands in the place of digits that say nothing."""
+    """What is written where digits would say nothing."""
     if value is None:
         return "–"
     return _powers_of_ten(value) if math.isfinite(value) else "not finite"
