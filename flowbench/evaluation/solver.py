@@ -103,7 +103,7 @@ def _trace(field: VectorField, t: Tensor, x: Tensor, units: Tensor) -> float:
 def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, float]:
     """Energy distance between test data and samples of few evaluations of the field, all from the same latents.
 
-    The mean distance between these and equally many other test data stands beside it. Only chance takes a sampler below.
+    Beside it stands the mean distance between these and equally many other test data, which only chance beats.
 
     Args:
         test: ``(n, *event)``; the first are used, and half of them at most.
