@@ -39,7 +39,12 @@ _LIBRARIES = ("mlflow", "requests", "sqlalchemy")
 
 def store_uri() -> str:
     """``MLFLOW_TRACKING_URI``, or the database at the repository's root whatever the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    from sqlalchemy import URL
+
+    # It knows how its version writes a path with characters that mean something in a URL.
+    return URL.create("sqlite", database=str(ROOT / "mlflow.db")).render_as_string()
 
 
 def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowbench.records.closures import digest, strip
+from flowbench.records.closures import code_digest, strip
 
 CODE = '''\
 """A module."""
@@ -120,6 +120,6 @@ def test_digest_is_of_what_is_left(tmp_path: Path):
     one, other = tmp_path / "one.py", tmp_path / "other.py"
     one.write_text(CODE, encoding="utf-8")
     other.write_text(edited(("# A comment.", "# Another.")), encoding="utf-8")
-    assert digest(one) == digest(other)
+    assert code_digest(one) == code_digest(other)
     other.write_text(edited(("r**2", "r**3")), encoding="utf-8")
-    assert digest(one) != digest(other)
+    assert code_digest(one) != code_digest(other)
