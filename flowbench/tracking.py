@@ -41,10 +41,12 @@ def store_uri() -> str:
     """``MLFLOW_TRACKING_URI``, or the database at the repository's root whatever the working directory."""
     if uri := os.environ.get("MLFLOW_TRACKING_URI"):
         return uri
-    from sqlalchemy import URL
+    from sqlalchemy import URL, make_url
 
-    # It knows how its version writes a path with characters that mean something in a URL.
-    return URL.create("sqlite", database=str(ROOT / "mlflow.db")).render_as_string()
+    path = str(ROOT / "mlflow.db")
+    uri = f"sqlite:///{path}"
+    # Encoded only where it must be: MLflow makes an empty folder beside the right one, whose name stays encoded.
+    return uri if make_url(uri).database == path else URL.create("sqlite", database=path).render_as_string()
 
 
 def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:

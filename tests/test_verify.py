@@ -37,7 +37,7 @@ def root(tmp_path) -> Path:
     report.mkdir(parents=True)
     with (report / "results.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file, lineterminator="\n")
-        rows.writerow("suite,cell,dataset,flow,seed,metric,value,unit,device".split(","))
+        rows.writerow(["suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "device"])
         for metric, by_seed in Evaluation.load(tmp_path / CELL).values.items():
             rows.writerows(
                 ("tiny", KEY, "moons", "nice", seed, metric, repr(one.value), "", "cpu")
@@ -213,9 +213,7 @@ def with_values(root, tmp_path):
 
 def steady(reproduces: str) -> list[str]:
     """The metrics of each kind that are compared."""
-    found = [
-        name for name, metric in METRICS.items() if metric.reproduces == reproduces and not metric.host_dependent
-    ]
+    found = [name for name, metric in METRICS.items() if metric.reproduces == reproduces and not metric.host_dependent]
     assert found
     return found
 
