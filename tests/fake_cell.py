@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -30,14 +30,16 @@ def write(
     values: dict[str, float] | None = None,
     pictures: tuple[str, ...] = ("density",),
     not_measured: dict[int, str] | None = None,
+    lost: dict[int, Literal["diverged", "failed"]] | None = None,
 ) -> None:
-    """Write ``results/<suite>/<cell>`` with three seeds that finished; what was there is replaced.
+    """Write ``results/<suite>/<cell>`` with three seeds; what was there is replaced.
 
     Args:
         options: of the flow.
         rows: of history, for each seed.
         values: by metric, of each seed; each further seed has one percent more.
         not_measured: why seeds were measured in part.
+        lost: what became of the seeds that did not finish.
     """
     shutil.rmtree(folder, ignore_errors=True)
     for name in (TRAINED, PICTURES):
@@ -58,7 +60,11 @@ def write(
         parameters=1000,
         seeds={
             seed: SeedTraining(
-                status="finished", steps=10 * rows, epochs=2.5, best_step=10 * rows, best_validation_loss=0.3
+                status=(lost or {}).get(seed, "finished"),
+                steps=10 * rows,
+                epochs=2.5,
+                best_step=10 * rows,
+                best_validation_loss=0.3,
             )
             for seed in SEEDS
         },

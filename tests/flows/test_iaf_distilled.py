@@ -1,21 +1,32 @@
 """The student of a MAF: it shares its teacher's preprocessing, and knows where it is to be found."""
 
-import json
-
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from flowbench import flows
+from flowbench import config, flows
+from flowbench.cell import Cell
 from flowbench.certify import randomised
-from flowbench.config import ConfigError
+from flowbench.config import ConfigError, suites
 from flowbench.core import Event, FlowModel, ShapeError
-from flowbench.flows.iaf_distilled import Student, load_teacher
+from flowbench.flows._student import Student
 from flowbench.runtime.seeding import seeded
+from tests import fake_cell
 
 IMAGES = Event((1, 2, 3), levels=17)
 PLANE = Event((2,))
 MAF = {"layers": 2, "hidden": [8]}
+PARAMS = """\
+data: {moons: {train: 50, validation: 50, test: 50, noise: 0.05}}
+flows: {maf: {plane: {layers: 2, hidden: [8]}}, iaf_distilled: {plane: {layers: 2, hidden: [8]}}}
+budgets: {quick: {train: {steps: 2, batch_size: 6}}}
+"""
+SUITE = """\
+about: a student
+seeds: [0, 1]
+device: cpu
+cells: [{data: [moons], config: plane, budgets: {quick: [maf, iaf_distilled]}, teachers: {iaf_distilled: maf}}]
+"""
 
 
 def examples(event: Event) -> torch.Tensor:
@@ -71,41 +82,40 @@ def test_another_logit_cannot_be_shared():
 
 
 @pytest.fixture
-def trained(tmp_path):
-    """The folder of a teacher of which seed 0 has finished and seed 1 has diverged."""
-    teacher = flows.build("maf", PLANE, MAF)
-    (tmp_path / "moons-maf/trained").mkdir(parents=True)
-    save_file(teacher.state_dict(), tmp_path / "moons-maf/trained/seed-0.safetensors")
-    record = {
-        "seeds": {"0": {"status": "finished"}, "1": {"status": "diverged"}},
-        "provenance": {"params": {"flow": MAF}},
-    }
-    (tmp_path / "moons-maf/training.json").write_text(json.dumps(record), encoding="utf-8")
-    return teacher, tmp_path / "moons-maf"
+def student(tmp_path) -> Cell:
+    """A student's cell, resolved, with a teacher of which seed 0 has finished and seed 1 has diverged."""
+    (tmp_path / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "tiny.yaml").write_text(SUITE, encoding="utf-8")
+    suites.write(suites.load("tiny", config.load(tmp_path / "params.yaml"), tmp_path), tmp_path)
+    folder = tmp_path / "results" / "tiny" / "moons-maf"
+    fake_cell.write(folder, flow="maf", options=MAF, lost={1: "diverged"})
+    save_file(flows.build("maf", PLANE, MAF).state_dict(), folder / "trained" / "seed-0.safetensors")
+    return Cell.resolve("tiny", "moons-iaf_distilled", tmp_path)
 
 
-def test_a_teacher_comes_from_its_files(trained):
-    teacher, folder = trained
-    loaded = load_teacher(folder, PLANE, 0, "suites.tiny.students.moons-iaf_distilled.teacher")
+def test_a_teacher_comes_from_its_files(student):
+    loaded = student.teacher(0)
     assert not loaded.training
-    torch.testing.assert_close(loaded.state_dict(), teacher.state_dict(), rtol=0, atol=0)
+    wanted = load_file(student.teacher_folder / "trained" / "seed-0.safetensors")
+    torch.testing.assert_close(loaded.state_dict(), wanted, rtol=0, atol=0)
 
 
 @pytest.mark.parametrize(
     ("seed", "lost", "message"),
     [
         (1, None, "seed 1 of it has diverged; choose another teacher"),
-        (2, None, "has no seed 2; give both the same"),
-        (0, "trained/seed-0.safetensors", "has not been trained; run `dvc repro train@moons-maf`"),
-        (0, "training.json", "has not been trained; run `dvc repro train@moons-maf`"),
+        (7, None, "has no seed 7; train it with the seeds of the suite"),
+        (0, "trained/seed-0.safetensors", "dvc repro --single-item --force suites/tiny/dvc.yaml:train@moons-maf"),
+        (0, "trained/training.json", "dvc repro --single-item --force suites/tiny/dvc.yaml:train@moons-maf"),
     ],
 )
-def test_a_teacher_that_is_not_there_is_one_line(trained, seed, lost, message):
-    _, folder = trained
+def test_a_teacher_that_is_not_there_is_one_line(student, seed, lost, message):
     if lost:
-        (folder / lost).unlink()
+        (student.teacher_folder / lost).unlink()
     with pytest.raises(ConfigError) as error:
-        load_teacher(folder, PLANE, seed, "suites.tiny.students.moons-iaf_distilled.teacher")
+        student.teacher(seed)
     text = str(error.value)
-    assert text.startswith(f"params.yaml: suites.tiny.students.moons-iaf_distilled.teacher = 'moons-maf': {message}")
+    assert text.startswith("suites/tiny.yaml: moons-iaf_distilled: teacher = 'moons-maf': ")
+    assert text.endswith(message)
     assert "\n" not in text

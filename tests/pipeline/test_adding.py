@@ -171,7 +171,7 @@ def test_a_mistake_in_one_suite_does_not_stop_the_cells_of_another(clone):
     clone.restore()
 
 
-TABLE = '''\
+TABLE = """\
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -187,7 +187,7 @@ class Table(Source):
 
 def source() -> Table:
     return Table(event=Event((2,)))
-'''
+"""
 
 
 def test_a_file_of_ones_own_is_a_dependency_of_its_download(tmp_path, monkeypatch):
