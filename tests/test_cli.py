@@ -46,9 +46,8 @@ def edit(path: Path, old: str, new: str) -> None:
 
 
 def written() -> dict[str, bytes]:
-    """Every file in the working directory but those that are shared, links as where they lead to."""
-    paths = (path for path in Path().rglob("*") if path.is_file())
-    return {str(path): path.read_bytes() for path in paths}
+    """Every file in the working directory."""
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
 def run(*arguments: str):
