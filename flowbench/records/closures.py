@@ -37,9 +37,18 @@ def write(folder: Path) -> None:
         listing(f"stages/{path.stem}", f"stages.{path.stem}")
     for package in PLUGINS:
         for path in (ROOT / "flowbench" / package).glob("[a-z]*.py"):
-            listing(f"{package}/{path.stem}", f"flowbench.{package}.{path.stem}")
+            listing(f"{package}/{path.stem}", f"flowbench.{package}.{path.stem}", *_teacher(path))
     for path in (ROOT / "flowbench" / "data").glob("[a-z]*.py"):
         listing(f"download/{path.stem}", "stages.download", f"flowbench.data.{path.stem}")
+
+
+def _teacher(path: Path) -> list[str]:
+    """The module of the flow that a flow learns from: a teacher is loaded by its name, which no import shows."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name("TEACHER")], value=ast.Constant(str(name))):
+                return [f"flowbench.flows.{name}"]
+    return []
 
 
 def closure(*modules: str) -> list[Path]:
