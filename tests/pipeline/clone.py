@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
@@ -57,24 +56,20 @@ class Clone:
         self.git("add", "--all")
         self.git("commit", "--quiet", "--message", "Tested")
 
-    @cached_property
-    def _changes(self) -> dict[str, str]:
-        """The variables of the environment that keep all within the clone."""
+    def environment(self, **changes: str) -> dict[str, str]:
+        """The environment of the tests without what would lead out of the clone."""
+        mine = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         notes = self.home / "notes"
         notes.mkdir(parents=True, exist_ok=True)
-        return {
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        return mine | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{mine['PATH']}",
             "PYTHONPATH": str(Path(__file__).parent / "spy"),
             "SPY_NOTES": str(notes),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
             "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc-global"),
             "DVC_SYSTEM_CONFIG_DIR": str(self.home / "dvc-system"),
+            **changes,
         }
-
-    def environment(self, **changes: str) -> dict[str, str]:
-        """The environment of the tests without what would lead out of the clone."""
-        mine = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-        return mine | self._changes | changes
 
     def start(self, *command: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.Popen:
         """A command in the clone's root, with both of its outputs as one text."""
@@ -112,9 +107,9 @@ class Clone:
     @contextmanager
     def here(self) -> Iterator[None]:
         """Work in the clone's root, in this process and with DVC as a library: no start of Python is paid for."""
-        before, folder = os.environ.copy(), Path.cwd()
+        before, inside, folder = os.environ.copy(), self.environment(), Path.cwd()
         os.environ.clear()
-        os.environ.update(self.environment())
+        os.environ.update(inside)
         os.chdir(self.root)
         try:
             yield
