@@ -1,5 +1,6 @@
 """What a new flow, data set, metric or suite touches: one file and one entry, and the suite that has it as a cell."""
 
+import shutil
 import sys
 from dataclasses import dataclass, field
 
@@ -198,7 +199,8 @@ def test_a_file_of_ones_own_is_a_dependency_of_its_download(tmp_path, monkeypatc
     from flowbench import cli
 
     clone = Clone(tmp_path)
-    (clone.root / "stages").mkdir(parents=True)
+    clone.root.mkdir()
+    shutil.copytree(WORKING_TREE / "stages", clone.root / "stages", ignore=shutil.ignore_patterns("*.lock", "*.pyc"))
     (clone.root / "suites").mkdir()
     (clone.root / "flowbench").mkdir()
     plugins = clone.root / "flowbench" / "own"

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from flowbench import data, flows
+from flowbench.config import documents
 from flowbench.records import closures
 from flowbench.records.closures import code_digest, strip
 
@@ -183,6 +184,13 @@ def test_only_code_changes_a_listing(tree, held):
     changed = {name for name in before if after[name] != before[name]}
     assert changed == {"flows/maf.json", "flows/iaf_distilled.json"}
     assert changed == {f"{name}.json" for name, files in held.items() if "flowbench/flows/maf.py" in files}
+
+
+def test_the_listings_are_made_again_when_any_code_changes():
+    """The folder of the stages itself holds the lock, so that it would always have changed."""
+    stage = documents.read(ROOT / "stages" / "dvc.yaml")["stages"]["code"]
+    scripts = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py")}
+    assert set(stage["deps"]) == {"flowbench", "params.yaml"} | scripts
 
 
 @pytest.mark.parametrize(
