@@ -39,7 +39,14 @@ _LIBRARIES = ("mlflow", "requests", "sqlalchemy")
 
 def store_uri() -> str:
     """``MLFLOW_TRACKING_URI``, or the database at the repository's root whatever the working directory."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{ROOT / 'mlflow.db'}"
+    if uri := os.environ.get("MLFLOW_TRACKING_URI"):
+        return uri
+    from sqlalchemy import URL, make_url
+
+    path = str(ROOT / "mlflow.db")
+    uri = f"sqlite:///{path}"
+    # Encoded only where it must be: MLflow makes an empty folder beside the right one, whose name stays encoded.
+    return uri if make_url(uri).database == path else URL.create("sqlite", database=path).render_as_string()
 
 
 def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:

@@ -156,11 +156,11 @@ def _read_results(path: Path, key: str) -> Values:
     """The values of a cell in a report's ``results.csv``."""
     import pandas as pd
 
-    # The default parser of numbers is off in the last digit.
-    table = pd.read_csv(path, float_precision="round_trip")
+    # As text, since the parser of older versions is off in the last digit.
+    table = pd.read_csv(path, dtype={"value": str})
     rows = table[(table["cell"] == key) & table["metric"].isin(METRICS)]
     return {
-        (seed, metric): value
+        (seed, metric): float(value)
         for seed, metric, value in zip(rows["seed"], rows["metric"], rows["value"], strict=True)
         if not METRICS[metric].host_dependent
     }

@@ -1,33 +1,53 @@
-"""The flowbench command, in a folder with a params.yaml of its own."""
+"""The flowbench command, in a folder with a params.yaml and suites of its own."""
 
-import difflib
 import re
+import shutil
 import sys
 from pathlib import Path
 from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from typer.testing import CliRunner
 
-from flowbench import certify, cli, config, verify
+from flowbench import certify, cli, config, flows, layers, verify
+from flowbench.config import documents, suites
 from flowbench.core import Check
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
-from flowbench.verify import Comparison, RecordError
+from flowbench.records.files import RecordError
+from flowbench.verify import Comparison
 
 ROOT = Path(__file__).parents[1]
 CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
+COMMANDS = ("list", "expand", "check", "verify", "digest")
+LOCK = """\
+schema: '2.0'
+stages:
+  train@moons-nice: {cmd: train, outs: [{path: results/laptop/moons-nice/trained, md5: 0a.dir}]}
+"""
 
 
 @pytest.fixture(autouse=True)
 def params(tmp_path, monkeypatch) -> Path:
-    """A copy of params.yaml in the working directory."""
+    """The files that a person edits, and the shared pipelines, in the working directory; params.yaml is given."""
     monkeypatch.chdir(tmp_path)
-    path = tmp_path / "params.yaml"
-    path.write_bytes((ROOT / "params.yaml").read_bytes())
-    return path
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "stages").mkdir()
+    for name in ("params.yaml", "dvc.yaml", *(f"suites/{name}.yaml" for name in suites.names(ROOT))):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    return tmp_path / "params.yaml"
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+
+
+def written() -> dict[str, bytes]:
+    """Every file in the working directory."""
+    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
 
 
 def run(*arguments: str):
@@ -51,82 +71,158 @@ def fail(monkeypatch, capsys):
     return refused
 
 
-@pytest.mark.parametrize(
-    "command", [[], ["list"], ["suite"], ["check"], ["verify"], ["digest"]], ids=lambda command: " ".join(command)
-)
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda command: " ".join(command))
 def test_help(command):
     result = run(*command, "--help")
     assert result.exit_code == 0
     assert "Usage:" in result.output
     if not command:
-        assert all(word in result.output for word in ("list", "suite", "check", "verify", "digest"))
+        assert all(re.search(rf"\b{name}\b", result.output) for name in COMMANDS)
+
+
+def test_a_removed_command_is_refused():
+    assert run("suite", "toy").exit_code == 2
 
 
 def test_list_names_everything():
     result = run("list")
     assert result.exit_code == 0
-    known = config.load(ROOT / "params.yaml")
+    known = config.load()
     words = set(result.output.replace(",", " ").replace(":", " ").split())
-    assert words >= {*known.flows, *known.data, *known.budgets, *known.suites}
-    assert words >= {key for suite in known.suites.values() for key in suite.all_cells}
-    (active,) = (line for line in result.output.splitlines() if "<- active" in line)
-    assert active.startswith(f"Suite {known.active.name}: ")
+    assert words >= {*known.flows, *known.data, *known.budgets, *suites.names()}
+    for name in suites.names():
+        suite = suites.load(name, known)
+        assert words >= suite.cells.keys()
+        assert f"Suite {name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}\n" in result.output
+    assert ", taught by moons-maf\n" in result.output
 
 
-def test_list_follows_the_configuration(params):
-    params.write_text(params.read_text(encoding="utf-8").replace("active: *laptop", "active: *smoke"), encoding="utf-8")
-    (active,) = (line for line in run("list").output.splitlines() if "<- active" in line)
-    assert active.startswith("Suite smoke: ")
-
-
-@pytest.mark.parametrize("name", ["smoke", "toy", "laptop"])
-def test_suite_changes_one_line(params, name):
-    before = params.read_text(encoding="utf-8").splitlines()
-    result = run("suite", name)
+def test_list_goes_on_after_a_suite_that_is_wrong():
+    Path("suites", "smoke.yaml").write_text("about: [", encoding="utf-8")
+    result = run("list")
     assert result.exit_code == 0
-    assert result.output.startswith(f"{name}: ")
-    after = params.read_text(encoding="utf-8").splitlines()
-    changed = [line for line in difflib.ndiff(before, after) if line[0] in "+-"]
-    assert changed == ([] if name == "laptop" else ["- active: *laptop", f"+ active: *{name}"])
-    assert config.load(params).active.name == name
-    assert [path.name for path in params.parent.iterdir()] == ["params.yaml"]
+    assert result.stderr.startswith("suites/smoke.yaml: is not YAML: ")
+    assert result.stderr.count("\n") == 1
+    assert "Suite toy: " in result.stdout
+    assert "Suite smoke: " not in result.stdout
 
 
-def test_an_unknown_suite_changes_nothing(params, fail):
-    before = params.read_bytes()
-    assert fail("suite", "lapto") == "params.yaml: suites = 'lapto': no such suite; did you mean 'laptop'?\n"
-    assert params.read_bytes() == before
+def test_expand_writes_what_dvc_reads_and_then_nothing():
+    result = run("expand")
+    assert result.exit_code == 0
+    files = ["cells.yaml", *(f"suites/{name}/cells.yaml" for name in suites.names() if name != suites.DEFAULT)]
+    assert {line.partition(": ")[0] for line in result.output.splitlines()} == {*files, "stages/data.yaml"}
+    for name in (*files, "stages/data.yaml"):
+        # What is committed is what the command writes.
+        assert Path(name).read_bytes() == (ROOT / name).read_bytes()
+    assert all(Path("suites", name, "dvc.yaml").readlink() == Path("../../dvc.yaml") for name in ("toy", "smoke"))
+    again = run("expand")
+    assert (again.exit_code, again.output) == (0, "")
+
+
+def test_expand_of_one_suite_leaves_the_others_alone():
+    result = run("expand", "toy")
+    assert result.exit_code == 0
+    cells = len(suites.load("toy", config.load()).cells)
+    line = f"suites/toy/cells.yaml: {cells} cells. Run them with: dvc repro suites/toy/dvc.yaml"
+    assert line in result.output.splitlines()
+    assert not Path("suites/smoke").exists()
+    assert not Path("cells.yaml").exists()
+
+
+def test_expand_check_writes_nothing_and_names_each_stale_file():
+    run("expand")
+    assert run("expand", "--check").exit_code == 0
+    edit(Path("suites/toy.yaml"), "seeds: [0, 1, 2, 3, 4]", "seeds: [0, 1]")
+    edit(Path("params.yaml"), "  digits: {validation: 250, test: 297}\n", "")
+    edit(Path("suites/laptop.yaml"), "[digits]", "[moons]")
+    before = written()
+    result = run("expand", "toy", "--check")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        f"{name}: is stale; run `flowbench expand`" for name in ("suites/toy/cells.yaml", "stages/data.yaml")
+    ]
+    assert written() == before
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
-    [("active: *laptop", "active:\n  *laptop"), ("active: *laptop", '"active": *laptop'), ("toy: &toy", "toy: &other")],
-    ids=["two lines", "quotes", "an anchor of another name"],
+    ("old", "new", "line"),
+    [
+        ("[nice, maf,", "[nice, mfa,", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
+        ("data: [moons]", "data: [mons]", "cells.1.data = 'mons': no such data set; did you mean 'moons'?"),
+        ("iaf_distilled: maf", "iaf_distilled: mfa", "teacher = 'moons-mfa': no such cell on the same data; did you"),
+        ("iaf_distilled: maf", "iaf_distilled: nice", "moons-iaf_distilled: teacher: is a nice; choose a maf"),
+        ("    teachers: {iaf_distilled: maf}\n", "", "iaf_distilled learns from a trained maf; name that cell under"),
+    ],
+    ids=["flow", "data", "teacher", "kind of teacher", "no teacher"],
 )
-def test_a_file_that_cannot_be_switched_stays_as_it_is(params, fail, old, new):
-    params.write_text(params.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
-    before = params.read_bytes()
-    assert "active: cannot become *toy" in fail("suite", "toy")
-    assert params.read_bytes() == before
-    assert [path.name for path in params.parent.iterdir()] == ["params.yaml"]
+def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new, line):
+    edit(Path("suites/smoke.yaml"), old, new)
+    result = run("expand")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("suites/smoke.yaml: ")
+    assert line in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not Path("suites/smoke/cells.yaml").exists()
+    assert Path("suites/toy/cells.yaml").read_bytes() == (ROOT / "suites/toy/cells.yaml").read_bytes()
+    assert Path("cells.yaml").read_bytes() == (ROOT / "cells.yaml").read_bytes()
 
 
-def test_a_mistake_in_the_configuration_is_one_line(params, fail):
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["expand", "smok"], "argument 'smok': no such suite; did you mean 'smoke'?"),
+        (["expand", "toy", "smok", "--check"], "argument 'smok': no such suite; did you mean 'smoke'?"),
+        (["digest", "lapto"], "argument 'lapto': no such suite; did you mean 'laptop'?"),
+        (["verify", "--suite", "toyy", "--all"], "argument 'toyy': no such suite; did you mean 'toy'?"),
+        (["verify", "--suite", "../toy", "--all"], "argument '../toy': no such suite; did you mean 'toy'?"),
+        (
+            ["verify", "--suite", "smoke", "moons-nise"],
+            "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
+        ),
+        (["check", "glwo"], "argument 'glwo': no such flow or layer; did you mean 'glow'?"),
+        (["verify"], "verify: name the cells to run again, or say --all"),
+        (["verify", "--all", "moons-maf"], "verify: name the cells to run again, or say --all"),
+        (["digest"], "dvc.lock: has no cell of the suite laptop; make them with: dvc repro"),
+        (
+            ["digest", "toy"],
+            "suites/toy/dvc.lock: has no cell of the suite toy; make them with: dvc repro suites/toy/dvc.yaml",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_argument_is_called_an_argument(fail, arguments, line):
+    before = written()
+    assert fail(*arguments) == f"{line}\n"
+    assert written() == before
+
+
+EVERY = [["list"], ["expand"], ["expand", "--check"], ["check"], ["digest"], ["verify", "--all"]]
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_a_mistake_in_the_configuration_is_one_line(params, fail, command):
     params.write_text(
         re.sub(r"batch_size: \d+", "batch_size: -1", params.read_text(encoding="utf-8"), count=1), encoding="utf-8"
     )
-    for command in (["list"], ["suite", "smoke"], ["check"]):
-        assert "train.batch_size = -1: input should be greater than 0" in fail(*command)
+    line = fail(*command)
+    assert line.startswith("params.yaml: budgets.")
+    assert "train.batch_size = -1: input should be greater than 0" in line
 
 
-def test_no_configuration_at_all(params, fail):
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_no_configuration_at_all(params, fail, command):
     params.unlink()
-    for command in (["list"], ["suite", "smoke"], ["check"]):
-        assert fail(*command) == "params.yaml: is not in this folder; run it in the repository's root\n"
+    assert fail(*command) == "params.yaml: is not in this folder; run it in the repository's root\n"
 
 
-def test_a_digest_is_of_what_was_run(fail):
-    assert fail("digest") == "dvc.lock: has no cell of the suite laptop; make them with: dvc repro\n"
+def test_a_digest_is_of_what_was_run():
+    Path("dvc.lock").write_text(LOCK, encoding="utf-8")
+    first = run("digest")
+    assert first.exit_code == 0
+    assert re.fullmatch(r"[0-9a-f]{64}\n", first.output)
+    edit(Path("dvc.lock"), "0a.dir", "0b.dir")
+    assert run("digest").output != first.output
 
 
 def test_version():
@@ -147,7 +243,9 @@ def test_check_without_a_name_takes_every_layer_and_flow(monkeypatch):
     # That they pass is tested elsewhere, at length.
     monkeypatch.setattr(certify, "certify", lambda module, shape, points: Check(0, 0, 0, 0, points * 1e-9))
     checked = CHECKED.findall(run("check", "--points", "3").output)
-    assert [name for name, *_ in checked] == [name for name, *_ in certify.subjects(config.load())]
+    found = {re.split("[:/]", name)[0] for name, *_ in checked}
+    # A baseline has no map, and dequantisation draws noise.
+    assert found == {*flows.names(), *layers.names()} - {"gaussian", "gaussian_mixture", "dequantise"}
     assert {logdet for _, _, logdet, _ in checked} == {"3.0e-09"}
 
 
@@ -170,8 +268,7 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
     )
 
 
-def test_check_of_an_unknown_flow(fail):
-    assert fail("check", "glwo") == "argument 'glwo': no such flow or layer; did you mean 'glow'?\n"
+def test_check_of_no_name_at_all(fail):
     assert fail("check", "").startswith("argument '': no such flow or layer; choose from actnorm, additive_coupling, ")
 
 
@@ -209,10 +306,9 @@ def test_a_baseline_has_no_map_to_check():
     ],
     ids=["no file", "no configuration"],
 )
-def test_a_flow_that_cannot_be_made_is_not_passed(monkeypatch, old, new, name, line):
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    assert old in text
-    known = yaml.safe_load(text.replace(old, new, 1))["flows"]
+def test_a_flow_that_cannot_be_made_is_not_passed(params, monkeypatch, old, new, name, line):
+    edit(params, old, new)
+    known = documents.read(params)["flows"]
     monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(flows=known))
     result = run("check", name)
     assert result.exit_code == 1
@@ -234,12 +330,12 @@ def test_points_must_be_positive():
     ],
     ids=["equal", "near", "different", "no record", "failed"],
 )
-def test_verify_goes_on_to_the_last_cell_and_fails_if_one_is_not_as_on_record(params, monkeypatch, first, line, status):
-    keys = list(config.load(params).active.all_cells)
+def test_verify_goes_on_to_the_last_cell_and_fails_if_one_is_not_as_on_record(monkeypatch, first, line, status):
+    keys = list(suites.load("smoke", config.load()).cells)
     asked = []
 
-    def again(params, key, tolerance):
-        asked.append((key, tolerance))
+    def again(suite, key, tolerance):
+        asked.append((suite.name, key, tolerance))
         if key != keys[0]:
             return Comparison("equal")
         if isinstance(first, Exception):
@@ -247,13 +343,8 @@ def test_verify_goes_on_to_the_last_cell_and_fails_if_one_is_not_as_on_record(pa
         return first
 
     monkeypatch.setattr(verify, "verify", again)
-    result = run("verify", "--all", "--tolerance", "0.2")
-    assert asked == [(key, 0.2) for key in keys]
+    result = run("verify", "--all", "--suite", "smoke", "--tolerance", "0.2")
+    assert asked == [("smoke", key, 0.2) for key in keys]
     assert result.output.splitlines() == [f"{keys[0]}: {line}", *(f"{key}: equal" for key in keys[1:])]
     assert bool(result.stderr) == isinstance(first, Exception)
     assert result.exit_code == status
-
-
-def test_verify_takes_either_cells_or_all(fail):
-    for arguments in ([], ["--all", "moons-maf"]):
-        assert fail("verify", *arguments) == "verify: name the cells to run again, or say --all\n"

@@ -1,12 +1,15 @@
 import shutil
+from pathlib import Path
 
 import pytest
 
 from flowbench import tracking
 from flowbench.config import ConfigError
-from tests import fake_results
+from flowbench.records import record
+from tests import fake_cell
 
-SUITE = fake_results.suite({"moons-nice": ("moons", "nice"), "moons-gaussian": ("moons", "gaussian")})
+KEYS = ("moons-nice", "moons-gaussian")
+FILES = ("trained/training.json", "history.csv", "train_timings.json", "metrics.json", "seeds.csv", "timings.json")
 
 
 @pytest.fixture(scope="session")
@@ -21,10 +24,10 @@ def empty_store(tmp_path_factory):
 
 @pytest.fixture
 def new_store(empty_store, tmp_path_factory, monkeypatch):
-    """A function that makes an empty store the one in use."""
+    """A function that makes an empty store the one in use, in a root of its own or in a given one."""
 
-    def use():
-        root = tmp_path_factory.mktemp("root")
+    def use(root: Path | None = None) -> Path:
+        root = root or tmp_path_factory.mktemp("root")
         shutil.copy(empty_store, root)
         monkeypatch.setattr(tracking, "ROOT", root)
         return root
@@ -33,23 +36,20 @@ def new_store(empty_store, tmp_path_factory, monkeypatch):
 
 
 @pytest.fixture
-def results(tmp_path, new_store):
+def results(tmp_path, new_store) -> Path:
     """Result files of the suite, and an empty store in use."""
     new_store()
-    fake_results.write(tmp_path, SUITE)
-    return tmp_path
+    return write(tmp_path / "tiny")
+
+
+def write(results: Path, **options) -> Path:
+    for key in KEYS:
+        fake_cell.write(results / key, flow=key.partition("-")[2], **options)
+    return results
 
 
 def publish(results):
-    return tracking.publish("tiny", SUITE.cells, results)
-
-
-def test_a_cell_measured_in_part_is_published(results):
-    fake_results.write(results, SUITE, not_measured={"moons-nice": {1: "the solver needs more evaluations"}})
-    publish(results)
-    (run,) = runs()["moons-nice"]
-    assert run.data.tags["flowbench.status"] == "measured in part"
-    assert "not_measured" not in run.data.metrics
+    return tracking.publish("tiny", KEYS, results)
 
 
 def runs():
@@ -59,7 +59,7 @@ def runs():
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name("flowbench-tiny")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
-    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in SUITE.cells}
+    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in KEYS}
 
 
 def identifiers():
@@ -84,6 +84,21 @@ def count_calls(monkeypatch, *names):
     return counts
 
 
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def fetched_equals(results: Path, fetched: Path) -> bool:
+    """Whether the files of each cell came back, all of them and no others."""
+
+    def contents(folder):
+        return {path.relative_to(folder): path.read_bytes() for key in KEYS for path in record.files(folder / key)}
+
+    return contents(results) == contents(fetched)
+
+
 def test_a_run_holds_what_the_cell_left(results):
     from mlflow import MlflowClient
 
@@ -91,45 +106,66 @@ def test_a_run_holds_what_the_cell_left(results):
     (run,) = runs()["moons-nice"]
     assert run.info.status == "FINISHED"
     assert run.data.tags[tracking.DIGEST] == digests["moons-nice"]
-    expected = {"suite": "tiny", "dataset": "moons", "flow": "nice", "device": "cpu", "cell": "moons-nice"}
+    expected = {
+        "suite": "tiny",
+        "dataset": "moons",
+        "flow": "nice",
+        "kind": "flow",
+        "likelihood": "exact",
+        "status": "finished",
+        "device": "cpu",
+        "cell": "moons-nice",
+    }
     assert {name: run.data.tags[f"flowbench.{name}"] for name in expected} == expected
     assert run.data.tags["mlflow.source.git.commit"] == 40 * "a"
     assert run.data.params["flow.hidden"] == "[64, 64]"
+    assert run.data.params["versions.torch"] == "2.9.0"
     seeds = [run.data.metrics[f"seed_{seed}/bits_per_dim"] for seed in range(3)]
-    assert run.data.metrics["bits_per_dim"] == sum(seeds) / 3
-    assert run.data.metrics["train_seconds"] > 0
+    assert run.data.metrics["bits_per_dim"] == pytest.approx(sum(seeds) / 3, rel=1e-12)
+    errors = [run.data.metrics[f"seed_{seed}/logdet_error_max"] for seed in range(3)]
+    assert run.data.metrics["logdet_error_max"] == max(errors) > min(errors), "the worst of the seeds"
+    assert run.data.metrics["train_seconds"] == 50
+    assert run.data.metrics["parameters"] == 1000
     assert {split.dataset.name for split in run.inputs.dataset_inputs} == {"moons"}
-    assert len({split.dataset.digest for split in run.inputs.dataset_inputs}) == 3
+    assert len({split.dataset.digest for split in run.inputs.dataset_inputs}) == 2
     client = MlflowClient(tracking.store_uri())
     history = client.get_metric_history(run.info.run_id, "seed_1/validation_loss")
     assert [point.step for point in history] == [50, 100, 150, 200, 250, 300]
-    assert {file.path for file in client.list_artifacts(run.info.run_id)} == {*tracking.FILES, "pictures"}
+    artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
+    assert artifacts == {name.partition("/")[0] for name in FILES} | {"pictures", "log_prob"}
+
+
+def test_a_cell_measured_in_part_is_published(results):
+    write(results, not_measured={1: "the solver needs more evaluations"})
+    publish(results)
+    (run,) = runs()["moons-nice"]
+    assert run.data.tags["flowbench.status"] == "measured in part"
+    assert "not_measured" not in run.data.metrics
 
 
 def test_options_of_every_kind_become_parameters(results):
     options = {"hidden": [64, 64], "logit": None, "alpha": 1e-6, "name": "α\n; drop table", "on": True, "empty": ""}
-    fake_results.write(results, SUITE, flow={"moons-nice": options})
+    write(results, options=options)
     publish(results)
     (run,) = runs()["moons-nice"]
     found = {name: run.data.params[f"flow.{name}"] for name in options}
     assert found == {name: str(value) for name, value in options.items()}
 
 
-def test_pictures_and_metrics_of_images_are_published(results):
-    suite = fake_results.suite({"mnist-glow": ("mnist", "glow")})
-    fake_results.write(results, suite, seeds=1)
-    digests = tracking.publish("tiny", suite.cells, results)
+def test_all_pictures_and_metrics_are_published(results, tmp_path):
     from mlflow import MlflowClient
 
+    names = ("samples", "reconstructions", "interpolation")
+    write(results, pictures=names, values={"bits_per_dim_standard_error": 0.003, "non_finite_share_float64": 0.0})
+    digests = publish(results)
     client = MlflowClient(tracking.store_uri())
-    (run,) = client.search_runs([client.get_experiment_by_name("flowbench-tiny").experiment_id])
-    pictures = {file.path.removeprefix("pictures/") for file in client.list_artifacts(run.info.run_id, "pictures")}
-    assert pictures == {"samples.png", "reconstructions.png", "interpolation.png"}
+    (run,) = runs()["moons-nice"]
+    pictures = {file.path for file in client.list_artifacts(run.info.run_id, "pictures")}
+    assert pictures == {f"pictures/{name}.png" for name in names}
     assert run.data.metrics["bits_per_dim_standard_error"] > 0
     assert run.data.metrics["non_finite_share_float64"] == 0
-    assert {split.dataset.name for split in run.inputs.dataset_inputs} == {"mnist"}
-    tracking.fetch("tiny", digests, results / "fetched")
-    assert (results / "fetched" / "mnist-glow" / "pictures" / "interpolation.png").read_bytes() == fake_results.PIXEL
+    tracking.fetch("tiny", digests, tmp_path / "fetched")
+    assert (tmp_path / "fetched" / "moons-nice" / "pictures" / "interpolation.png").read_bytes() == b"a picture"
 
 
 def test_publishing_again_changes_nothing_and_asks_once(results, monkeypatch):
@@ -142,18 +178,34 @@ def test_publishing_again_changes_nothing_and_asks_once(results, monkeypatch):
     assert all(len(found) == 1 for found in before.values())
 
 
+@pytest.mark.parametrize("name", ["my work é #1?%20", "a+b&c=d;e,f@g~h!:'[x]{y} é"])
+def test_a_repository_in_a_folder_of_any_name_publishes_and_fetches(results, new_store, tmp_path, name):
+    root = tmp_path / name
+    root.mkdir()
+    new_store(root)
+    digests = publish(results)
+    before = identifiers()
+    assert publish(results) == digests
+    assert identifiers() == before
+    assert all(len(found) == 1 for found in before.values())
+    tracking.fetch("tiny", digests, tmp_path / "fetched")
+    assert fetched_equals(results, tmp_path / "fetched")
+    assert {path.name for path in root.iterdir()} == {"mlflow.db", "mlartifacts"}
+    # No database or artifact went elsewhere, though MLflow makes an empty folder of the encoded name.
+    elsewhere = [path for path in tmp_path.iterdir() if path.name not in ("tiny", "fetched", name)]
+    assert [path for folder in elsewhere for path in (folder.iterdir() if folder.is_dir() else [folder])] == []
+    assert not elsewhere or not {"%", "?"}.isdisjoint(name)
+
+
 def test_changed_results_replace_their_run_alone(results):
     publish(results)
     before = identifiers()
-    path = results / "moons-nice" / "metrics.json"
-    path.write_text(
-        path.read_text(encoding="utf-8").replace('"bits_per_dim": 0.', '"bits_per_dim": 7.'), encoding="utf-8"
-    )
+    edit(results / "moons-nice" / "seeds.csv", "0,bits_per_dim,0.25,", "0,bits_per_dim,7.25,")
     publish(results)
     after = runs()
     assert len(after["moons-nice"]) == 1
     assert after["moons-nice"][0].info.run_id not in before["moons-nice"]
-    assert after["moons-nice"][0].data.metrics["bits_per_dim"] > 7
+    assert after["moons-nice"][0].data.metrics["seed_0/bits_per_dim"] == 7.25
     assert identifiers()["moons-gaussian"] == before["moons-gaussian"]
 
 
@@ -189,8 +241,7 @@ def test_a_killed_publish_is_repaired_by_the_next(results, point, monkeypatch):
 
     publish(results)
     before = identifiers()["moons-nice"]
-    path = results / "moons-nice" / "history.csv"
-    path.write_text(path.read_text(encoding="utf-8").replace("0.001", "0.002"), encoding="utf-8")
+    edit(results / "moons-nice" / "history.csv", "0.001", "0.002")
     with monkeypatch.context() as patch:
         patch.setattr(MlflowClient, point, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
@@ -204,11 +255,19 @@ def test_a_killed_publish_is_repaired_by_the_next(results, point, monkeypatch):
 def test_fetch_gives_back_the_same_files(results, tmp_path):
     digests = publish(results)
     tracking.fetch("tiny", digests, tmp_path / "fetched")
-    for key in SUITE.cells:
-        files = tracking._result_files(results / key)
-        assert len(files) == len(tracking.FILES) + 1
-        for path in files:
-            assert (tmp_path / "fetched" / path.relative_to(results)).read_bytes() == path.read_bytes()
+    files = {str(path.relative_to(results / "moons-nice")) for path in record.files(results / "moons-nice")}
+    assert files == {*FILES, "pictures/density.png", *(f"log_prob/seed-{seed}.npy" for seed in range(3))}
+    assert fetched_equals(results, tmp_path / "fetched")
+    assert {key: record.digest(tmp_path / "fetched" / key) for key in KEYS} == digests
+
+
+def test_a_refilled_store_gives_back_the_same_files(results, new_store, tmp_path):
+    """The report reads nothing else, so that whoever deletes the store loses nothing."""
+    before = publish(results)
+    new_store()
+    assert publish(results) == before
+    tracking.fetch("tiny", before, tmp_path / "fetched")
+    assert fetched_equals(results, tmp_path / "fetched")
 
 
 def test_lost_artifacts_are_published_again(results, tmp_path):
@@ -233,48 +292,35 @@ def test_calls_do_not_grow_with_the_history(results, monkeypatch):
     counts = count_calls(monkeypatch, "log_batch", "log_metric", "log_param", "log_inputs", "log_artifact", "set_tag")
     totals = []
     for rows in (1000, 4000):
-        fake_results.write(results, SUITE, rows=rows)
+        write(results, rows=rows)
         publish(results)
         totals.append(sum(counts.values()))
     assert totals[1] == 2 * totals[0]
     assert counts["log_metric"] == counts["log_param"] == 0
 
 
-@pytest.mark.parametrize("name", tracking.FILES)
+@pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named_in_one_line(results, name):
     (results / "moons-nice" / name).unlink()
-    with pytest.raises(ConfigError, match=rf"^\S*moons-nice/{name}: is missing[^\n]*$"):
+    again = r"dvc repro --single-item --force suites/tiny/dvc\.yaml:train@moons-nice"
+    with pytest.raises(ConfigError, match=rf"^\S*moons-nice/{name}: is missing; make it again with: {again}$"):
         publish(results)
     assert identifiers() == {"moons-nice": [], "moons-gaussian": []}
 
 
 def test_a_cell_that_was_never_published_is_named(results, tmp_path):
     publish(results)
-    with pytest.raises(ConfigError, match=r"no finished run of moons-nice[^\n]*$"):
+    message = r"no finished run of moons-nice; run `dvc repro suites/tiny/dvc\.yaml:publish`$"
+    with pytest.raises(ConfigError, match=message):
         tracking.fetch("tiny", {"moons-nice": "another digest"}, tmp_path / "fetched")
 
 
 def test_weights_and_unfinished_files_do_not_count(results):
     cell = results / "moons-nice"
-    before = tracking.digest(cell)
+    before = record.digest(cell)
     (cell / "trained" / "seed-0.safetensors").write_bytes(b"other weights")
     (cell / ".unfinished-1").mkdir()
     (cell / ".unfinished-1" / "x").write_text("", encoding="utf-8")
-    assert tracking.digest(cell) == before
+    assert record.digest(cell) == before
     (cell / "pictures" / "density.png").write_bytes(b"another picture")
-    assert tracking.digest(cell) != before
-
-
-def test_a_refilled_store_gives_the_same_report(results, new_store, tmp_path):
-    from flowbench.report import page
-
-    reports = []
-    for name in ("first", "second"):
-        digests = publish(results)
-        tracking.fetch("tiny", digests, tmp_path / name)
-        page.write(tmp_path / name, SUITE, tmp_path / f"report-{name}")
-        files = (path for path in (tmp_path / f"report-{name}").rglob("*") if path.is_file())
-        reports.append({path.name: path.read_bytes() for path in files})
-        new_store()
-    assert {"README.md", "index.html", "results.csv"} < reports[0].keys()
-    assert reports[0] == reports[1]
+    assert record.digest(cell) != before

@@ -44,7 +44,9 @@ def digest(
     config.known_argument(name, suites.names(), "suite")
     suite = suites.load(name, config.load_here())
     if not (found := lock.lock_digest(suite)):
-        raise config.ConfigError(f"{lock.path_of(suite)}: has no cell of the suite {name}; make them: {suite.repro}")
+        raise config.ConfigError(
+            f"{lock.path_of(suite)}: has no cell of the suite {name}; make them with: {suite.repro}"
+        )
     print(found)
 
 

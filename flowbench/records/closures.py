@@ -30,18 +30,29 @@ def write(folder: Path) -> None:
 
     And ``download/<source>.json``, with all that the stage of that name runs for a source.
     """
+    digest_of = cache(code_digest)  # most files are in many listings
+
+    def listing(name: str, *modules: str) -> None:
+        path = folder / f"{name}.json"
+        path.parent.mkdir(exist_ok=True)
+        write_json(path, {str(source.relative_to(ROOT)): digest_of(source) for source in closure(*modules)})
+
     for path in (ROOT / "stages").glob("[a-z]*.py"):
-        _write(folder / "stages" / f"{path.stem}.json", f"stages.{path.stem}")
+        listing(f"stages/{path.stem}", f"stages.{path.stem}")
     for package in PLUGINS:
         for path in (ROOT / "flowbench" / package).glob("[a-z]*.py"):
-            _write(folder / package / f"{path.stem}.json", f"flowbench.{package}.{path.stem}")
+            listing(f"{package}/{path.stem}", f"flowbench.{package}.{path.stem}", *_teacher(path))
     for path in (ROOT / "flowbench" / "data").glob("[a-z]*.py"):
-        _write(folder / "download" / f"{path.stem}.json", "stages.download", f"flowbench.data.{path.stem}")
+        listing(f"download/{path.stem}", "stages.download", f"flowbench.data.{path.stem}")
 
 
-def _write(path: Path, *modules: str) -> None:
-    path.parent.mkdir(exist_ok=True)
-    write_json(path, {str(source.relative_to(ROOT)): code_digest(source) for source in closure(*modules)})
+def _teacher(path: Path) -> list[str]:
+    """The module of the flow that a flow learns from: a teacher is loaded by its name, which no import shows."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        match node:
+            case ast.Assign(targets=[ast.Name("TEACHER")], value=ast.Constant(str(name))):
+                return [f"flowbench.flows.{name}"]
+    return []
 
 
 def closure(*modules: str) -> list[Path]:

@@ -12,13 +12,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from flowbench import certify, config, data, flows
+from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError, ShapeError
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow, solve_exactly, solving
 from flowbench.numerics.quadrature import Grid, log_integral
 from flowbench.runtime.seeding import seeded
 
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+ROOT = Path(__file__).parents[2]
+PARAMS = config.load(ROOT / "params.yaml")
+SUITES = {name: suites.load(name, PARAMS, ROOT) for name in suites.names(ROOT)}
 # Of a solver; its certificate, with more digits, is the business of the tests of maps.
 TOLERANCE = 1e-6
 
@@ -33,12 +36,12 @@ def cases() -> dict[str, Case]:
     """Every configuration on every shape of data that a suite uses it on, each once; images in miniature."""
     found: dict[str, Case] = {}
     seen = set()
-    for suite in PARAMS.suites.values():
-        for cell in suite.all_cells.values():
+    for suite in SUITES.values():
+        for cell in suite.cells.values():
             event = data.load(cell.data, **PARAMS.data[cell.data]).event
             if (cell.flow, cell.config, event) not in seen:
                 seen.add((cell.flow, cell.config, event))
-                event, options = certify.in_miniature(event, PARAMS.options(cell))
+                event, options = certify.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
                 found[f"{cell.flow}/{cell.config} on {cell.data}"] = Case(cell.flow, options, event)
     return found
 
@@ -83,7 +86,7 @@ def name(request) -> str:
 
 def test_every_file_is_configured_and_in_the_smoke_suite():
     assert set(flows.names()) == set(PARAMS.flows)
-    assert {cell.flow for cell in PARAMS.suites["smoke"].all_cells.values()} == set(flows.names())
+    assert {cell.flow for cell in SUITES["smoke"].cells.values()} == set(flows.names())
 
 
 def test_samples_look_like_data(name):

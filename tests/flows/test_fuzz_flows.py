@@ -12,12 +12,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from flowbench import certify, config, data, flows
+from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel, NoSuchDirectionError
 from flowbench.runtime.seeding import seeded
 
-PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
+ROOT = Path(__file__).parents[2]
+PARAMS = config.load(ROOT / "params.yaml")
+SUITES = [suites.load(name, PARAMS, ROOT) for name in suites.names(ROOT)]
 # Each configuration on one of the data sets that it is used on.
-CELLS = {f"{cell.flow}/{cell.config}": cell for suite in PARAMS.suites.values() for cell in suite.all_cells.values()}
+CELLS = {f"{cell.flow}/{cell.config}": cell for suite in SUITES for cell in suite.cells.values()}
 SHARE = settings(max_examples=max(1, settings.default.max_examples // 50))
 EACH = pytest.mark.parametrize("name", CELLS)
 NUMBERS = st.sampled_from([0, 1, 2, 5])
@@ -29,7 +32,7 @@ def ready(name: str) -> tuple[FlowModel, Event]:
     """A small model at random parameters, those that depend on data set, or fitted; not to be changed."""
     cell = CELLS[name]
     event = data.load(cell.data, **PARAMS.data[cell.data]).event
-    event, options = certify.in_miniature(event, PARAMS.options(cell))
+    event, options = certify.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
     with seeded(0):
         model = certify.randomised(flows.build(cell.flow, event, options))
         if isinstance(model, FittedModel):

@@ -1,17 +1,32 @@
-"""The student of a MAF: it shares its teacher's preprocessing."""
+"""The student of a MAF: it shares its teacher's preprocessing, and knows where it is to be found."""
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from flowbench import flows
+from flowbench import config, flows
+from flowbench.cell import Cell
 from flowbench.certify import randomised
+from flowbench.config import ConfigError, suites
 from flowbench.core import Event, FlowModel, ShapeError
 from flowbench.flows._student import Student
 from flowbench.runtime.seeding import seeded
+from tests import fake_cell
 
 IMAGES = Event((1, 2, 3), levels=17)
 PLANE = Event((2,))
 MAF = {"layers": 2, "hidden": [8]}
+PARAMS = """\
+data: {moons: {train: 50, validation: 50, test: 50, noise: 0.05}}
+flows: {maf: {plane: {layers: 2, hidden: [8]}}, iaf_distilled: {plane: {layers: 2, hidden: [8]}}}
+budgets: {quick: {train: {steps: 2, batch_size: 6}}}
+"""
+SUITE = """\
+about: a student
+seeds: [0, 1]
+device: cpu
+cells: [{data: [moons], config: plane, budgets: {quick: [maf, iaf_distilled]}, teachers: {iaf_distilled: maf}}]
+"""
 
 
 def examples(event: Event) -> torch.Tensor:
@@ -64,3 +79,43 @@ def test_another_logit_cannot_be_shared():
         student = flows.build("iaf_distilled", IMAGES, {"hidden": [8], "logit": logit})
         with pytest.raises(ShapeError, match="the logit must be the teacher's"):
             student.share_preprocessing(teacher)
+
+
+@pytest.fixture
+def student(tmp_path) -> Cell:
+    """A student's cell, resolved, with a teacher of which seed 0 has finished and seed 1 has diverged."""
+    (tmp_path / "params.yaml").write_text(PARAMS, encoding="utf-8")
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "suites" / "tiny.yaml").write_text(SUITE, encoding="utf-8")
+    suites.write(suites.load("tiny", config.load(tmp_path / "params.yaml"), tmp_path), tmp_path)
+    folder = tmp_path / "results" / "tiny" / "moons-maf"
+    fake_cell.write(folder, flow="maf", options=MAF, lost={1: "diverged"})
+    save_file(flows.build("maf", PLANE, MAF).state_dict(), folder / "trained" / "seed-0.safetensors")
+    return Cell.resolve("tiny", "moons-iaf_distilled", tmp_path)
+
+
+def test_a_teacher_comes_from_its_files(student):
+    loaded = student.teacher(0)
+    assert not loaded.training
+    wanted = load_file(student.teacher_folder / "trained" / "seed-0.safetensors")
+    torch.testing.assert_close(loaded.state_dict(), wanted, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("seed", "lost", "message"),
+    [
+        (1, None, "seed 1 of it has diverged; choose another teacher"),
+        (7, None, "has no seed 7; train it with the seeds of the suite"),
+        (0, "trained/seed-0.safetensors", "dvc repro --single-item --force suites/tiny/dvc.yaml:train@moons-maf"),
+        (0, "trained/training.json", "dvc repro --single-item --force suites/tiny/dvc.yaml:train@moons-maf"),
+    ],
+)
+def test_a_teacher_that_is_not_there_is_one_line(student, seed, lost, message):
+    if lost:
+        (student.teacher_folder / lost).unlink()
+    with pytest.raises(ConfigError) as error:
+        student.teacher(seed)
+    text = str(error.value)
+    assert text.startswith("suites/tiny.yaml: moons-iaf_distilled: teacher = 'moons-maf': ")
+    assert text.endswith(message)
+    assert "\n" not in text

@@ -11,16 +11,21 @@ import shutil
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import source_from_cache
 from pathlib import Path
 from typing import Any
 
-import yaml
+from flowbench import config
+from flowbench.config import Suite, documents, suites
 
 WORKING_TREE = Path(__file__).parents[2]
 FOREIGN = ("DVC_", "GIT_DIR", "GIT_INDEX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONPATH")
+# The suite that the tests run.
+SMOKE = "smoke"
+PIPELINE = f"suites/{SMOKE}/dvc.yaml"
 
 
 @dataclass(frozen=True)
@@ -34,16 +39,10 @@ class Clone:
         return self.home / "flowbench"
 
     @classmethod
-    def of_working_tree(cls, home: Path, suite: str) -> Clone:
-        """What a fresh clone holds once the working tree is committed, with ``suite`` active."""
-        listed = git(WORKING_TREE, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    def of_working_tree(cls, home: Path) -> Clone:
+        """What a fresh clone holds once the working tree is committed, without the reports of other suites."""
         clone = cls(home)
-        for name in set(filter(None, listed)):
-            if (source := WORKING_TREE / name).is_file():
-                target = clone.root / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy2(source, target)
-        clone.flowbench("suite", suite)
+        copy_working_tree(clone.root)
         clone.git("init", "--quiet")
         clone.commit()
         return clone
@@ -87,9 +86,17 @@ class Clone:
     def dvc(self, *arguments: str, **options: Any) -> str:
         return self.run("dvc", *arguments, **options)
 
+    def repro(self, *stages: str, **options: Any) -> str:
+        """``dvc repro`` of some stages of the smoke suite, or of all."""
+        return self.dvc("repro", *([f"{PIPELINE}:{stage}" for stage in stages] or [PIPELINE]), **options)
+
     def python(self, program: str, *arguments: str, **options: Any) -> str:
         """Run Python with the clone's code, which stands before the working tree's that is installed."""
         return self.run(sys.executable, "-c", program, *arguments, **options)
+
+    def stage(self, name: str, *arguments: str, **options: Any) -> str:
+        """Run the script of a stage, without DVC."""
+        return self.run(sys.executable, "-m", f"stages.{name}", *arguments, **options)
 
     def flowbench(self, *arguments: str, **options: Any) -> str:
         return self.python("from flowbench.cli import main; main()", *arguments, **options)
@@ -97,15 +104,32 @@ class Clone:
     def git(self, *arguments: str) -> str:
         return git(self.root, *arguments)
 
-    def changed(self) -> set[str]:
-        """The stages that ``dvc repro`` would start with, but for ``publish``, which it always runs."""
-        status = json.loads(self.dvc("status", "--json", stderr=subprocess.DEVNULL))
-        return {stage for stage in status if not stage.startswith("publish@")}
+    @contextmanager
+    def here(self) -> Iterator[None]:
+        """Work in the clone's root, in this process and with DVC as a library: no start of Python is paid for."""
+        before, inside, folder = os.environ.copy(), self.environment(), Path.cwd()
+        os.environ.clear()
+        os.environ.update(inside)
+        os.chdir(self.root)
+        try:
+            yield
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(before)
+
+    def changed(self, but: Iterable[str] = ("publish",)) -> set[str]:
+        """The stages that ``dvc repro`` of the smoke suite would start with, but for ``publish``, which always runs."""
+        from dvc.repo import Repo
+
+        with self.here(), Repo() as repo:
+            found = repo.status(targets=[PIPELINE], with_deps=True)
+        return {short(stage) for stage in found} - set(but)
 
     @staticmethod
     def ran(output: str) -> list[str]:
         """The stages that ``dvc repro`` says it ran."""
-        return re.findall(r"^Running stage '(.*)'", output, re.MULTILINE)
+        return [short(name) for name in re.findall(r"^Running stage '(.*)'", output, re.MULTILINE)]
 
     def edit(self, name: str, old: str, new: str) -> None:
         """Replace the one occurrence of ``old`` in a file."""
@@ -119,45 +143,36 @@ class Clone:
         self.git("checkout", "--quiet", "--", *names or ".")
 
     @property
-    def params(self) -> dict[str, Any]:
-        return read_yaml(self.root / "params.yaml")
-
-    @property
-    def cells(self) -> dict[str, dict[str, str]]:
-        """The active cells by key, students among them."""
-        active = self.params["active"]
-        return active["cells"] | active["students"]
+    def suite(self) -> Suite:
+        """The smoke suite as its file says it is."""
+        return suites.load(SMOKE, config.load(self.root / "params.yaml"), self.root)
 
     def stages_of(self, cells: Iterable[str], *steps: str) -> set[str]:
-        """The stages that train and evaluate some active cells, or one step of these alone."""
-        students = self.params["active"]["students"]
-        steps = steps or ("train", "evaluate")
-        return {f"{step}{'_student' if key in students else ''}@{key}" for step in steps for key in cells}
+        """The stages that train and evaluate some cells, or one step of these alone."""
+        return {f"{step}@{key}" for step in steps or ("train", "evaluate") for key in cells}
 
     def stages_of_flows(self, *flows: str) -> set[str]:
-        """The stages that train and evaluate the active cells of some flows."""
-        return self.stages_of([key for key, cell in self.cells.items() if cell["flow"] in flows])
+        """The stages that train and evaluate the cells of some flows."""
+        return self.stages_of([key for key, cell in self.suite.cells.items() if cell.flow in flows])
 
     @property
     def stages(self) -> dict[str, dict[str, Any]]:
-        """What ``dvc.lock`` holds of the active suite's stages: what they depend on and what they made.
-
-        The lock keeps stages of other suites too.
-        """
-        active = self.params["active"]
-        items = {active["name"], *active["data"], *self.cells}
-        lock = read_yaml(self.root / "dvc.lock")["stages"]
-        return {name: stage for name, stage in lock.items() if name == "code" or name.partition("@")[2] in items}
+        """What the locks hold of the suite's stages: what they depend on and what they made."""
+        own = documents.read(self.root / "suites" / SMOKE / "dvc.lock")["stages"]
+        shared = documents.read(self.root / "stages" / "dvc.lock")["stages"]
+        needed = {"code", *(f"download@{name}" for name in self.suite.data)}
+        return own | {name: stage for name, stage in shared.items() if name in needed}
 
     @property
     def reads(self) -> dict[str, set[str]]:
         """The clone's files that each stage has read, as far as they are still there; compiled code as its source."""
         reads = defaultdict(set)
         for notes in (self.home / "notes").iterdir():
+            stage = "@".join(part for part in notes.name.split("@") if part != SMOKE)
             for name in notes.read_text(encoding="utf-8").splitlines():
                 source = source_from_cache(name) if name.endswith(".pyc") else name
                 if (self.root / source).is_file():
-                    reads[notes.name].add(source)
+                    reads[stage].add(source)
         return dict(reads)
 
     def files(self, *names: str, but: tuple[str, ...] = ()) -> dict[str, str]:
@@ -167,10 +182,27 @@ class Clone:
 
     def results(self) -> list[dict[str, str]]:
         """The rows of the report's table."""
-        with (self.root / "reports" / self.params["active"]["name"] / "results.csv").open(
-            newline="", encoding="utf-8"
-        ) as file:
+        with (self.root / "reports" / SMOKE / "results.csv").open(newline="", encoding="utf-8") as file:
             return list(csv.DictReader(file))
+
+    def metrics(self, key: str) -> dict[str, Any]:
+        """A cell's ``metrics.json``."""
+        return json.loads((self.root / "results" / SMOKE / key / "metrics.json").read_text(encoding="utf-8"))
+
+
+def copy_working_tree(target: Path) -> None:
+    """Copy what git would commit of the working tree to an empty folder, without the reports of other suites."""
+    listed = git(WORKING_TREE, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+    for name in filter(None, dict.fromkeys(listed)):
+        source = WORKING_TREE / name
+        if source.is_file() and not re.match("reports/.*/", name):
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, target / name, follow_symlinks=False)
+
+
+def short(stage: str) -> str:
+    """A stage's name within its pipeline."""
+    return stage.rpartition(":")[2]
 
 
 def git(folder: Path, *arguments: str) -> str:
@@ -182,9 +214,3 @@ def git(folder: Path, *arguments: str) -> str:
 
 def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def read_yaml(path: Path) -> Any:
-    return yaml.load(
-        path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    )  # ten times faster in C

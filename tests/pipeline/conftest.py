@@ -7,9 +7,9 @@ from tests.pipeline.clone import Clone
 
 @pytest.fixture(scope="session")
 def smoke(tmp_path_factory) -> Clone:
-    """The smoke suite in a clone after its first ``dvc repro``. To look at: who changes it takes `copy`."""
-    clone = Clone.of_working_tree(tmp_path_factory.mktemp("smoke"), "smoke")
-    clone.dvc("repro")
+    """A clone after its first ``dvc repro`` of the smoke suite. To look at: who changes it takes `copy`."""
+    clone = Clone.of_working_tree(tmp_path_factory.mktemp("smoke"))
+    clone.repro()
     return clone
 
 

@@ -4,20 +4,23 @@ import os
 import signal
 import time
 
-from tests.pipeline.clone import Clone
+import pytest
+
+from tests.pipeline.clone import PIPELINE, Clone
 
 # An energy, images, and a baseline that scikit-learn fits.
-CELLS = ["smoke-two_modes-planar", "smoke-digits-glow-multi-scale", "smoke-moons-gaussian_mixture"]
+CELLS = ["two_modes-planar", "digits-glow-multi-scale", "moons-gaussian_mixture"]
 HOST_DEPENDENT = ("timings.json", "train_timings.json")
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(smoke, tmp_path):
-    clone = Clone.of_working_tree(tmp_path, "smoke")
+    clone = Clone.of_working_tree(tmp_path)
     killed = CELLS[0]
-    results = clone.root / "results" / killed
+    results = clone.root / "results" / "smoke" / killed
 
     clone.edit("params.yaml", "train: {steps: 20,", "train: {steps: 1000000,")
-    process = clone.start("dvc", "repro", f"train@{killed}", start_new_session=True)
+    process = clone.start("dvc", "repro", f"{PIPELINE}:train@{killed}", start_new_session=True)
     wait_for(lambda: list(results.rglob("trained")), process)
     time.sleep(1)
     os.killpg(process.pid, signal.SIGKILL)
@@ -28,12 +31,12 @@ def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(smoke, 
     clone.restore("params.yaml")
     # One processor trains the seeds one after another; libraries may use more threads.
     environment = {"OMP_NUM_THREADS": "2", "PYTHONHASHSEED": "1"}
-    clone.dvc("repro", *(f"evaluate@{key}" for key in CELLS), env=environment, preexec_fn=use_one_processor)
+    clone.repro(*(f"evaluate@{key}" for key in CELLS), env=environment, preexec_fn=use_one_processor)
     assert list(clone.root.rglob(".unfinished-*")) == []
 
     for key in CELLS:
         again, first = (
-            each.files(f"results/{key}", f"data/{smoke.cells[key]['data']}", but=HOST_DEPENDENT)
+            each.files(f"results/smoke/{key}", f"data/{smoke.suite.cells[key].data}", but=HOST_DEPENDENT)
             for each in (clone, smoke)
         )
         assert again.keys() == first.keys()

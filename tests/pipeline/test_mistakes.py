@@ -1,69 +1,84 @@
-"""A mistake in params.yaml ends ``dvc repro`` with one line that names it, before anything has run."""
+"""A mistake in a configuration ends a stage with one line that names it, before anything has run."""
 
 import pytest
 
-MAF = "smoke-moons-maf: {data: moons, flow: maf, config: plane, budget: smoke}"
-MISTAKES = {
-    "unknown flow": (
-        MAF,
-        MAF.replace("flow: maf", "flow: mfa"),
-        "suites.smoke.cells.smoke-moons-maf.flow = 'mfa': no such flow; did you mean 'maf'?",
-    ),
-    "unknown data": (
-        MAF,
-        MAF.replace("data: moons", "data: mons"),
-        "suites.smoke.cells.smoke-moons-maf.data = 'mons': no such data set; did you mean 'moons'?",
-    ),
-    "negative budget": (
-        "train: {steps: 20, ",
-        "train: {steps: -20, ",
-        "budgets.smoke.train.steps = -20: input should be greater than 0",
-    ),
+from flowbench import config
+from flowbench.cell import Cell
+from flowbench.config import ConfigError, suites
+from stages import code
+from tests.pipeline.clone import PIPELINE, Clone, copy_working_tree
+
+BUDGET = ("train: {steps: 20, ", "train: {steps: -20, ")
+GLOW = "plane: {steps: 10, hidden: [64, 64]}"
+PARAMS = {
+    "negative budget": (*BUDGET, "budgets.smoke.train.steps = -20: input should be greater than 0"),
     "unknown option": (
-        "plane: {steps: 10, hidden: [64, 64]}",
+        GLOW,
         "plane: {stesp: 10, hidden: [64, 64]}",
         "flows.glow.plane = 'stesp': no such key; did you mean 'steps'?",
     ),
     "wrong type": (
-        "plane: {steps: 10, hidden: [64, 64]}",
+        GLOW,
         "plane: {steps: ten, hidden: [64, 64]}",
         "flows.glow.plane.steps = 'ten': input should be a valid integer",
     ),
-    "unknown teacher": (
-        "teacher: smoke-moons-maf}",
-        "teacher: smoke-moons-mfa}",
-        "suites.smoke.students.smoke-moons-iaf_distilled.teacher = 'smoke-moons-mfa': no such cell in "
-        "suites.smoke.cells; did you mean 'smoke-moons-maf'?",
-    ),
-    # No stage can run then: DVC itself reads this line.
-    "unknown suite": ("active: *smoke", "active: *smok", "found undefined alias"),
+    "unknown flow": ("  affine:\n", "  afine:\n", "flows = 'afine': no such file in flowbench/flows; did you mean"),
+    "unknown source": ("  moons: {", "  mons: {", "data = 'mons': no such data set; did you mean 'moons'?"),
+}
+SUITE = {
+    "unknown flow": ("[nice, maf,", "[nice, mfa,", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
+    "unknown data": ("[moons]", "[mons]", "cells.1.data = 'mons': no such data set; did you mean 'moons'?"),
+    "unknown teacher": ("iaf_distilled: maf", "iaf_distilled: mfa", "moons-iaf_distilled: teacher = 'moons-mfa': no"),
 }
 
 
 @pytest.fixture(scope="module")
-def clone(smoke, tmp_path_factory):
-    return smoke.copy(tmp_path_factory.mktemp("mistakes"))
+def tree(tmp_path_factory) -> Clone:
+    clone = Clone(tmp_path_factory.mktemp("mistakes"))
+    copy_working_tree(clone.root)
+    return clone
 
 
-@pytest.mark.parametrize(("old", "new", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_one_line_and_changes_nothing(clone, old, new, message):
+@pytest.mark.parametrize(("old", "new", "message"), PARAMS.values(), ids=PARAMS)
+def test_the_first_stage_names_what_is_wrong_with_params(tree, old, new, message):
+    before = (tree.root / "params.yaml").read_bytes()
+    tree.edit("params.yaml", old, new)
+    with tree.here(), pytest.raises(ConfigError) as error:
+        code.main()
+    (tree.root / "params.yaml").write_bytes(before)
+    assert str(error.value).startswith("params.yaml: ")
+    assert message in str(error.value)
+    assert not (tree.root / "code").exists()
+
+
+@pytest.mark.parametrize(("old", "new", "message"), SUITE.values(), ids=SUITE)
+def test_the_stages_of_a_suite_name_what_is_wrong_with_it_and_those_of_others_go_on(tree, old, new, message):
+    before = (tree.root / "suites/smoke.yaml").read_bytes()
+    tree.edit("suites/smoke.yaml", old, new)
+    with tree.here():
+        params = config.load()
+        for use in (lambda: Cell.resolve("smoke", "moons-nice"), lambda: suites.load_fresh("smoke", params)):
+            with pytest.raises(ConfigError) as error:
+                use()
+            assert str(error.value).startswith("suites/smoke.yaml: ")
+            assert message in str(error.value)
+        assert Cell.resolve("toy", "moons-nice").options["layers"] == 8
+        assert suites.load_fresh("laptop", params).cells
+        code.main()
+    (tree.root / "suites/smoke.yaml").write_bytes(before)
+
+
+def test_dvc_says_it_in_one_line_and_changes_nothing(smoke, tmp_path):
+    clone = smoke.copy(tmp_path)
     before = made(clone)
-    clone.edit("params.yaml", old, new)
-    output = clone.dvc("repro", succeeds=False)
-    clone.restore("params.yaml")
-    lines = [line for line in output.splitlines() if message in line]
+    clone.edit("params.yaml", *BUDGET)
+    output = clone.dvc("repro", PIPELINE, succeeds=False)
+    lines = [line for line in output.splitlines() if "params.yaml: budgets.smoke.train.steps = -20: " in line]
     assert len(lines) == 1, output
-    assert "params.yaml" in lines[0]
     assert "Traceback" not in output
+    assert clone.ran(output) == ["code"]
     assert made(clone) == before
 
 
-def test_the_command_names_the_nearest_suite(clone):
-    before = (clone.root / "params.yaml").read_bytes()
-    output = clone.flowbench("suite", "smok", succeeds=False)
-    assert output == "params.yaml: suites = 'smok': no such suite; did you mean 'smoke'?\n"
-    assert (clone.root / "params.yaml").read_bytes() == before
-
-
-def made(clone):
-    return clone.files("results", "reports", "data", "published"), (clone.root / "dvc.lock").read_text(encoding="utf-8")
+def made(clone: Clone) -> dict[str, str]:
+    return clone.files("results", "reports", "data", "published", "stages", "suites", but=("params.yaml",))
