@@ -7,6 +7,7 @@ with the same signals, and seconds less. Those of MLflow start as DVC starts the
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import signal
 import subprocess
@@ -67,6 +68,7 @@ def _be(function: Callable[[], None], output: int) -> None:
         os.dup2(output, 1)
         os.dup2(output, 2)
         os.close(output)
+        logging.getLogger().handlers.clear()  # those of pytest show nothing here
         sys.stdout = sys.stderr = open(1, "w", encoding="utf-8", buffering=1, closefd=False)  # noqa: SIM115
         try:
             function()
