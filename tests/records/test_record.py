@@ -132,7 +132,9 @@ def test_a_missing_file_is_named(folder, name):
             record.files(folder)
 
 
-@pytest.mark.parametrize("damage", [b"", b"\xff\xfe\x00damaged\n\x80", None], ids=["empty", "other bytes", "half"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"\xff\xfe\x00damaged\n\x80", b"[]", None], ids=["empty", "other bytes", "no mapping", "half"]
+)
 @pytest.mark.parametrize("name", READERS)
 def test_a_damaged_file_is_named(folder, name, damage):
     content = (folder / name).read_bytes()
