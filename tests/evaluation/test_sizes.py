@@ -81,16 +81,6 @@ def test_a_test_split_may_be_small(tiny, tmp_path, key):
     assert "energy_distance_data" not in measured.values
 
 
-def test_a_single_probe_shows_no_spread(tiny, tmp_path):
-    root = tiny.copy(tmp_path / "copy", CONTINUOUS)
-    tiny_cells.edit(root, "cnf: {small: {", "cnf: {small: {probes: 1, ")
-    cell = tiny_cells.resolve(root, CONTINUOUS)
-    measured = CellEvaluation(cell)._evaluate_seed(0, None)
-    assert measured.values["probes"] == (1, 10)
-    assert "bits_per_dim_probe_std" not in measured.values
-    assert "divergence_error_max" in measured.values
-
-
 @pytest.mark.parametrize("size", [1, 2, 3])
 @pytest.mark.parametrize("key", KEYS)
 def test_a_batch_of_the_training_may_be_small(tiny, tmp_path, monkeypatch, key, size):
