@@ -14,6 +14,7 @@ from flowbench.evaluation.subject import Family, Subject
 from flowbench.flows._student import Student
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.metrics import Measured, over
+from flowbench.runtime.seeding import seeded
 
 
 @torch.no_grad()
@@ -75,7 +76,9 @@ def decode_naively(module: MaskedAutoregressive, z: Tensor) -> Tensor:
 
 def _students(subject: Subject) -> tuple[Student, FlowModel]:
     """The student and its teacher, which shares the student's preprocessing."""
-    teacher = subject.cell.teacher(subject.seed)
+    # A model is built with random weights. They must take no number from the noise of what is measured.
+    with seeded(0):
+        teacher = subject.cell.teacher(subject.seed)
     assert isinstance(subject.model, Student)
     assert isinstance(teacher, FlowModel)
     return subject.model, teacher

@@ -53,10 +53,8 @@ def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float
         "invertibility_error_max_tightened": float((x - again).abs().max()),
     }
     if model.flow.probes is not None:
-        values["probes"] = model.flow.probes
-    if model.flow.probes is not None and model.flow.probes > 1:  # a single one shows no spread
         variance = float(solution.logdets.double().var(1).mean())
-        values["bits_per_dim_probe_std"] = bits_per_dim(variance**0.5, x[0].numel())
+        values |= {"probes": model.flow.probes, "bits_per_dim_probe_std": bits_per_dim(variance**0.5, x[0].numel())}
     return values
 
 

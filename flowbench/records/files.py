@@ -87,7 +87,7 @@ def reading(path: Path, folder: Path) -> Iterator[None]:
         first = error.errors()[0]
         key = ".".join(map(str, first["loc"]))
         raise refused(path, folder, f"{key}: {first['msg'].lower()}") from None
-    except (ValueError, KeyError, EOFError, BadZipFile) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, EOFError, csv.Error, BadZipFile) as error:
         raise refused(path, folder, f"is damaged ({' '.join(str(error).split())})") from None
 
 

@@ -75,6 +75,14 @@ def test_a_flow_has_three_pictures(shape, tmp_path):
     assert all(path.stat().st_size < 150_000 for path in tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("examples", [1, 2, 3, 4, 5])
+def test_few_test_images_are_drawn_and_one_has_no_other_to_go_to(examples, tmp_path):
+    test = torch.randint(256, (examples, 1, 8, 8), dtype=torch.uint8)
+    draw_pictures(tmp_path, images_of(), test, test[:1].float(), 255, "x")
+    names = {"samples.png", "reconstructions.png"} | ({"interpolation.png"} if examples > 1 else set())
+    assert {path.name for path in tmp_path.iterdir()} == names
+
+
 def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
     names = []
     draw = images.image_samples

@@ -5,7 +5,6 @@ The disks are mounted by the tests, which a machine may forbid; then these are s
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,27 +15,22 @@ from flowbench.training.checkpoints import Checkpoints
 from tests import fake_results, tiny_cells
 from tests.faults import stages
 from tests.faults.disks import Disk, disk_at
+from tests.tiny_cells import BASELINE, ENERGY, VECTORS
 
-KEY = "two_modes-realnvp"
-HOST_DEPENDENT = ("timings.json", "train_timings.json")
-
-
-@pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory) -> Path:
-    """A cell trained and measured on a disk with room."""
-    root = tmp_path_factory.mktemp("undisturbed")
-    tiny_cells.prepare(root)
-    stages.run(root, "train", KEY)
-    stages.run(root, "evaluate", KEY)
-    return root
+CELL = "tiny", ENERGY
+FOLDER = Path("results", *CELL)
 
 
 @pytest.fixture
-def root(undisturbed, tmp_path) -> Path:
-    """The same before it was trained."""
-    shutil.copy(undisturbed / "params.yaml", tmp_path)
-    shutil.copytree(undisturbed / "data", tmp_path / "data")
-    return tmp_path
+def undisturbed(tiny) -> dict[str, bytes]:
+    """What the cell leaves on a disk with room."""
+    return tiny_cells.steady(tiny.measured(ENERGY))
+
+
+@pytest.fixture
+def root(tiny, tmp_path) -> Path:
+    """A copy in which nothing has been trained."""
+    return tiny.copy(tmp_path / "copy")
 
 
 @pytest.fixture
@@ -46,23 +40,22 @@ def results(root) -> Iterator[Disk]:
 
 
 def steady(root: Path) -> dict[str, bytes]:
-    """What the cell left, but for timings."""
-    contents = tiny_cells.contents(root / "results" / KEY)
-    return {name: content for name, content in contents.items() if name not in HOST_DEPENDENT}
+    """What the cell left, without its timings."""
+    return tiny_cells.steady(root / FOLDER)
 
 
 def test_training_goes_on_without_room_for_checkpoints(undisturbed, root, survived):
     with disk_at(root / ".cache") as disk:
         disk.fill()
-        output = stages.run(root, "train", KEY)
+        output = stages.run(root, "train", *CELL)
         warnings = [
             line for line in output.splitlines() if "cannot write a checkpoint, No space left on device" in line
         ]
-        assert len(warnings) == 3  # one for each seed
-        assert all(f".cache/training/{KEY}/" in line for line in warnings)
+        assert len(warnings) == 2  # one for each seed
+        assert all(f".cache/training/tiny/{ENERGY}/" in line for line in warnings)
         assert not [name for name in disk.names() if "seed" in name]
-        stages.run(root, "evaluate", KEY)
-    assert steady(root) == steady(undisturbed)
+        stages.run(root, "evaluate", *CELL)
+    assert steady(root) == undisturbed
     survived("faults")
 
 
@@ -91,33 +84,33 @@ def test_a_disk_that_fills_up_leaves_the_checkpoint_before(tmp_path, capfd, surv
 )
 def test_results_without_room_are_one_line_and_no_half_ones(room, undisturbed, root, results, survived):
     results.fill(leave=room)
-    line = stages.complaint(root, "train", KEY)
-    assert line == f"results/{KEY}: No space left on device; once that is mended, run it again"
-    assert set(results.names()) <= {KEY}
+    line = stages.complaint(root, "train", *CELL)
+    assert line == f"{FOLDER}: No space left on device; once that is mended, run it again"
+    assert set(results.names()) <= {"tiny", f"tiny/{ENERGY}"}
     results.free()
-    output = stages.run(root, "train", KEY)
+    output = stages.run(root, "train", *CELL)
     assert "went on after step 30" in output  # trained once
-    stages.run(root, "evaluate", KEY)
-    assert steady(root) == steady(undisturbed)
+    stages.run(root, "evaluate", *CELL)
+    assert steady(root) == undisturbed
     survived("faults")
 
 
 def test_measurements_without_room_are_one_line_and_no_half_ones(undisturbed, root, results, survived):
-    stages.run(root, "train", KEY)
+    stages.run(root, "train", *CELL)
     before = results.names()
     for room in (0, 16384):
         results.fill(leave=room)
-        line = stages.complaint(root, "evaluate", KEY)
-        assert line == f"results/{KEY}: No space left on device; once that is mended, run it again"
+        line = stages.complaint(root, "evaluate", *CELL)
+        assert line == f"{FOLDER}: No space left on device; once that is mended, run it again"
         assert results.names() == before
         results.free()
-    stages.run(root, "evaluate", KEY)
-    assert steady(root) == steady(undisturbed)
+    stages.run(root, "evaluate", *CELL)
+    assert steady(root) == undisturbed
     survived("faults", 2)
 
 
-def test_data_without_room_are_one_line_and_no_half_ones(undisturbed, tmp_path, survived):
-    shutil.copy(undisturbed / "params.yaml", tmp_path)
+def test_data_without_room_are_one_line_and_no_half_ones(tiny, tmp_path, survived):
+    tiny_cells.configure(tmp_path)
     with disk_at(tmp_path / "data") as disk:
         disk.fill(leave=4096)
         line = stages.complaint(tmp_path, "download", "gaussian")
@@ -126,18 +119,16 @@ def test_data_without_room_are_one_line_and_no_half_ones(undisturbed, tmp_path, 
         assert disk.names() == []
         disk.free()
         stages.run(tmp_path, "download", "gaussian")
-        assert tiny_cells.contents(disk.path / "gaussian") == tiny_cells.contents(undisturbed / "data" / "gaussian")
+        assert tiny_cells.contents(disk.path / "gaussian") == tiny_cells.contents(tiny.root / "data" / "gaussian")
     survived("faults")
 
 
 @pytest.fixture
 def made_up(tmp_path) -> Path:
     """A folder with results of a whole suite, and a store beside them."""
-    (tmp_path / "params.yaml").write_text(tiny_cells.TEXT, encoding="utf-8")
-    suite = fake_results.suite(
-        {"gaussian-affine": ("gaussian", "affine"), "gaussian-gaussian": ("gaussian", "gaussian")}
-    )
-    fake_results.write(tmp_path / "results", suite)
+    tiny_cells.configure(tmp_path)
+    suite = fake_results.suite({VECTORS: ("gaussian", "affine"), BASELINE: ("gaussian", "gaussian")})
+    fake_results.write(tmp_path / "results" / "tiny", suite)
     return tmp_path
 
 
@@ -152,8 +143,8 @@ def test_runs_without_room_are_one_line_and_come_once_there_is(made_up, survived
         (disk.path / "mlflow.db").unlink(missing_ok=True)
         stages.run(made_up, "publish", "tiny", "--partial", env=env)
         disk.fill()
-        with (made_up / "results" / "gaussian-affine" / "seeds.csv").open("a", encoding="utf-8") as file:
-            file.write("0,parameters,7.0,\n")
+        with (made_up / "results" / "tiny" / VECTORS / "seeds.csv").open("a", encoding="utf-8") as file:
+            file.write("0,parameters,7.0,,1\n")
         line = stages.complaint(made_up, "publish", "tiny", "--partial", env=env)
         assert line.startswith(f"MLflow at {uri}: database or disk is full; ")
         disk.free()

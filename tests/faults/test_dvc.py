@@ -14,19 +14,20 @@ import pytest
 from flowbench.records import lock
 from flowbench.runtime.files import md5
 from tests.faults import stages
-from tests.pipeline.clone import Clone
+from tests.pipeline.clone import PIPELINE, SMOKE, Clone
+from tests.tiny_cells import TIMINGS
 
 pytestmark = pytest.mark.slow  # stages of a real pipeline
 
-KEY = "smoke-gaussian-affine"
-TRAIN, EVALUATE = f"train@{KEY}", f"evaluate@{KEY}"
-HOST_DEPENDENT = ("timings.json", "train_timings.json")
+KEY = "gaussian-affine"
+FOLDER = f"results/{SMOKE}/{KEY}"
+TRAIN, EVALUATE = (f"{PIPELINE}:{step}@{KEY}" for step in ("train", "evaluate"))
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Clone:
     """A clone in which one cell has been trained and measured."""
-    clone = Clone.of_working_tree(tmp_path_factory.mktemp("undisturbed"), "smoke")
+    clone = Clone.of_working_tree(tmp_path_factory.mktemp("undisturbed"))
     clone.dvc("repro", EVALUATE)
     return clone
 
@@ -41,12 +42,12 @@ def untrained(finished) -> Clone:
     """The same before the cell was trained, with nothing of it in DVC's cache."""
     shutil.rmtree(finished.root / "results")
     shutil.rmtree(finished.root / ".dvc" / "cache")
-    finished.dvc("commit", "--force", "code", "download@gaussian")
+    finished.dvc("commit", "--force", "stages/dvc.yaml:code", "stages/dvc.yaml:download@gaussian")
     return finished
 
 
 def results(clone: Clone) -> dict[str, str]:
-    return clone.files("results", but=HOST_DEPENDENT)
+    return clone.files("results", but=TIMINGS)
 
 
 def assert_clean(clone: Clone) -> None:
@@ -88,7 +89,7 @@ def test_an_interrupted_run_leaves_nothing_half_done(number, undisturbed, untrai
     assert time.monotonic() - began < 15
     assert process.returncode
     assert "Traceback" not in output
-    folder = untrained.root / "results" / KEY
+    folder = untrained.root / FOLDER
     assert [path for path in folder.iterdir() if not path.name.startswith(".unfinished-")] == []
     untrained.restore("params.yaml")
     untrained.dvc("repro", EVALUATE)
@@ -98,8 +99,8 @@ def test_an_interrupted_run_leaves_nothing_half_done(number, undisturbed, untrai
 
 
 def test_a_result_that_is_damaged_in_the_cache_is_not_published(undisturbed, finished, survived):
-    path = f"results/{KEY}/metrics.json"
-    digest = lock.outputs([EVALUATE], finished.root)[path]
+    path = f"{FOLDER}/metrics.json"
+    digest = recorded(finished)[path]
     cache = finished.root / ".dvc" / "cache"
     damage(cached(cache, digest))
     (finished.root / path).unlink()
@@ -107,7 +108,7 @@ def test_a_result_that_is_damaged_in_the_cache_is_not_published(undisturbed, fin
     finished.dvc("repro", EVALUATE)
     assert results(finished) != results(undisturbed)
     line = publish(finished, succeeds=False).strip()
-    assert line.startswith(f"{path}: is not the file that dvc.lock has on record; ")
+    assert line.startswith(f"{path}: is not the file that suites/smoke/dvc.lock has on record; ")
     # As the line says.
     assert str(cached(cache, digest).relative_to(cache)) in line
     cached(cache, digest).unlink()
@@ -120,15 +121,15 @@ def test_a_result_that_is_damaged_in_the_cache_is_not_published(undisturbed, fin
 
 
 def test_weights_that_are_damaged_in_the_cache_are_not_published(undisturbed, finished, survived):
-    path = f"results/{KEY}/trained"
+    path = f"{FOLDER}/trained"
     cache = finished.root / ".dvc" / "cache"
     weights = finished.root / path / "seed-0.safetensors"
-    damaged, listed = (cached(cache, one) for one in (md5(weights), lock.outputs([TRAIN], finished.root)[path]))
+    damaged, listed = (cached(cache, one) for one in (md5(weights), recorded(finished)[path]))
     damage(damaged)
     shutil.rmtree(weights.parent)
     finished.dvc("checkout", TRAIN)
     line = publish(finished, succeeds=False).strip()
-    assert line.startswith(f"{path}: is not the folder that dvc.lock has on record; ")
+    assert line.startswith(f"{path}: is not the folder that suites/smoke/dvc.lock has on record; ")
     # As the line says.
     assert str(listed.relative_to(cache)) in line
     for one in json.loads(listed.read_text(encoding="utf-8")):
@@ -139,6 +140,11 @@ def test_weights_that_are_damaged_in_the_cache_are_not_published(undisturbed, fi
     assert results(finished) == results(undisturbed)
     assert_clean(finished)
     survived("faults")
+
+
+def recorded(clone: Clone) -> dict[str, str]:
+    """The MD5 of each output of the cell, by path."""
+    return lock.outputs(clone.suite, [f"train@{KEY}", f"evaluate@{KEY}"], clone.root)
 
 
 def cached(cache: Path, digest: str) -> Path:
@@ -155,4 +161,4 @@ def damage(path: Path) -> None:
 
 
 def publish(clone: Clone, **options) -> str:
-    return clone.python("from stages import publish, run; run(publish.main)", "smoke", "--partial", **options)
+    return clone.python("from stages import publish, run; run(publish.main)", SMOKE, "--partial", **options)

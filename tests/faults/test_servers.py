@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -21,6 +22,7 @@ from flowbench import tracking
 from flowbench.config import ConfigError
 from tests import fake_results, tiny_cells
 from tests.faults import stages
+from tests.tiny_cells import VECTORS
 
 SUITE = fake_results.suite({"moons-nice": ("moons", "nice"), "moons-gaussian": ("moons", "gaussian")})
 # In the place of the defaults, with which the same takes minutes.
@@ -169,30 +171,29 @@ def test_a_broken_server_is_one_line_soon_and_the_next_publish_catches_up(fault,
     survived("faults")
 
 
-def test_training_and_evaluation_never_ask_for_mlflow_and_publish_says_what_is_wrong(tmp_path, survived):
-    params = tiny_cells.prepare(tmp_path)
-    key = "gaussian-affine"
+def test_training_and_evaluation_never_ask_for_mlflow_and_publish_says_what_is_wrong(tiny, tmp_path, survived):
+    root = tiny.copy(tmp_path / "copy")
     with serving() as server:
         server.faults[""] = failing
         env = IMPATIENT | {"MLFLOW_TRACKING_URI": server.url}
-        stages.run(tmp_path, "train", key, env=env)
-        stages.run(tmp_path, "evaluate", key, env=env)
+        stages.run(root, "train", "tiny", VECTORS, env=env)
+        stages.run(root, "evaluate", "tiny", VECTORS, env=env)
         assert server.asked == []
-        line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+        line = stages.complaint(root, "publish", "tiny", "--partial", env=env)
         assert line.startswith(f"MLflow at {server.url}: ")
         assert server.asked
     env["MLFLOW_TRACKING_URI"] = server.url  # nobody listens there any more
-    line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+    line = stages.complaint(root, "publish", "tiny", "--partial", env=env)
     assert line.startswith(f"MLflow at {server.url}: ")
-    store = tmp_path / "mlflow.db"
+    store = root / "mlflow.db"
     store.write_bytes(b"no database\n" * 1000)
     env["MLFLOW_TRACKING_URI"] = f"sqlite:///{store}"
-    line = stages.complaint(tmp_path, "publish", params.active.name, "--partial", env=env)
+    line = stages.complaint(root, "publish", "tiny", "--partial", env=env)
     assert line.startswith(f"MLflow at sqlite:///{store}: file is not a database; ")
-    assert not (tmp_path / "published").exists()
+    assert not (root / "published").exists()
     store.unlink()
-    stages.run(tmp_path, "publish", params.active.name, "--partial", env=env)
-    assert key in (tmp_path / "published" / "tiny.json").read_text(encoding="utf-8")
+    stages.run(root, "publish", "tiny", "--partial", env=env)
+    assert VECTORS in (root / "published" / "tiny.json").read_text(encoding="utf-8")
     survived("faults", 3)
 
 
@@ -258,7 +259,7 @@ def test_a_server_that_breaks_while_publishing_is_caught_up_with(
     request_, fault, mlflow_server, results, monkeypatch, survived
 ):
     suite = f"{request_.replace('/', '-')}-{fault.__name__}"
-    monkeypatch.setattr(sys.modules[__name__], "SUITE", SUITE.model_copy(update={"name": suite}))
+    monkeypatch.setattr(sys.modules[__name__], "SUITE", replace(SUITE, name=suite))
     with serving(mlflow_server) as server:
         server.faults[request_] = fault
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
@@ -271,7 +272,7 @@ def test_a_server_that_breaks_while_publishing_is_caught_up_with(
 
 @pytest.mark.slow
 def test_a_slow_server_is_waited_for(mlflow_server, results, monkeypatch, survived):
-    monkeypatch.setattr(sys.modules[__name__], "SUITE", SUITE.model_copy(update={"name": "slow"}))
+    monkeypatch.setattr(sys.modules[__name__], "SUITE", replace(SUITE, name="slow"))
     for name in IMPATIENT:
         monkeypatch.delenv(name)
     with serving(mlflow_server) as server:
@@ -305,7 +306,7 @@ def locked(store: Path) -> Iterator[subprocess.Popen]:
 def test_a_locked_store_is_waited_for(results, survived):
     publish(results)
     with (results / "moons-nice" / "seeds.csv").open("a", encoding="utf-8") as file:
-        file.write("0,parameters,7.0,\n")
+        file.write("0,parameters,7.0,,1\n")
     with locked(results.parent / "mlflow.db") as holder:
         threading.Timer(2, holder.stdin.close).start()
         assert_publishes(results)
@@ -326,7 +327,7 @@ def test_an_empty_store_that_stays_locked_is_one_line(results, capfd, survived):
 def test_a_store_that_stays_locked_is_one_line(results, capfd, survived):
     publish(results)
     with (results / "moons-nice" / "seeds.csv").open("a", encoding="utf-8") as file:
-        file.write("0,parameters,7.0,\n")
+        file.write("0,parameters,7.0,,1\n")
     store = results.parent / "mlflow.db"
     began = time.monotonic()
     with locked(store), pytest.raises(ConfigError, match=rf"^MLflow at sqlite:///{store}: database is locked[^\n]*$"):

@@ -73,7 +73,7 @@ class Brittle(PerceptronField):
     def quadratic_forms(self, t, x, directions):
         Brittle.calls += 1
         velocity, forms = super().quadratic_forms(t, x, directions)
-        return (velocity * torch.nan if Brittle.calls > 60 else velocity), forms
+        return (velocity * torch.nan if Brittle.calls > 20 else velocity), forms
 
 
 def test_a_field_that_stops_being_finite_fails_while_training(root, monkeypatch, unchecked):
