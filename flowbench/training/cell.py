@@ -19,7 +19,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from safetensors.torch import save
-from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm import tqdm
 
 from flowbench import certify, data
@@ -221,11 +220,6 @@ class CellTraining:
                 f"examples, got {self._batch_size}"
             )
         train_split = self._split("train")
-        if self._batch_size == 1 and any(isinstance(part, _BatchNorm) for part in model.modules()):
-            raise ConfigError(
-                f"{cell.budget_key('train', 'batch_size')}: {cell.key} normalises over the examples of a batch, which "
-                "needs 2 at least; a batch holds 1"
-            )
         model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(cell.device))
         return DataLoss(
             model,
