@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from flowbench.config import ConfigError, suites
 from flowbench.records import record
 from flowbench.records.evaluation import combined
-from flowbench.records.files import RecordError
+from flowbench.records.files import METRICS_FILE, RecordError
 from flowbench.records.record import Record
 from flowbench.runtime.files import without_secrets
 
@@ -50,9 +50,9 @@ def store_uri() -> str:
 
 
 def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
-    """Make sure that each cell has exactly one finished run, with what ``results/<key>`` holds now, and no other has.
+    """Make sure that each cell has exactly one finished run, with what ``results/<key>`` holds now.
 
-    Runs of cells that left the suite, or whose results are gone, are deleted; runs that somebody else logged stay.
+    The runs of all other cells of the suite are deleted; runs that somebody else logged stay.
     Cells whose digest is there already cost one query in all. A new run is complete before the old one goes, so
     that a crash at any point is repaired by the next call.
 
@@ -163,7 +163,7 @@ def _holds(run: Run, wanted: str) -> bool:
     """Whether a run is complete and its artifacts, if they are on this machine, are still there."""
     local = _local(run.info.artifact_uri)
     complete = run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == wanted
-    return complete and (local is None or (local / "metrics.json").is_file())
+    return complete and (local is None or (local / METRICS_FILE).is_file())
 
 
 def _local(uri: str) -> Path | None:
@@ -175,7 +175,7 @@ def _local(uri: str) -> Path | None:
 def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
     """A new run with everything that the cell left; its identifier."""
     found = Record.load(folder)
-    training, summary = found.training, json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    training, summary = found.training, json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     provenance, timings = training.provenance, training.timings
     cell = provenance.params["cell"]
     started = min(seed["started"] for seed in timings.seeds.values())

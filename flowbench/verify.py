@@ -158,11 +158,13 @@ def _read_results(path: Path, key: str) -> Values:
 
     # As text, since the parser of older versions is off in the last digit.
     table = pd.read_csv(path, dtype={"value": str})
-    rows = table[(table["cell"] == key) & table["metric"].isin(METRICS)]
+    of_cell = table[table["cell"] == key]
+    lost = set(of_cell.loc[of_cell["metric"].isin(["diverged_at", "failed_at"]), "seed"])
+    rows = of_cell[of_cell["metric"].isin(METRICS)]
     return {
         (seed, metric): float(value)
         for seed, metric, value in zip(rows["seed"], rows["metric"], rows["value"], strict=True)
-        if not METRICS[metric].host_dependent
+        if not METRICS[metric].host_dependent and seed not in lost
     }
 
 

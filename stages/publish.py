@@ -11,20 +11,21 @@ from stages import run
 
 
 def main(suite: str, partial: bool = False) -> None:
-    """Publish the cells of SUITE, and write published/SUITE.json with the digest of each.
+    """Publish the cells of SUITE, and write published/SUITE.json: the digest of each, and that of the locks.
 
     None is published if the files of one are not those that DVC has on record.
     """
     found = suites.load_fresh(suite, config.load())
     from flowbench import tracking
     from flowbench.records import lock
+    from flowbench.records.files import METRICS_FILE
     from flowbench.runtime.files import whole, write_json
 
-    keys = [key for key in found.cells if not partial or (found.results / key / "metrics.json").is_file()]
+    keys = [key for key in found.cells if not partial or (found.results / key / METRICS_FILE).is_file()]
     lock.check(found, keys)
     digests = tracking.publish(suite, keys, found.results)
     with whole(Path("published")) as folder:
-        write_json(folder / f"{suite}.json", digests)
+        write_json(folder / f"{suite}.json", {"cells": digests, "locks": lock.lock_digest(found)})
 
 
 if __name__ == "__main__":

@@ -16,18 +16,19 @@ def main(suite: str) -> None:
     """Write reports/SUITE/ for SUITE."""
     found = suites.load_fresh(suite, config.load())
     from flowbench import report, tracking
-    from flowbench.records import lock
 
-    digests = json.loads(Path("published", f"{suite}.json").read_text(encoding="utf-8"))
+    published = json.loads(Path("published", f"{suite}.json").read_text(encoding="utf-8"))
+    digests = published["cells"]
     survived = json.loads(SURVIVED.read_text(encoding="utf-8")) if SURVIVED.is_file() else {}
-    with tempfile.TemporaryDirectory() as folder:
-        tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, Path(folder))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch, suite)  # messages about a cell's files name its suite and its key
+        tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, folder)
         report.write(
-            Path(folder),
+            folder,
             found,
             Path("reports", suite),
             digests=digests,
-            lock=lock.lock_digest(found),
+            lock=published["locks"],
             survived=survived,
         )
 

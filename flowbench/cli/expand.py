@@ -39,8 +39,16 @@ def expand(
             continue
         if check and not suites.is_fresh(suite):
             stale.append(suite.folder / suites.CELLS)
+        elif check and not (suite.folder / suites.PIPELINE).exists():
+            stale.append(suite.folder / suites.PIPELINE)
         elif not check and suites.write(suite):
             print(f"{suite.folder / suites.CELLS}: {len(suite.cells)} cells. Run them with: {suite.repro}")
+    for folder in sorted(path.parent for path in suites.SUITES.glob(f"*/{suites.CELLS}")):
+        if not suites.source(folder.name).exists():
+            print(
+                f"{folder}: belongs to no suite, since {suites.source(folder.name)} is gone; remove it", file=sys.stderr
+            )
+            failed = True
     path, text = Path("stages", "data.yaml"), data.expanded(params.data)
     if not path.is_file() or path.read_text(encoding="utf-8") != text:
         if check:

@@ -23,16 +23,20 @@ def list_() -> None:
     _section("Budgets")
     for name, budget in params.budgets.items():
         print(f"  {name:34} {budget.train.steps} steps of {budget.train.batch_size}")
+    failed = False
     for name in suites.names():
         try:
             suite = suites.load(name, params)
         except config.ConfigError as error:
             print(error, file=sys.stderr)
+            failed = True
             continue
         _section(f"Suite {name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}")
         for key, cell in suite.cells.items():
             teacher = f", taught by {cell.teacher}" if cell.teacher else ""
             print(f"  {key:54} {cell.flow}/{cell.config}, budget {cell.budget}{teacher}")
+    if failed:
+        raise typer.Exit(2)
 
 
 def digest(

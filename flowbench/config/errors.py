@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class ConfigError(ValueError):
-    """A mistake in a configuration or on the command line, in one line that names the file, the key and the value."""
+    """Something that the user must change: a configuration, an argument or a file. One line names it and its value."""
 
     def __init__(self, message: str):
         # A name may hold a character that ends a line.

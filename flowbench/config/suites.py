@@ -37,7 +37,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 
 class Block(Section):
-    """Every one of some flows on every one of some data sets.
+    """Each of some flows on each of some data sets.
 
     A label is a flow's name with an optional suffix, such as ``glow-mixture``. The suffix chooses the configuration.
 
@@ -74,7 +74,8 @@ class Cell(Section):
 
     Attributes:
         teacher: key of the cell that it learns from; null where it learns from data or an energy.
-        learns_from: the path whose change makes the training stale: the training split, or the teacher's weights.
+        learns_from: the path that its training depends on besides the whole data set: the teacher's weights, or for
+            a cell without a teacher the training split.
     """
 
     data: str
@@ -235,7 +236,7 @@ def write(suite: Suite, root: Path = Path()) -> bool:
     place = root / suite.folder
     place.mkdir(parents=True, exist_ok=True)
     link = place / PIPELINE
-    missing = not link.exists()
+    missing = suite.folder != Path() and not link.exists()
     if missing:
         link.unlink(missing_ok=True)  # a broken link
         link.symlink_to(Path("../..", PIPELINE))

@@ -18,7 +18,7 @@ def autoencoder(model: Generator, test: Tensor, batch_size: int) -> dict[str, fl
     """Mean squared error per value of reconstructions in the unit interval, its PSNR, and bits per latent dimension.
 
     The peak signal-to-noise ratio is -10 log₁₀ of the mean squared error over all of ``test``, in dB. The bits are
-    -log p(c) / (d ln 2) of what the flow takes for its data: of an autoencoder, codes c of d dimensions.
+    -log p(c) / (d ln 2) of the flow's input, which for an autoencoder is codes c of d dimensions.
 
     Args:
         test: ``(n, *event)``.

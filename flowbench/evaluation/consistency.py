@@ -20,9 +20,9 @@ _PROBES_SEED = 0
 def consistency(model: Generator, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
     """Largest differences, in bits per dim, of log-densities that should be one.
 
-    Of samples, by the log-determinant of the way there and by that of the way back, in float64, as
-    `FlowModel.sample_with_log_prob` and `FlowModel.log_prob` find them; and of test data in float32 and float64.
-    Both of a pair are estimated with the same probes, if with any, or their noise would hide the difference.
+    For samples: the log-density that decode gives (`FlowModel.sample_with_log_prob`) against that of encode
+    (`FlowModel.log_prob`), in float64. For test data: float32 against float64. If probes estimate a density, both of a
+    pair use the same probes, since their noise would hide the difference.
 
     Args:
         test: ``(n, *event)``; the first ``points`` are used.

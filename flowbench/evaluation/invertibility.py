@@ -19,7 +19,7 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
     """Errors of ``decode(encode(x))`` and ``encode(decode(z))``, element-wise, in float32 and float64.
 
     The dequantised data is what makes the round trip: rounding to grey levels would hide the errors. Continuous flows
-    make it without a log-determinant, whose error would have its say in the length of their steps.
+    make it without a log-determinant, because its error would change the solver's steps.
 
     Args:
         test: ``(n, *event)``; the first ``points`` are used.

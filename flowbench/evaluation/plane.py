@@ -85,4 +85,8 @@ def _draw(subject: Subject, log_prob: Tensor, grid: Grid) -> None:
         densities.film_strip(subject.pictures / "training.png", *snapshots, np.exp(truth), grid, title)
 
 
-FAMILIES = [Family("grid", lambda subject: subject.is_planar and subject.samples is not None, _measure)]
+def _applies(subject: Subject) -> bool:
+    return subject.is_planar and isinstance(subject.model, FlowModel) and subject.samples is not None
+
+
+FAMILIES = [Family("grid", _applies, _measure)]

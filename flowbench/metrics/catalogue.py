@@ -23,7 +23,7 @@ def _cost(
 
 
 METRICS: dict[str, Metric] = {
-    # How good a flow is. The first of these that a cell has is what flows are ranked by.
+    # How good a flow is.
     "kl_to_target": Metric(
         "nats",
         "lower",

@@ -57,7 +57,7 @@ class Metric:
         family: the table that it belongs to.
         head: of its column in that table; empty where it has none.
         seeds: how the values of several seeds are combined. The worst is the largest, or where higher is better the
-            smallest; nothing is worse than a value that is not a number.
+            smallest; NaN counts as the worst value.
         reproduces: what must come back on another machine. ``exact``: the same value. ``relative``: the value within a
             tolerance relative to its size. ``share``: the value within the tolerance itself, for shares and for errors
             that are relative already. ``rounding``: whether the value is finite, for errors near rounding or near a

@@ -25,7 +25,7 @@ def over(n: int, values: Mapping[str, float]) -> dict[str, Measured]:
 def combine(values: Sequence[float], how: Combine, better: Better | None) -> float:
     """One number for the values of one or more seeds.
 
-    The worst is the largest or, where higher is better, the smallest. Nothing is worse than what is not a number.
+    The worst is the largest or, where higher is better, the smallest. NaN counts as the worst value.
     """
     if how == "mean":
         return math.fsum(values) / len(values) if all(map(math.isfinite, values)) else sum(values) / len(values)

@@ -21,7 +21,7 @@ from flowbench.runtime.files import write_json
 ROOT = Path(__file__).parents[2]
 # Packages of plug-ins: a registry loads a file of these by name, which no import statement shows.
 PLUGINS = ("flows", "data")
-# Files that say how metrics are shown as well. A result depends on `metrics.stored_facts` of them alone.
+# Files that say how metrics are shown as well. Results depend on `metrics.stored_facts` of them alone; reports on all.
 _CATALOGUE = (ROOT / "flowbench/metrics/catalogue.py", ROOT / "flowbench/metrics/metric.py")
 
 
@@ -31,11 +31,17 @@ def write(folder: Path) -> None:
     And ``download/<source>.json``, with all that the stage of that name runs for a source.
     """
     digest_of = cache(code_digest)  # most files are in many listings
+    facts = hashlib.sha256(json.dumps(stored_facts()).encode()).hexdigest()
 
     def listing(name: str, *modules: str) -> None:
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
-        write_json(path, {str(source.relative_to(ROOT)): digest_of(source) for source in closure(*modules)})
+        shows_metrics = name in ("stages/publish", "stages/report")
+        digests = {
+            str(source.relative_to(ROOT)): facts if source in _CATALOGUE and not shows_metrics else digest_of(source)
+            for source in closure(*modules)
+        }
+        write_json(path, digests)
 
     for path in (ROOT / "stages").glob("[a-z]*.py"):
         listing(f"stages/{path.stem}", f"stages.{path.stem}")
@@ -85,9 +91,7 @@ def _file(module: str) -> Path:
 
 
 def code_digest(path: Path) -> str:
-    """SHA-256 of a Python file without its comments, docstrings and blank lines; of the catalogue, its stored facts."""
-    if path in _CATALOGUE:
-        return hashlib.sha256(json.dumps(stored_facts()).encode()).hexdigest()
+    """SHA-256 of a Python file without its comments, docstrings and blank lines."""
     return hashlib.sha256(strip(path.read_text(encoding="utf-8")).encode()).hexdigest()
 
 

@@ -35,7 +35,7 @@ _COLUMNS = ("seed", "metric", "value", "unit", "n")
 
 
 class Timings(Part):
-    """What of an evaluation depends on the host: metrics by seed and name."""
+    """The parts of an evaluation's record that depend on the host: metrics by seed and name."""
 
     host: Host
     seeds: dict[int, dict[str, Measured]]

@@ -83,7 +83,7 @@ class Record:
 
 
 def files(folder: Path) -> list[Path]:
-    """All that a cell left but weights and snapshots, and but what a killed stage may have left unfinished."""
+    """All files of a cell except weights, snapshots and what a killed stage left unfinished."""
     for name in (f"{TRAINED}/{TRAINING}", HISTORY, TRAIN_TIMINGS, METRICS_FILE, SEEDS, TIMINGS):
         if not (folder / name).is_file():
             raise refused(folder / name, folder, "is missing")

@@ -66,7 +66,7 @@ class Provenance(Part):
 
 
 class TrainTimings(Part):
-    """What of a training depends on the host.
+    """The parts of a training's record that depend on the host.
 
     Attributes:
         git_commit: that was checked out, with ``-dirty`` where files differ from it; empty if unknown.

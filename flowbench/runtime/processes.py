@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
@@ -57,10 +57,15 @@ def for_each_seed(
         with ProcessPoolExecutor(workers, context, _start_child, (function, threads, os.getpid())) as pool:
             try:
                 with _interrupts_later():
-                    results = pool.map(_call, seeds)
+                    futures = {seed: pool.submit(_call, seed) for seed in seeds}
                     children = multiprocessing.active_children()
-                return dict(zip(seeds, results, strict=True))
-            except KeyboardInterrupt:
+                finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()  # raises the error of a seed without waiting for the others
+                return {seed: future.result() for seed, future in futures.items()}
+            except BrokenProcessPool:
+                raise
+            except BaseException:
                 for child in multiprocessing.active_children():
                     child.kill()
                 raise

@@ -72,7 +72,7 @@ class CellTraining:
     def run(self) -> None:
         """Train all seeds; write the cell's folder whole, or not at all.
 
-        What a kill leaves behind, the next run of the same configuration and code goes on from.
+        The next run of the same configuration and code continues from what a killed run saved.
 
         Raises:
             ConfigError: the device has too little memory, torch cannot compile the step, or the teacher is not trained.
@@ -205,7 +205,8 @@ class CellTraining:
         if cell.names.teacher:
             return Distillation.of(model, cell.teacher(seed), budget, validation_seed, cell.where)
         if cell.source.is_energy:
-            assert isinstance(model, FlowModel)
+            if not isinstance(model, FlowModel):
+                raise ConfigError(f"{cell.where}: {cell.key}: an energy needs a flow that has a density")
             return ReverseKL(
                 model,
                 cell.source.log_energy,

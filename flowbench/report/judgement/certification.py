@@ -97,7 +97,7 @@ def _verdict(limit: float, round_trips: pd.Series, *others: pd.Series) -> Verdic
 
 
 def _verdict_on_solver(errors: pd.Series, tightened: pd.Series, logdets: pd.Series, divergences: pd.Series) -> Verdict:
-    """Whether the errors of a continuous flow are its solver's, for those alone fall with the tolerance."""
+    """Whether the errors of a continuous flow are its solver's: only the solver's errors shrink with the tolerance."""
     small = (errors < LARGEST_FLOAT32_ERROR).all() and (logdets < LARGEST_FLOAT32_ERROR).all()
     small = small and (divergences < LARGEST_FLOAT64_ERROR).all()
     both = errors.index.intersection(tightened.index)

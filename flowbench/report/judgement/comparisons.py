@@ -137,7 +137,7 @@ def _p_value(e: Estimate | None) -> float | None:
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
-    """p-values so raised that among all of them one below 5 % comes by chance in 5 % of cases (Holm 1979)."""
+    """p-values adjusted so that the chance of any false positive among them is at most 5 % (Holm 1979)."""
     from statsmodels.stats.multitest import multipletests
 
     known = [p for p in values if p is not None]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flowbench.config import TrainBudget
+from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.published import words
 from flowbench.report.views.layout import Row, Table, Value, by_fact, of_words
@@ -39,7 +40,7 @@ def origins(cells: Sequence[Cell]) -> Table:
     for cell in cells:
         of = cell.params["cell"]
         parts = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
-        entries = [", ".join(parts), cell.command, md5(cell.record.folder / "metrics.json"), cell.digest[:12]]
+        entries = [", ".join(parts), cell.command, md5(cell.record.folder / METRICS_FILE), cell.digest[:12]]
         table.rows.append(Row(cell.key, [Value(text) for text in entries], cell=cell.key))
     return table
 

@@ -80,7 +80,7 @@ class Section:
 def write(
     results: Path, suite: Suite, folder: Path, *, digests: Mapping[str, str], lock: str, survived: Mapping[str, int]
 ) -> None:
-    """Write the report of a suite to ``folder``; `flowbench.report.write` says what of what."""
+    """Write the report of a suite to ``folder``; see `flowbench.report.write` for the arguments."""
     cells = load(results, suite, digests)
     frame = tidy(suite.name, cells)
     scope = Scope(cells, frame, Estimates(frame), verdicts(frame))

@@ -35,7 +35,7 @@ def of_data(scope: Scope) -> list[Table]:
 def quality(scope: Scope) -> Table:
     """How good each flow is on one data set: means over seeds with intervals, the leaders marked.
 
-    Of images, whose table is the whole of what many readers want, with the budget and the worst round trip.
+    For images, the table also shows the budget and the worst round trip, since many readers look at nothing else.
     """
     columns = [] if _exact(scope) else [texts(scope, "likelihood", lambda cell: cell.likelihood)]
     known = known_bits(scope)
