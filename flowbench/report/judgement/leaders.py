@@ -20,11 +20,10 @@ class Leader:
     Attributes:
         cell: its key.
         standing: ``alone``: there is no other flow. ``best``: it has the lowest mean, every difference from the other
-            flows is significant, and the interval of a flow overlaps no other flow's. ``significant``: as
-            ``best``, but intervals overlap. ``near``: it has the lowest mean, but some flows cannot be told from it. ``equal``: there are no
-            intervals, and some flows have the same value. ``lowest``: there are no intervals, and no other flow
-            has the same value.
-            ``beaten``: of a baseline, that a flow is at least as good.
+            flows is significant, and the interval of a flow overlaps no other flow's. ``significant``: as ``best``, but
+            intervals overlap. ``near``: it has the lowest mean, but some flows cannot be told from it. ``equal``: there
+            are no intervals, and some flows have the same value. ``lowest``: there are no intervals, and no other flow
+            has the same value. ``beaten``: of a baseline, that a flow is at least as good.
         near: the flows that cannot be told from it, or have the same value.
         others: how many flows it is compared with.
     """
