@@ -44,7 +44,9 @@ def root(tmp_path) -> Path:
                 for seed, one in by_seed.items()
             )
         rows.writerow(("tiny", KEY, "moons", "nice", 0, "train_seconds", "50.0", "s", "cpu"))
-        rows.writerow(("tiny", KEY, "moons", "nice", 0, "diverged_at", "7", "", "cpu"))  # a fact, and no metric
+        # Of a lost seed the report has the size, which no evaluation measures.
+        rows.writerow(("tiny", KEY, "moons", "nice", 7, "diverged_at", "20", "step", "cpu"))
+        rows.writerow(("tiny", KEY, "moons", "nice", 7, "parameters", "1000.0", "", "cpu"))
     write_lock(tmp_path)
     return tmp_path
 

@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 # Packages of plug-ins: a registry loads a file of these by name, which no import statement shows.
 PLUGINS = ("flows", "data")
 # Files that say how metrics are shown as well. Results depend on `metrics.stored_facts` of them alone; reports on all.
-_CATALOGUE = (ROOT / "flowbench/metrics/catalogue.py", ROOT / "flowbench/metrics/metric.py")
+_CATALOGUE = ("flowbench/metrics/catalogue.py", "flowbench/metrics/metric.py")
 
 
 def write(folder: Path) -> None:
@@ -37,10 +37,10 @@ def write(folder: Path) -> None:
         path = folder / f"{name}.json"
         path.parent.mkdir(exist_ok=True)
         shows_metrics = name in ("stages/publish", "stages/report")
-        digests = {
-            str(source.relative_to(ROOT)): facts if source in _CATALOGUE and not shows_metrics else digest_of(source)
-            for source in closure(*modules)
-        }
+        digests = {}
+        for source in closure(*modules):
+            file = str(source.relative_to(ROOT))
+            digests[file] = facts if file in _CATALOGUE and not shows_metrics else digest_of(source)
         write_json(path, digests)
 
     for path in (ROOT / "stages").glob("[a-z]*.py"):
