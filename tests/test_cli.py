@@ -100,7 +100,7 @@ def test_list_names_everything():
 def test_list_goes_on_after_a_suite_that_is_wrong():
     Path("suites", "smoke.yaml").write_text("about: [", encoding="utf-8")
     result = run("list")
-    assert result.exit_code == 0
+    assert result.exit_code == 2
     assert result.stderr.startswith("suites/smoke.yaml: is not YAML: ")
     assert result.stderr.count("\n") == 1
     assert "Suite toy: " in result.stdout

@@ -57,7 +57,7 @@ def test_the_damaged_data_of_a_cell_are_one_line(tmp_path):
 
     tiny_cells.prepare(tmp_path)
     (tmp_path / "data" / "gaussian" / "train.npy").unlink()
-    line = stages.complaint(tmp_path, "train", "gaussian-affine")
+    line = stages.complaint(tmp_path, "train", "tiny", "gaussian-affine")
     assert line.startswith(f"{Path('data', 'gaussian', 'train.npy')}: expected an array with fingerprint ")
 
 
