@@ -98,3 +98,16 @@ def test_a_child_whose_parent_was_killed_before_it_began_ends_at_once(parent, ex
     child.start()
     child.join(30)
     assert child.exitcode == exit_code
+
+
+def test_the_error_of_one_seed_does_not_wait_for_the_others():
+    def function(seed: int) -> int:
+        if seed == 2:
+            raise ValueError("seed 2 is wrong")
+        time.sleep(60)
+        return seed
+
+    began = time.monotonic()
+    with pytest.raises(ValueError, match="seed 2 is wrong"):
+        for_each_seed(function, [0, 1, 2], torch.device("cpu"), 1)
+    assert time.monotonic() - began < 30

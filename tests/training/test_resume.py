@@ -174,7 +174,10 @@ def test_a_student_that_is_interrupted_ends_the_same(tiny, tmp_path, monkeypatch
             training.run()
     training.run()
     assert tiny_cells.steady(training.cell.folder).items() <= wanted.items()
-    assert resumptions(training.cell.folder) == {0: 20, 1: 20}
+    # The first seed that raises ends the other, wherever that is.
+    resumed = resumptions(training.cell.folder)
+    assert max(resumed.values()) == 20
+    assert set(resumed.values()) <= {0, 10, 20}
 
 
 def resumptions(folder: Path) -> dict[int, int]:
