@@ -184,4 +184,4 @@ def test_a_single_probe_is_refused(flow):
 @pytest.mark.parametrize("flow", ["cnf", "flow_matching"])
 def test_a_tolerance_below_zero_is_refused(flow):
     with pytest.raises(ConfigError, match=rf"flows\.{flow}\.plane\.tolerance = -0.1: .* greater than or equal to 0"):
-        flows.check(flow, {"hidden": [8], "tolerance": -0.1}, f"flows.{flow}.plane")
+        flows.check(flow, {"hidden": [8], "tolerance": -0.1}, f"params.yaml: flows.{flow}.plane")
