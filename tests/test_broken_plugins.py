@@ -338,7 +338,7 @@ def test_a_broken_flow_is_explained(radial, mistake):
         assert re.fullmatch(wanted, line), line
     event = Event((1, 8, 8), levels=17)
     with pytest.raises(ConfigError) as error:
-        certify.require_sound("radial", event, {"layers": 2}, "flows.radial.plane")
+        certify.require_sound("radial", event, {"layers": 2}, "params.yaml: flows.radial.plane")
     assert re.fullmatch(wanted, str(error.value))
 
 
@@ -399,11 +399,11 @@ def test_a_flow_that_accepts_no_event_is_reported(radial):
 @pytest.mark.parametrize("mistake", ["decode's sign", "encode raises", "another latent"])
 @pytest.mark.parametrize("event", [Event((2,)), Event((200,)), Event((3, 32, 32), levels=256)])
 def test_training_refuses_what_the_check_would(radial, mistake, event):
-    certify.require_sound("radial", event, {"layers": 8}, "flows.radial.plane")
+    certify.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
     old, new, (pattern,) = WRONG_MAPS[mistake]
     radial("layers/radial.py", old, new)
     with pytest.raises(ConfigError) as error:
-        certify.require_sound("radial", event, {"layers": 8}, "flows.radial.plane")
+        certify.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
     wanted = pattern.replace("expected 8 events", r"expected \d+ events").replace(r"(8, 1\)", r"(\d+, 1\)")
     assert re.match(rf"params\.yaml: flows\.radial\.plane: the map is wrong: {wanted}", str(error.value))
     assert "\n" not in str(error.value)
@@ -413,7 +413,7 @@ def sound(flow: str, event: Event, configurations: dict) -> bool:
     """Whether training takes the flow in the first of its configurations that is for such events."""
     for name, options in configurations.items():
         try:
-            certify.require_sound(flow, event, options, f"flows.{flow}.{name}")
+            certify.require_sound(flow, event, options, f"params.yaml: flows.{flow}.{name}")
         except flows.EventError:
             continue
         return True
@@ -428,11 +428,11 @@ def test_training_takes_every_flow_and_baseline_that_is_right():
 
 def test_fewer_digits_of_a_solution_still_show_a_mistake(monkeypatch):
     event, options = Event((2,)), {"hidden": [8], "tolerance": 1e-5}
-    certify.require_sound("cnf", event, options, "flows.cnf.plane")
+    certify.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
     right = ContinuousFlow.decode
     monkeypatch.setattr(ContinuousFlow, "decode", lambda self, z: (right(self, z)[0], -right(self, z)[1]))
     with pytest.raises(ConfigError, match=r"flows\.cnf\.plane: the map is wrong: decode's log-determinant: expected "):
-        certify.require_sound("cnf", event, options, "flows.cnf.plane")
+        certify.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
 
 
 def test_maps_are_the_same_only_to_the_last_bit():

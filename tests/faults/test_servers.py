@@ -162,7 +162,7 @@ def test_a_broken_server_is_one_line_soon_and_the_next_publish_catches_up(fault,
         server.faults[""] = fault
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.url)
         began = time.monotonic()
-        with pytest.raises(ConfigError, match=rf"^MLflow at {server.url}: [^\n]+; no result is lost, [^\n]+$"):
+        with pytest.raises(ConfigError, match=rf"^MLflow at {server.url}: [^\n]+; no result is lost; [^\n]+$"):
             publish(results)
         assert time.monotonic() - began < 30
         assert server.asked
