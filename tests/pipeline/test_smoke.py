@@ -79,7 +79,9 @@ def test_every_stage_made_every_output(smoke):
         assert stage["outs"], name
         for out in stage["outs"]:
             path = smoke.root / out["path"]
-            assert path.is_file() or any(path.iterdir()), f"{name}: {path}"
+            # A generator has no density, so the folder of its log-likelihoods is empty.
+            empty = path.name == "log_prob" and "autoencoder" in name
+            assert path.is_file() or any(path.iterdir()) != empty, f"{name}: {path}"
 
 
 def test_choosing_a_suite_rewrites_no_tracked_file_but_its_own_lock_and_the_shared_one(smoke):
