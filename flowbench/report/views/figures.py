@@ -48,9 +48,11 @@ def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
             axes.plot(row.x, row.y, marker=marker, markersize=8, linestyle="none", zorder=3, **face)
             where = {"xytext": (row.x, row.label), "textcoords": "data", "va": "center"}
             axes.annotate(f"   {row.flow}", (row.x, row.y), color=INK, fontsize=8, **where)
-        _logarithmic(axes, "x", table["x"], room=3.0)
+        across, up = series.domains(table)
+        _logarithmic(axes, "x", across)
         if series.logarithmic(table["y"]):
-            _logarithmic(axes, "y", table["y"])
+            _logarithmic(axes, "y", up)
+        axes.set(xlim=across, ylim=up)
         axes.set(xlabel="samples drawn per second", ylabel=table["of"].iloc[0])
         axes.text(0.995, 0.01, "better ↘", transform=axes.transAxes, ha="right", color=MUTED, fontsize=10, weight="bold")
         _clean(axes)
@@ -94,11 +96,11 @@ def mean_ranks(path: Path, ranking: Ranking, styles: Styles) -> None:
         _clean(axes)
 
 
-def _logarithmic(axes: Axes, axis: str, values: Iterable[float], room: float = 1.0) -> None:
-    """A logarithmic axis about the values, with plain numbers at its ticks and ``room`` for labels at its end."""
+def _logarithmic(axes: Axes, axis: str, values: Iterable[float]) -> None:
+    """A logarithmic axis about the values, with plain numbers at its ticks."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-    low, high = min(values) / 1.5, max(values) * 1.5 * room
+    low, high = min(values) / 1.5, max(values) * 1.5
     widen = max(1.0, 10 * low / high) ** 0.5
     axes.set(**{f"{axis}scale": "log", f"{axis}lim": (low / widen, high * widen)})
     ticks = getattr(axes, f"{axis}axis")

@@ -16,6 +16,7 @@ import pandas as pd
 
 from flowbench.config import Suite
 from flowbench.report.frame import Cell, load, tidy, write_csv
+from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.comparisons import Ranking, flow_ranking
 from flowbench.report.judgement.estimates import Estimates
@@ -70,7 +71,9 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "suite": suite,
         "scope": scope,
         "headline": top.headline(scope) if cells else [],
-        "questions": top.questions(scope),
+        "questions": top.QUESTIONS,
+        "answers": top.three_answers(scope),
+        "margin": MARGIN,
         "heat": top.heat(suite, scope),
         "missing": [key for key in suite.cells if key not in scope.by_key],
         "failures": _failures(cells),
@@ -96,6 +99,7 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
     return {
         "data": data,
         "size": len(scope.cells),
+        "images": any("samples" in cell.record.pictures for cell in scope.cells),
         "about": words("words")["data_sets"].get(data, ""),
         "verdict": _verdict(scope),
         "strip": pictures.strip(scope, folder),
@@ -148,7 +152,8 @@ def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
         caption = say("tradeoff", metric=scope.quality)
         figures.tradeoff(folder / f"cost-{data}.png", speed, styles)
         log = series.logarithmic(speed["y"])
-        chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0])
+        across, up = series.domains(speed)
+        chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0], across=across, domain=up)
     learnt = series.curves(scope)
     for unit, table in learnt.groupby("unit", sort=False):
         # Objectives that are no likelihood share no axis, though they share a unit.

@@ -26,6 +26,7 @@ KINDS = {
     "latent": "codes of the encoder beside samples of the prior",
     "interpolation": "between two test images through latent space",
 }
+Box = tuple[int, int, int, int]
 # Those that say most of a flow as such.
 OF_FLOWS = ("training-animation", "transport", "path", "coupling", "warp", "latent")
 
@@ -85,44 +86,55 @@ def strip(scope: Scope, folder: Path) -> list[Picture]:
     """Small multiples of one data set: the truth once, then each learnt density; of images the samples."""
     found: list[Picture] = []
     for cell in scope.cells:
-        pictures = cell.record.pictures
-        if "density" in pictures:
-            panels = _panels(pictures["density"])
-            learnt = folder / f"{cell.key}-learnt.png"
-            if len(panels) < 3:
-                shutil.copyfile(pictures["density"], learnt)
-            else:
-                if not found:
-                    truth = folder / f"truth-{cell.data}.png"
-                    _crop(pictures["density"], panels[-3], truth)
-                    found.append(Picture(truth, f"{cell.data}: the truth", "truth"))
-                _crop(pictures["density"], panels[-2], learnt)
-            found.append(Picture(learnt, f"{cell.label} on {cell.data}: learnt density", cell.label, None, cell.key))
-        elif "samples" in pictures:
-            path = folder / f"{cell.key}-samples.png"
-            found.append(Picture(path, f"{cell.label} on {cell.data}: samples", cell.label, None, cell.key))
+        kind = next((kind for kind in ("density", "samples") if kind in cell.record.pictures), None)
+        if kind is None:
+            continue
+        picture = cell.record.pictures[kind]
+        truth, learnt = _panels(picture) if kind == "density" else _squares(picture)
+        if not found and truth:
+            path = folder / f"truth-{cell.data}.png"
+            _crop(picture, truth, path)
+            found.append(Picture(path, f"{cell.data}: the truth", "truth"))
+        path = folder / f"{cell.key}-strip.png"
+        _crop(picture, learnt, path)
+        what = {"density": "learnt density", "samples": "samples"}[kind]
+        found.append(Picture(path, f"{cell.label} on {cell.data}: {what}", cell.label, None, cell.key))
     return found if len(found) > 1 else []
 
 
-def _panels(path: Path) -> list[tuple[int, int, int, int]]:
-    """The insides of the square panels of a picture, from left to right, by their frames."""
+def _panels(path: Path) -> tuple[Box | None, Box | None]:
+    """The truth and the learnt density in a picture of framed panels, which end with the samples."""
     import numpy as np
     from PIL import Image, ImageColor
 
     with Image.open(path) as image:
         frame = (np.abs(np.asarray(image.convert("RGB")).astype(int) - ImageColor.getrgb(HAIRLINE)) < 12).all(axis=2)
-    columns = np.flatnonzero(frame.mean(axis=0) > 0.5)
-    rows = np.flatnonzero(frame.mean(axis=1) > 0.5)
-    if not len(columns) or not len(rows):
-        return []
-    edges = [group.mean() for group in np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1)]
-    return [
+    columns, rows = (np.flatnonzero(frame.mean(axis=axis) > 0.5) for axis in (0, 1))
+    edges = [group.mean() for group in np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1) if len(group)]
+    if len(edges) < 6 or not len(rows):
+        return None, None
+    boxes = [
         (round(left) + 2, int(rows[0]) + 2, round(right) - 1, int(rows[-1]) - 1)
         for left, right in zip(edges[::2], edges[1::2], strict=False)
     ]
+    return boxes[-3], boxes[-2]
 
 
-def _crop(path: Path, box: tuple[int, int, int, int], target: Path) -> None:
+def _squares(path: Path) -> tuple[Box | None, Box | None]:
+    """The test data and the samples in a picture of squares side by side under a title."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width, height = image.size
+    side = width / max(1, round(width / height))
+    if width < 2 * side:
+        return None, None
+    top = max(0, height - round(0.96 * side))
+    return (0, top, round(side), height), (round(side), top, round(2 * side), height)
+
+
+def _crop(path: Path, box: Box | None, target: Path) -> None:
+    """Write a part of a picture, or all of it."""
     from PIL import Image
 
     with Image.open(path) as image:

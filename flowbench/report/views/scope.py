@@ -134,5 +134,7 @@ def by_value(cells: Sequence[Cell], value: Callable[..., Any]) -> dict[Any, str]
 
 
 def names_of(group: Sequence[Cell], cells: Sequence[Cell]) -> str:
-    """The keys of some of the cells."""
-    return "all cells" if len(group) == len(cells) else ", ".join(cell.key for cell in group)
+    """The keys of some of the cells, or how many they are."""
+    if len(group) == len(cells):
+        return "all cells"
+    return ", ".join(cell.key for cell in group) if len(group) < 10 else f"{len(group)} of {len(cells)} cells"

@@ -92,7 +92,7 @@ def curves(scope: Scope) -> pd.DataFrame:
             points = losses(rows)
             kept = points[:: -(-len(points) // _POINTS) or 1] + points[-1:]
             lost = seed in cell.diverged or seed in cell.failed
-            found += [(cell.label, seed, step, float(f"{loss / size:.5g}"), unit, lost) for step, loss in kept]
+            found += [(cell.label, seed, step, float(f"{loss / size:.6g}"), unit, lost) for step, loss in kept]
     table = pd.DataFrame(found, columns=["flow", "seed", "step", "loss", "unit", "lost"])
     return table.drop_duplicates(["flow", "seed", "step"])
 
@@ -113,8 +113,7 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
 def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFrame:
     """Quality and speed of the cells on one data set, with where their labels stand.
 
-    Columns: ``flow``, ``x``, ``y``, ``low`` and ``high`` (the interval of y), ``good`` (whether it may be best), ``of``
-    (what y is) and ``label`` (y of the label).
+    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (y of the label).
     """
     found = scope.verdict()
     quality = {cell.key: scope.estimates.get(cell.key, scope.quality) for cell in scope.cells}
@@ -128,8 +127,8 @@ def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFr
     for cell in scope.cells:
         x, e = scope.value(cell, cost), quality[cell.key]
         if x and x > 0 and e and e.finite and cell.key in found.gaps:
-            rows.append((cell.label, x, e.value, *e.interval, cell.key not in found.excluded, name))
-    table = pd.DataFrame(rows, columns=["flow", "x", "y", "low", "high", "good", "of"])
+            rows.append((cell.label, x, e.value, cell.key not in found.excluded, name))
+    table = pd.DataFrame(rows, columns=["flow", "x", "y", "good", "of"])
     return table.assign(label=_apart(table))
 
 
@@ -138,24 +137,43 @@ def logarithmic(values: pd.Series) -> bool:
     return bool((values > 0).all()) and len(values) > 0 and float(values.max() / values.min()) > 5
 
 
+def domains(table: pd.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What the axes of `tradeoff` show: x with room for the labels, which stand at the right of their points."""
+    x = table["x"].map(math.log)
+    start = x.min() - 0.04 * (x.max() - x.min()) - 0.1
+    span = ((x - start) / (1 - _width(table))).max()
+    if logarithmic(table["y"]):
+        y = table["y"].map(math.log)
+    else:
+        y = table["y"]
+    pad = 0.06 * (y.max() - y.min()) or 0.1
+    up = (float(y.min() - 2 * pad), float(y.max() + pad))
+    return (math.exp(start), math.exp(start + span)), tuple(map(math.exp, up)) if logarithmic(table["y"]) else up
+
+
+def _width(table: pd.DataFrame) -> pd.Series:
+    """Of the labels, as shares of the x axis."""
+    return (table["flow"].str.len() * 7 + 14).clip(upper=300) / 480
+
+
 def _apart(table: pd.DataFrame) -> list[float]:
     """Where labels stand on the y axis so that none hides another; in the order of the table."""
     if table.empty:
         return []
+    (left, right), (low, high) = domains(table)
     log = logarithmic(table["y"])
-    scale = table["y"].map(math.log) if log else table["y"]
-    x = table["x"].map(math.log)
-    height, width = (scale.max() - scale.min()) / 20, (x.max() - x.min()) / 2.6
-    placed: list[tuple[float, float]] = []
-    found = {}
-    for i in scale.sort_values(kind="stable").index:
-        y = scale[i]
-        for other_x, other_y in sorted(placed, key=lambda at: at[1]):
-            if abs(other_x - x[i]) < width and abs(other_y - y) < height:
-                y = other_y + height
-        placed.append((x[i], y))
-        found[i] = math.exp(y) if log else y
-    return [found[i] for i in table.index]
+    x = (table["x"].map(math.log) - math.log(left)) / math.log(right / left)
+    y = (table["y"].map(math.log) - math.log(low)) / math.log(high / low) if log else (table["y"] - low) / (high - low)
+    width, height, placed = _width(table), 0.047, pd.DataFrame(columns=["left", "right", "y"], dtype=float)
+    for i in y.sort_values(kind="stable").index:
+        at = y[i]
+        beside = placed[(placed["left"] < x[i] + width[i]) & (placed["right"] > x[i])]
+        for other in beside["y"].sort_values():
+            if abs(other - at) < height:
+                at = other + height
+        placed.loc[i] = [x[i], x[i] + width[i], at]
+    found = placed["y"][table.index]
+    return list(low * (high / low) ** found if log else low + found * (high - low))
 
 
 def evaluations(scope: Scope) -> pd.DataFrame:

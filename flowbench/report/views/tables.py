@@ -190,7 +190,7 @@ def remarks(scope: Scope) -> list[str]:
         annealed=_annealed(scope),
         several_budgets=scope.several_budgets,
     )
-    return [sentence for sentence in text.split(" ¶ ") if sentence.strip(" ¶")]
+    return [sentence.strip() for sentence in text.split("¶") if sentence.strip()]
 
 
 def _parts_of_test(scope: Scope) -> dict[int, list[str]]:

@@ -17,11 +17,7 @@ from flowbench.report.views.text import say
 
 # What the heat map can show beside the gap to the best density.
 SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", "sample_samples_per_second", "train_seconds")
-QUESTIONS = {
-    "best density": "Which density is best?",
-    "fastest sampler": "Which good flow samples fastest?",
-    "cheapest training": "Which good flow trains fastest?",
-}
+QUESTIONS = ("Which density is best?", "Which good flow samples fastest?", "Which good flow trains fastest?")
 # Of the colours behind the best.
 _LEVELS = 4
 
@@ -47,21 +43,17 @@ def headline(scope: Scope) -> list[str]:
     ]
 
 
-def questions(scope: Scope) -> list[dict[str, Any]]:
-    """The three questions, each with its answer on every data set."""
-    found: dict[str, list[dict[str, Any]]] = {question: [] for question in QUESTIONS}
-    margin = None
+def three_answers(scope: Scope) -> list[dict[str, Any]]:
+    """By data set the three answers, in the order of `QUESTIONS`, each with its score and how sure it is."""
+    found = []
     for data, of_data in scope.by_data.items():
+        row = []
         for answer in answers(of_data.frame, of_data.cells, of_data.certificates):
-            margin = answer.margin or margin
             cell = of_data.by_key[answer.cell] if answer.cell else None
-            facts = {"data": data, "cell": cell, "chip": answer.chip, "tied": of_data.labels(answer.tied)}
-            facts["score"] = _short(of_data, cell, _asked(answer.question, of_data)) if cell else ""
-            found[answer.question].append(facts)
-    return [
-        {"question": QUESTIONS[name], "name": name, "about": say("question", name=name, margin=margin), "answers": of}
-        for name, of in found.items()
-    ]
+            score = _short(of_data, cell, _asked(answer.question, of_data)) if cell else ""
+            row.append({"cell": cell, "score": score, "chip": answer.chip, "tied": of_data.labels(answer.tied)})
+        found.append({"data": data, "answers": row})
+    return found
 
 
 def _asked(question: str, scope: Scope) -> str:

@@ -12,20 +12,25 @@ addEventListener("DOMContentLoaded", () => {
     spec.data = {values: facts.rows};
     const {y, color} = spec.encoding;
     color.scale = {domain: Object.keys(facts.colours), range: Object.values(facts.colours)};
-    if (spec.layer[1].encoding?.fill) spec.layer[1].encoding.fill.scale = color.scale;
+    if (facts.kind === "tradeoff") spec.layer[1].encoding.fill.scale = color.scale;
     if (facts.title) y.title = facts.title;
-    if (facts.domain) y.scale = {domain: facts.domain, zero: false, nice: false};
-    if (facts.log) y.scale = {type: "log"};
-    if (facts.kind === "tradeoff") {  // room for the labels at the right
-      const x = facts.rows.map(row => row.x), low = Math.min(...x), high = Math.max(...x);
-      spec.encoding.x.scale.domain = [low / 1.3, high * Math.max(2, (high / low) ** (narrow ? 0.8 : 0.4))];
-      spec.encoding.x.scale.nice = false;
+    if (facts.domain) y.scale = {type: facts.log ? "log" : "linear", domain: facts.domain, nice: false};
+    if (facts.across) spec.encoding.x.scale.domain = facts.across;
+    if (facts.kind === "tradeoff" && narrow) {  // no room for labels
+      spec.layer = [spec.layer[1], spec.layer[3]];
+      color.legend = {title: null};
+      spec.encoding.x.scale = {type: "log", padding: 10};
     }
+    if (facts.kind === "training" && !facts.rows.some(row => row.lost)) spec.layer.pop();
     if (facts.others) spec.layer.push({
       data: {values: [{distance: facts.others}]}, mark: {type: "rule", strokeDash: [4, 3]},
       encoding: {x: null, color: {value: "#1b1f24"}, tooltip: null},
     });
-    if (narrow && color.legend) color.legend = {...color.legend, orient: "bottom", columns: 2};
+    if (Object.keys(facts.colours).length === 1) color.legend = null;
+    if (narrow && color.legend) {
+      color.legend = {...color.legend, orient: "bottom", columns: 2, labelLimit: 130};
+      if (facts.kind === "tradeoff") spec.layer[0].encoding.fill.legend = color.legend;
+    }
     return spec;
   }
 
@@ -78,7 +83,7 @@ addEventListener("DOMContentLoaded", () => {
 
   // A link to what lies within a folded part opens it, in every browser.
   const open = () => {
-    const target = location.hash && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
     for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
     if (target) target.scrollIntoView();
   };
