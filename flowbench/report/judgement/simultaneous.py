@@ -5,6 +5,7 @@ Arrays have any leading axes, so that many suites can be judged in one call.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -76,7 +77,12 @@ def _inverse_trigamma(y: Array) -> Array:
 
 
 def standing(
-    means: Array, variances: Array, degrees: Array, shared: Array | float = 0.0, candidates: ArrayLike = True
+    means: Array,
+    variances: Array,
+    degrees: Array,
+    shared: Array | float = 0.0,
+    candidates: ArrayLike = True,
+    unit: Callable[[Array], Array] = np.asarray,
 ) -> Standing:
     """Which means may be the lowest of the candidates, and how much higher the others are.
 
@@ -91,6 +97,8 @@ def standing(
         variances: of the means, with the given ``degrees`` of freedom.
         shared: the variance that each difference has beside theirs, and that is known well, ``(..., k, k)``.
         candidates: which of them can be the lowest. Each of the others is compared with these as if it were one more.
+        unit: an increasing function from the scale of the means to that of the intervals. At the end of an interval,
+            each of two means has moved by its share of the variance.
     """
     from scipy.stats import t as student
 
@@ -100,8 +108,9 @@ def standing(
     parts = (variances**2 / np.maximum(degrees, 1e-9))[..., None]
     welch = np.clip(error**4 / np.maximum(parts + parts.swapaxes(-1, -2), 1e-300), 1.0, 1e6)
     higher = means[..., :, None] - means[..., None, :]
-    distance = np.divide(higher, error, out=np.sign(higher) * np.inf, where=error > 0)
-    single = np.minimum(2 * student.sf(np.where(higher == 0, 0.0, distance), welch), 1.0)
+    # Means without any spread are told apart where they differ.
+    distance = np.where(higher == 0, 0.0, higher / np.maximum(error, 1e-300))
+    single = np.minimum(2 * student.sf(distance, welch), 1.0)
 
     left, p, running = can, np.ones(means.shape), np.zeros((*means.shape[:-1], 1))
     for _ in range(means.shape[-1] - 1):
@@ -117,8 +126,11 @@ def standing(
     p = np.where(can, p, np.minimum(above, below))
     kept = can & (p >= LEVEL)
     half = error * critical(compared[..., None], welch)
-    low = np.where(against, higher - half, -np.inf).max(-1)
-    high = np.where(kept[..., None, :] & ~itself, higher + half, -np.inf).max(-1)
+    share = (variances[..., :, None] + shared / 2) / np.maximum(error**2, 1e-300)
+    move, others = half * share, (half * share).swapaxes(-1, -2)
+    mine, theirs = means[..., :, None], means[..., None, :]
+    low = np.where(against, unit(mine - move) - unit(theirs + others), -np.inf).max(-1)
+    high = np.where(kept[..., None, :] & ~itself, unit(mine + move) - unit(theirs - others), -np.inf).max(-1)
     apart = p < LEVEL
     return Standing(np.where(can & apart, np.maximum(low, 0.0), low), high, p, apart)
 
