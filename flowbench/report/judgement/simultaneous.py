@@ -1,15 +1,15 @@
-"""Comparisons of many means at once: variances that borrow from each other, and the range of what may be equal.
+"""Comparisons of many means at once: variances that borrow from each other, and a stepwise test of who may be best.
 
 Arrays have any leading axes, so that many suites can be judged in one call.
 """
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 # Of every interval and of every test.
 LEVEL = 0.05
@@ -17,28 +17,29 @@ LEVEL = 0.05
 Array = NDArray[np.float64]
 
 
-class Pairs(NamedTuple):
-    """Of each two of k means, ``(..., k, k)``.
+class Standing(NamedTuple):
+    """How k means stand to the lowest of some of them, the candidates; each ``(..., k)``.
 
     Attributes:
-        error: the standard error of their difference.
-        degrees: the degrees of freedom of that error.
-        half: half the width of the simultaneous interval of their difference.
+        low, high: the simultaneous interval of how much higher a mean is than the lowest of the other candidates.
+        p: that it is no higher, adjusted for all comparisons; of a mean that is no candidate, that it is not lower.
+        apart: whether that is refuted. Then the interval has no value of the other sign.
     """
 
-    error: Array
-    degrees: Array
-    half: Array
+    low: Array
+    high: Array
+    p: Array
+    apart: NDArray[np.bool_]
 
 
 def moderated(variances: Array, degrees: Array) -> tuple[Array, Array]:
-    """Variances of the same quantity for k flows, each drawn towards what is usual among them (Smyth 2004, section 6).
+    """Variances of one quantity for k flows, each drawn towards what is usual among them (Smyth 2004, section 6).
 
-    The true variances are taken as draws from a scaled inverse chi-square distribution, whose scale and degrees of
-    freedom are those of the observed ones. Flows that differ much in their variances borrow little from each other.
+    How much is borrowed depends on how alike the variances are. Two things are more careful than there, since k is
+    small: their spread is taken to be a standard error larger than it looks, and what is usual is their geometric mean.
 
     Args:
-        variances: ``(..., k)``, each estimated with the given ``degrees`` of freedom. A zero says nothing of the others.
+        variances: ``(..., k)``, each estimated with the given ``degrees`` of freedom. Others learn nothing from a zero.
 
     Returns:
         The variances and their degrees of freedom, ``(..., k)``.
@@ -46,71 +47,103 @@ def moderated(variances: Array, degrees: Array) -> tuple[Array, Array]:
     from scipy.special import digamma, polygamma
 
     known = (variances > 0) & (degrees > 0)
-    half = np.where(known, degrees, 2.0) / 2
-    logs = np.log(np.where(known, variances, 1.0)) - digamma(half) + np.log(half)
     count = known.sum(-1, keepdims=True)
-    mean = np.where(known, logs, 0.0).sum(-1, keepdims=True) / np.maximum(count, 1)
-    spread = np.where(known, (logs - mean) ** 2, 0.0).sum(-1, keepdims=True) / np.maximum(count - 1, 1)
-    noise = np.where(known, polygamma(1, half), 0.0).sum(-1, keepdims=True) / np.maximum(count, 1)
-    # More degrees than all of the flows have together cannot be borrowed.
+    half = np.where(known, degrees, 2.0) / 2
+
+    def mean(values: Array, less: int = 0) -> Array:
+        return np.asarray(np.where(known, values, 0.0).sum(-1, keepdims=True) / np.maximum(count - less, 1))
+
+    logs = np.log(np.where(known, variances, 1.0)) - digamma(half) + np.log(half)
+    usual = mean(logs)
+    spread = mean((logs - usual) ** 2, less=1)
+    spread = spread * (1 + np.sqrt(2 / np.maximum(count - 1, 1))) - mean(polygamma(1, half))
+    # Nobody can borrow more degrees than all flows have.
     most = np.where(known, degrees, 0.0).sum(-1, keepdims=True)
-    prior = np.minimum(2 * _inverse_trigamma(spread - noise), most)
-    prior = np.where(count > 1, prior, 0.0)
-    usual = np.exp(mean + digamma(np.maximum(prior, 1e-3) / 2) - np.log(np.maximum(prior, 1e-3) / 2))
-    total = np.minimum(prior + degrees, np.maximum(most, degrees))
-    return (prior * usual + degrees * variances) / np.maximum(prior + degrees, 1.0), total
+    borrowed = np.where(count > 1, np.minimum(2 * _inverse_trigamma(spread), most), 0.0)
+    total = borrowed + degrees
+    return (borrowed * np.exp(usual) + degrees * variances) / np.maximum(total, 1e-9), np.minimum(total, most)
 
 
 def _inverse_trigamma(y: Array) -> Array:
-    """The x with trigamma(x) = y by Newton's method (Smyth 2004, appendix); infinite where y is not positive."""
+    """The x whose trigamma is y, by Newton's method (Smyth 2004, appendix); infinite where y is not positive."""
     from scipy.special import polygamma
 
-    positive = np.maximum(y, 1e-8)
+    positive = np.maximum(y, 1e-6)
     x = 0.5 + 1 / positive
-    for _ in range(12):
+    for _ in range(10):
         trigamma = polygamma(1, x)
         x = x + trigamma * (1 - trigamma / positive) / polygamma(2, x)
-    return np.where(y > 1e-8, x, np.inf)
+    return np.where(y > 1e-6, x, np.inf)
 
 
-def pairs(variances: Array, degrees: Array, shared: Array | float = 0.0) -> Pairs:
-    """What each two means need to differ by for being told apart (Games & Howell 1976).
+def standing(
+    means: Array,
+    variances: Array,
+    degrees: Array,
+    shared: Array | float = 0.0,
+    candidates: ArrayLike = True,
+    unit: Callable[[Array], Array] = np.asarray,
+) -> Standing:
+    """Which means may be the lowest of the candidates, and how much higher the others are.
 
-    The chance that any of means that are equal are told apart is at most `LEVEL`: the critical value is of their
-    range, since the best of them is chosen by the same values.
+    As in the model confidence set of Hansen, Lunde and Nason (2011), the candidate that is most clearly higher than
+    another is set aside, and the rest are tested again. Each two are compared by Welch's t at Šidák's level for all
+    pairs of those that are left (Tamhane 1979, T2). So candidates that share the lowest mean are all kept together in
+    at least 95 % of cases, whatever the others are. The intervals hold for all comparisons at once; where the steps
+    tell more than these, they end at 0 (Stefansson, Kim and Hsu 1988).
 
     Args:
-        variances: of the means, ``(..., k)``, with the given ``degrees`` of freedom.
-        shared: a variance that the difference of two means has beside theirs, and that is known well.
+        means: ``(..., k)``.
+        variances: of the means, with the given ``degrees`` of freedom.
+        shared: the variance that each difference has beside theirs, and that is known well, ``(..., k, k)``.
+        candidates: which of them can be the lowest. Each of the others is compared with these as if it were one more.
+        unit: an increasing function from the scale of the means to that of the intervals. At the end of an interval,
+            each of two means has moved by its share of the variance.
     """
-    of_two = variances[..., :, None] + variances[..., None, :]
-    parts = variances**2 / np.maximum(degrees, 1e-9)
-    error2 = of_two + shared
-    # Welch's degrees of freedom; what is shared has so many that it adds none to the denominator.
-    found = error2**2 / np.maximum(parts[..., :, None] + parts[..., None, :], 1e-300)
-    found = np.clip(found, 1.0, 1e6)
-    error = np.sqrt(error2)
-    return Pairs(error, found, critical(variances.shape[-1], found) * error)
+    from scipy.stats import t as student
+
+    can = np.broadcast_to(np.asarray(candidates), means.shape)
+    itself = np.eye(means.shape[-1], dtype=bool)
+    error = np.sqrt(variances[..., :, None] + variances[..., None, :] + shared)
+    parts = (variances**2 / np.maximum(degrees, 1e-9))[..., None]
+    welch = np.clip(error**4 / np.maximum(parts + parts.swapaxes(-1, -2), 1e-300), 1.0, 1e6)
+    higher = means[..., :, None] - means[..., None, :]
+    # Means without any spread are told apart where they differ.
+    distance = np.where(higher == 0, 0.0, higher / np.maximum(error, 1e-300))
+    single = np.minimum(2 * student.sf(distance, welch), 1.0)
+
+    left, p, running = can, np.ones(means.shape), np.zeros((*means.shape[:-1], 1))
+    for _ in range(means.shape[-1] - 1):
+        of_pairs = np.where(left[..., :, None] & left[..., None, :] & ~itself, single, np.inf).min(-1)
+        running = np.maximum(running, _sidak(of_pairs.min(-1, keepdims=True), left.sum(-1, keepdims=True)))
+        next_ = (np.arange(means.shape[-1]) == of_pairs.argmin(-1)[..., None]) & (left.sum(-1, keepdims=True) > 1)
+        p = np.where(next_, running, p)
+        left = left & ~next_
+    against = can[..., None, :] & ~itself
+    compared = can.sum(-1, keepdims=True) + ~can
+    above = _sidak(np.where(against, single, np.inf).min(-1), compared)
+    below = _sidak(np.where(against, single.swapaxes(-1, -2), -np.inf).max(-1), compared)
+    p = np.where(can, p, np.minimum(above, below))
+    kept = can & (p >= LEVEL)
+    half = error * critical(compared[..., None], welch)
+    share = (variances[..., :, None] + shared / 2) / np.maximum(error**2, 1e-300)
+    move, others = half * share, (half * share).swapaxes(-1, -2)
+    mine, theirs = means[..., :, None], means[..., None, :]
+    low = np.where(against, unit(mine - move) - unit(theirs + others), -np.inf).max(-1)
+    high = np.where(kept[..., None, :] & ~itself, unit(mine + move) - unit(theirs - others), -np.inf).max(-1)
+    apart = p < LEVEL
+    return Standing(np.where(can & apart, np.maximum(low, 0.0), low), high, p, apart)
 
 
-def critical(means: int, degrees: Array) -> Array:
-    """How many standard errors apart two of several equal means may lie: q / √2 of the studentised range."""
-    inverses, values = _critical(max(means, 2))
-    return np.interp(1 / degrees, inverses, values)
+def _sidak(p: Array, means: Array) -> Array:
+    """The smallest of the p-values of all pairs of some means, adjusted for that (Šidák 1967)."""
+    pairs = np.maximum(means * (means - 1) / 2, 1)
+    return np.asarray(-np.expm1(pairs * np.log1p(-np.clip(p, 0.0, 1 - 1e-16))))
 
 
-@cache
-def _critical(means: int) -> tuple[Array, Array]:
-    """A table of critical values by the inverse of their degrees of freedom."""
-    from statsmodels.stats.libqsturng import qsturng  # within 0.05 % of SciPy's, which takes hundreds of times as long
+def critical(means: Array, degrees: Array) -> Array:
+    """How many standard errors apart two of several equal means may lie, at Šidák's level for all pairs of them."""
+    from scipy.stats import t as student
 
-    inverses = np.linspace(0, 1, 201)
-    values = [float(qsturng(1 - LEVEL, means, 1 / inverse if inverse else np.inf)) for inverse in inverses]
-    return inverses, np.array(values) / np.sqrt(2)
-
-
-def p_value(means: int, distance: Array, degrees: Array) -> Array:
-    """The chance that some two of several equal means lie at least so many standard errors apart."""
-    from scipy.stats import studentized_range
-
-    return np.asarray(studentized_range.sf(np.abs(distance) * np.sqrt(2), max(means, 2), degrees))
+    pairs = np.maximum(means * (means - 1) / 2, 1)
+    return np.asarray(student.isf(-np.expm1(np.log1p(-LEVEL) / pairs) / 2, degrees))

@@ -7,15 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
+from flowbench.metrics import METRICS
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.certification import Verdicts
-from flowbench.report.judgement.comparisons import ranking_metric
+from flowbench.report.judgement.estimates import FEWEST_SEEDS
+from flowbench.report.judgement.scores import Scale, Scores, ranking_metric, scores
+from flowbench.report.judgement.simultaneous import Array, moderated, standing
 
 Chip = Literal["clear", "tied", "too few seeds", "alone", "none"]
-# For an interval, and for a test.
-FEWEST_SEEDS = 3
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Verdict:
     tied: list[str] = field(default_factory=list)
     gaps: dict[str, Gap] = field(default_factory=dict)
     excluded: dict[str, str] = field(default_factory=dict)
-    scale: Literal["log", "linear"] = "linear"
+    scale: Scale = "linear"
 
     @property
     def leading(self) -> list[str]:
@@ -72,11 +75,74 @@ def verdict(frame: pd.DataFrame, cells: Sequence[Cell], metric: str, certificate
 
     Args:
         frame: the rows of the cells of one data set.
-        cells: their records, which hold the log-likelihood of each test example; others are not looked at.
+        cells: their records, which hold the log-likelihood of each test example; cells on other data are not looked at.
         metric: one that has a better direction.
         certificates: of the cells; one that has none counts as certified.
     """
-    return Verdict(metric)
+    found = scores(frame, cells, metric)
+    flows = set(frame.loc[(frame["metric"] == metric) & (frame["kind"] != "baseline"), "cell"])
+    excluded = {cell: why for cell, why in _excluded(frame, certificates).items() if cell in flows} | found.left_out
+    keys = [str(key) for key in found.table.columns]
+    candidates = np.array([key in flows and key not in excluded for key in keys], dtype=bool)
+    sign = -1.0 if METRICS[metric].better == "higher" else 1.0
+    means = found.table.mean()
+    if not candidates.any():
+        return Verdict(metric, excluded=excluded, scale=found.scale)
+    best = str((sign * means[candidates]).idxmin())
+    gaps = _gaps(found, candidates, sign, best)
+    rivals = [key for key, can in zip(keys, candidates, strict=True) if can and key != best]
+    tied = sorted((key for key in rivals if not gaps[key].told_apart), key=lambda key: sign * means[key])
+    return Verdict(metric, best, _chip(gaps, rivals, tied), tied, gaps, excluded, found.scale)
+
+
+def _chip(gaps: Mapping[str, Gap], rivals: Sequence[str], tied: Sequence[str]) -> Chip:
+    if not rivals:
+        return "alone"
+    if not tied:
+        return "clear"
+    return "tied" if any(gaps[key].p is not None for key in tied) else "too few seeds"
+
+
+def _excluded(frame: pd.DataFrame, certificates: Mapping[str, Verdicts]) -> dict[str, str]:
+    """Why cells cannot be best, whatever their values are."""
+    reasons = {}
+    for cell in frame["cell"].unique():
+        lost = set(frame.loc[(frame["cell"] == cell) & frame["lost"], "metric"])
+        failed = certificates[cell].failed if cell in certificates else []
+        if failed:
+            reasons[cell] = f"fails certification: {', '.join(failed)}"
+        elif lost:
+            reasons[cell] = "a seed failed" if "failed_at" in lost else "a seed diverged"
+    return reasons
+
+
+def _gaps(found: Scores, candidates: NDArray[np.bool_], sign: float, best: str) -> dict[str, Gap]:
+    """How far each cell is behind the best; with intervals for those of enough seeds."""
+    means, counts = found.table.mean(), found.table.count()
+    gaps = {str(key): Gap(float(sign * (mean - means[best]))) for key, mean in means.items()}
+    judged = (counts >= FEWEST_SEEDS).to_numpy()
+    if not (judged & candidates).any() or judged.sum() < 2:
+        return gaps
+    keys, table = found.table.columns[judged], found.table.loc[:, judged]
+    shared, can = found.shared[np.ix_(judged, judged)], candidates[judged]
+    at, unit = means[keys].to_numpy(), np.asarray
+    if found.scale == "log":
+        # A difference of logarithms is one of values over their logarithmic mean.
+        shared = shared / _logarithmic_mean(at) ** 2
+        at, table, unit = np.log(at), np.log(table), lambda x: sign * np.exp(np.minimum(sign * x, 700.0))
+    of_seeds, degrees = moderated(table.var().to_numpy(), counts[keys].to_numpy() - 1.0)
+    of = standing(sign * at, of_seeds / counts[keys].to_numpy(), degrees, shared, can, unit)
+    for i, key in enumerate(map(str, keys)):
+        if key != best:
+            gaps[key] = Gap(gaps[key].value, float(of.low[i]), float(of.high[i]), float(of.p[i]), bool(of.apart[i]))
+    return gaps
+
+
+def _logarithmic_mean(values: Array) -> Array:
+    """Of each two positive values: their difference over that of their logarithms, (k, k)."""
+    a, b = values[:, None], values[None, :]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.isclose(a, b, rtol=1e-9), np.sqrt(a * b), (a - b) / (np.log(a) - np.log(b)))
 
 
 def verdicts(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> dict[str, Verdict]:
