@@ -10,21 +10,33 @@ from flowbench.report.judgement.estimates import Estimate
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
 _ASTRONOMIC = 1e12
+# An interval of a positive quantity reaches further up than down; from this ratio on both of its ends are written.
+_LOPSIDED = 1.25
 
 
 def spread(e: Estimate | None, *, count: bool = True) -> str:
-    """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place.
+    """A mean with its interval, to two digits of the interval and no more than four decimals or three digits.
 
-    Without an interval ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
+    ``0.2184 ± 0.0021``, or where the interval is lopsided ``0.023 (0.011 to 0.049)``. Of two seeds both values,
+    ``0.21, 0.24``, and of one ``0.21 (n = 1)``, without the ``count`` where the table says it once.
     """
     if e is None or not _ordinary(e.value):
         return _unusual(e.value if e else None)
-    if e.half is None:
-        return _fixed(e.value, _places(abs(e.value) / 100)) + (f" (n = {e.seeds})" if count else "")
-    # No more places than four, or than three digits of a small mean.
-    places = min(_places(e.half), max(4, _places(abs(e.value) / 10)))
-    half = f"{e.half:,.{places}f}"
-    return f"{_fixed(e.value, places)} ± {half if e.half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
+    if not e.known:
+        places = _places(abs(e.value) / 100)
+        if e.seeds == 2 and all(map(math.isfinite, e.values)):
+            return ", ".join(_fixed(value, places) for value in e.values)
+        return _fixed(e.value, places) + (f" (n = {e.seeds})" if count else "")
+    below, above = e.value - e.low, e.high - e.value
+    half = max(below, above)
+    places = min(_places(half), max(4, _places(abs(e.value) / 10)))
+    if above > _LOPSIDED * below:
+        if not _ordinary(e.high):
+            return f"{_fixed(e.value, places)} (up to {_unusual(e.high)})"
+        places = max(places, min(_places(below), _places(e.low)))
+        return f"{_fixed(e.value, places)} ({_fixed(e.low, places)} to {significant(e.high, 2)})"
+    written = f"{half:,.{places}f}"
+    return f"{_fixed(e.value, places)} ± {written if half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -66,7 +78,7 @@ def written(e: Estimate | None, form: Form, *, count: bool = True) -> str:
     if form == "interval":
         return spread(e, count=count)
     if form in ("range", "times"):
-        return span(e.low, e.high) + " ×" * (form == "times")
+        return span(e.least, e.most) + " ×" * (form == "times")
     if not e.finite:
         return _unusual(e.value)
     if form == "count":

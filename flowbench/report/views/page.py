@@ -167,7 +167,8 @@ def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
     if len(few):
         others = scope.first("energy_distance_data")
         figures.evaluations(folder / f"evaluations-{data}.png", few, others, styles)
-        chart("evaluations", f"evaluations-{data}", few, say("evaluations"), others=others)
+        title = "energy distance to test data"
+        chart("evaluations", f"evaluations-{data}", few, say("evaluations"), others=others, title=title)
     return found
 
 

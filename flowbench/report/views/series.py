@@ -189,5 +189,5 @@ def evaluations(scope: Scope) -> pd.DataFrame:
         for method, n, metric in steps:
             e = scope.estimates.get(cell.key, metric)
             if n and e and e.finite:
-                rows.append((cell.label, method, n, e.value, e.low, e.high))
+                rows.append((cell.label, method, n, e.value, e.least, e.most))
     return pd.DataFrame(rows, columns=["flow", "method", "evaluations", "distance", "low", "high"])

@@ -99,6 +99,9 @@ def quality(scope: Scope) -> Table:
     if scope.measured("entropy_floor_bits_per_dim"):
         above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
         columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
+    if scope.single and scope.measured("bits_per_dim_standard_error"):
+        errors = [scope.value(cell, "bits_per_dim_standard_error") for cell in scope.cells]
+        columns["test split"] = [Entry(numbers.significant(error, 2), error) for error in errors]
     if any(published.beside(cell) for cell in scope.cells):
         columns["published"] = texts(scope, _nearest)
     if any(cell.likelihood != "exact" for cell in scope.cells):

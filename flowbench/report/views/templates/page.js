@@ -13,7 +13,9 @@ addEventListener("DOMContentLoaded", () => {
     const {y, color} = spec.encoding;
     color.scale = {domain: Object.keys(facts.colours), range: Object.values(facts.colours)};
     if (facts.kind === "tradeoff") spec.layer[1].encoding.fill.scale = color.scale;
-    if (facts.title) y.title = facts.title;
+    // Above the axis, since beside it long words leave a low chart.
+    spec.title = {text: facts.title, anchor: "start", frame: "group", fontSize: 12, fontWeight: 400, color: "#4a5568"};
+    y.title = null;
     if (facts.domain) y.scale = {type: facts.log ? "log" : "linear", domain: facts.domain, nice: false};
     if (facts.across) spec.encoding.x.scale.domain = facts.across;
     if (facts.kind === "tradeoff" && narrow) {  // no room for labels
