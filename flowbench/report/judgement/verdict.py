@@ -1,4 +1,4 @@
-"""The one rule that says which flow is best on a data set, which are tied with it, and how far the others are behind."""
+"""The one rule that says which flow is best on a data set, which are tied with it, and how far behind others are."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from flowbench.metrics import METRICS
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.comparisons import Scale, Scores, ranking_metric, scores
 from flowbench.report.judgement.estimates import FEWEST_SEEDS
-from flowbench.report.judgement.scores import Scale, Scores, ranking_metric, scores
 from flowbench.report.judgement.simultaneous import Array, moderated, standing
 
 Chip = Literal["clear", "tied", "too few seeds", "alone", "none"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas
-from flowbench.report.judgement.comparisons import Ranking
+from flowbench.report.judgement.ranking import Ranking
 from flowbench.report.views import series
 
 if TYPE_CHECKING:

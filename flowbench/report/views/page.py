@@ -18,8 +18,8 @@ from flowbench.config import Suite
 from flowbench.report.frame import Cell, load, tidy, write_csv
 from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import verdicts
-from flowbench.report.judgement.comparisons import Ranking, flow_ranking
 from flowbench.report.judgement.estimates import Estimates
+from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.views import cards, correctness, figures, origin, pictures, series, tables, top
 from flowbench.report.views.changes import changes
 from flowbench.report.views.pictures import Picture
@@ -65,7 +65,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     of_cells = {cell.key: pictures.of_cell(scope, cell, folder) for cell in cells}
     sections = [_section(of_data, folder) for of_data in scope.by_data.values()]
     costs, certificates = tables.costs(scope, origin.hosts(cells)), correctness.correctness(scope)
-    ranking = flow_ranking(scope.frame)
+    ranking = flow_ranking(scope.frame, {data: of.verdict() for data, of in scope.by_data.items()})
     shown = [table for section in sections for table in [section["table"], *section["folded"]]]
     return origin.facts(cells) | {
         "suite": suite,

@@ -76,7 +76,7 @@ def texts(scope: Scope, text: Callable[[Cell], str]) -> list[Entry]:
 def of_metric(scope: Scope, metric: str) -> list[Entry]:
     """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
     leading: list[str] = []
-    if METRICS[metric].better and METRICS[metric].form in ("interval", "rate") and len(scope.by_data) == 1:
+    if METRICS[metric].better and METRICS[metric].form in ("interval", "rate", "range") and len(scope.by_data) == 1:
         found = scope.verdict(metric)
         leading = found.leading if found.chip in ("clear", "tied") else []
     marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}

@@ -9,7 +9,7 @@ from typing import Any
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
 from flowbench.report.frame import Cell
-from flowbench.report.judgement.answers import answers
+from flowbench.report.judgement.answers import COSTS, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope
@@ -46,19 +46,20 @@ def headline(scope: Scope) -> list[str]:
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
     """By data set the three answers, in the order of `QUESTIONS`, each with its score and how sure it is."""
     found = []
+    if len(scope.by_data) > 1:
+        everywhere = overall(scope.frame, scope.cells, scope.certificates)
+        if any(answer.cell for answer in everywhere):
+            row = [{"label": answer.cell, "chip": answer.chip, "tied": answer.tied} for answer in everywhere]
+            found.append({"data": "", "answers": row})
     for data, of_data in scope.by_data.items():
         row = []
         for answer in answers(of_data.frame, of_data.cells, of_data.certificates):
             cell = of_data.by_key[answer.cell] if answer.cell else None
-            score = _short(of_data, cell, _asked(answer.question, of_data)) if cell else ""
-            row.append({"cell": cell, "score": score, "chip": answer.chip, "tied": of_data.labels(answer.tied)})
+            score = _short(of_data, cell, COSTS.get(answer.question, of_data.quality)) if cell else ""
+            about = {"label": cell.label if cell else None, "key": answer.cell, "score": score, "chip": answer.chip}
+            row.append(about | {"tied": of_data.labels(answer.tied)})
         found.append({"data": data, "answers": row})
     return found
-
-
-def _asked(question: str, scope: Scope) -> str:
-    costs = {"fastest sampler": "sample_samples_per_second", "cheapest training": "train_seconds"}
-    return costs.get(question, scope.quality)
 
 
 def _short(scope: Scope, cell: Cell, metric: str) -> str:
