@@ -49,7 +49,8 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
     if len(scope.by_data) > 1:
         everywhere = overall(scope.frame, scope.cells, scope.certificates)
         if any(answer.cell for answer in everywhere):
-            row = [{"label": answer.cell, "chip": answer.chip, "tied": answer.tied} for answer in everywhere]
+            row = [
+                {"label": answer.cell, "chip": answer.chip, "tied": answer.tied, "key": ""} for answer in everywhere]
             found.append({"data": "", "answers": row})
     for data, of_data in scope.by_data.items():
         row = []
