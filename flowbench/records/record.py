@@ -50,7 +50,9 @@ class Record:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a cell's folder; a `RecordError` says what is wrong with which file."""
-        return cls(Training.load(folder), Evaluation.load(folder), folder)
+        training = Training.load(folder)
+        _ = training.timings, training.history  # read now, so that damage is found here
+        return cls(training, Evaluation.load(folder), folder)
 
     @property
     def values(self) -> dict[str, dict[int, Measured]]:

@@ -88,7 +88,7 @@ class CellTraining:
                     lambda seed: self._train_seed(seed, folder), cell.names.seeds, cell.device, cell.train.threads
                 )
             model = cell.build(cell.names.seeds[0])
-            Training(
+            record = Training(
                 suite=cell.suite.name,
                 cell=cell.key,
                 kind="baseline" if isinstance(model, FittedModel) else "flow",
@@ -96,14 +96,14 @@ class CellTraining:
                 parameters=max(trained.parameters for trained in seeds.values()),
                 seeds={seed: trained.record for seed, trained in seeds.items()},
                 provenance=self._provenance(),
-                timings=TrainTimings(
-                    host=Host(**devices.describe(cell.device)),
-                    git_commit=current_commit(cell.root),
-                    started=started,
-                    seeds={seed: trained.timings for seed, trained in seeds.items()},
-                ),
-                history={seed: trained.history for seed, trained in seeds.items()},
-            ).save(folder)
+            )
+            timings = TrainTimings(
+                host=Host(**devices.describe(cell.device)),
+                git_commit=current_commit(cell.root),
+                started=started,
+                seeds={seed: trained.timings for seed, trained in seeds.items()},
+            )
+            record.save(folder, timings, {seed: trained.history for seed, trained in seeds.items()})
         shutil.rmtree(scratch, ignore_errors=True)
 
     @cached_property
