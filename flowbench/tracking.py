@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -33,6 +34,16 @@ CELL, DIGEST = "flowbench.cell", "flowbench.digest"
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
 _METRICS_PER_CALL = 1000
+# Cell, digest, status and place of each run that is shown in a suite's experiment.
+_RUNS = """
+    SELECT cell.value, digest.value, runs.status, runs.artifact_uri
+    FROM runs
+    JOIN experiments ON experiments.experiment_id = runs.experiment_id
+    JOIN tags AS cell ON cell.run_uuid = runs.run_uuid AND cell.key = ?
+    LEFT JOIN tags AS digest ON digest.run_uuid = runs.run_uuid AND digest.key = ?
+    WHERE experiments.name = ? AND experiments.artifact_location = ?
+        AND experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active'
+"""
 # Whose errors mean that the store cannot be reached; MLflow lets some of theirs through.
 _LIBRARIES = ("mlflow", "requests", "sqlalchemy")
 
@@ -66,6 +77,8 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
         digests = {key: record.digest(results / key) for key in keys}
     except RecordError as error:
         raise ConfigError(str(error)) from None
+    if _is_complete(suite, digests):
+        return digests
     with _client() as client:
         experiment = _experiment(client, suite)
         runs = _runs(client, experiment)
@@ -97,6 +110,29 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
                 )
             (folder / key).mkdir(parents=True)
             client.download_artifacts(current[0].info.run_id, "", str(folder / key))
+
+
+def _is_complete(suite: str, digests: dict[str, str]) -> bool:
+    """Whether the database at the repository's root holds these runs alone, with their artifacts.
+
+    It is asked at each `dvc repro`, and without MLflow, whose import takes seconds. A schema that this query does not
+    fit, as any other trouble, means no; then MLflow looks itself.
+    """
+    database = ROOT / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI") or not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(_RUNS, (CELL, DIGEST, f"flowbench-{suite}", _location(suite))).fetchall()
+    except sqlite3.Error:
+        return False
+    found = sorted((key, digest) for key, digest, status, _ in rows if status == "FINISHED")
+    places = [_local(uri) for *_, uri in rows]
+    return (
+        len(found) == len(rows)
+        and found == sorted(digests.items())
+        and all(place and (place / METRICS_FILE).is_file() for place in places)
+    )
 
 
 @contextmanager
@@ -135,7 +171,7 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
     """The suite's experiment; made where it is missing, and made again where the repository has moved."""
     name = f"flowbench-{suite}"
     # A server keeps artifacts where it likes. Otherwise they lie beside the database, and by an absolute path.
-    location = None if store_uri().startswith("http") else (ROOT / "mlartifacts" / name).as_uri()
+    location = None if store_uri().startswith("http") else _location(suite)
     found = client.get_experiment_by_name(name)
     if found and found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
@@ -144,6 +180,11 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
         client.delete_experiment(found.experiment_id)
         found = None
     return found or client.get_experiment(client.create_experiment(name, artifact_location=location))
+
+
+def _location(suite: str) -> str:
+    """Where the artifacts of a suite's runs lie on this machine."""
+    return (ROOT / "mlartifacts" / f"flowbench-{suite}").as_uri()
 
 
 def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:

@@ -1,7 +1,6 @@
 """Distillation: the divergence from a teacher, and the training of a student on one."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
