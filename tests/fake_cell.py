@@ -57,6 +57,7 @@ def write(
         cell=folder.name,
         kind="baseline" if flow == "gaussian" else "flow",
         likelihood="exact",
+        loss_unit="nats",
         parameters=1000,
         seeds={
             seed: SeedTraining(

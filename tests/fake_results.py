@@ -137,6 +137,11 @@ def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget):
         cell=key,
         kind="baseline" if baseline else "flow",
         likelihood="none" if cell.flow == "flow_autoencoder" else "estimate" if flow.get("probes") else "exact",
+        loss_unit={
+            "flow_matching": "squared error of velocities",
+            "flow_autoencoder": "nats of images and codes",
+            "iaf_distilled": "nats of KL to the teacher",
+        }.get(cell.flow, "nats"),
         parameters=rng.randrange(1000, 90_000),
         seeds=outcomes,
         provenance=Provenance(data=splits, params=params, code={}, versions=versions),

@@ -57,10 +57,12 @@ class Generator(nn.Module):
         likelihood: whether its log-density of data is exact, a Monte Carlo estimate, a bound, or unknown (``none``).
         event_shape: the shape of one example, without the batch, which `flowbench.flows.build` states; ``None`` if
             it was built otherwise. Data of another shape is a `ShapeError`.
+        loss_unit: of what training minimises, in words. Losses of models whose words differ cannot be compared.
         least_batch: how many examples a training batch must hold.
     """
 
     likelihood: Likelihood = "none"
+    loss_unit: str = "nats"
     event_shape: tuple[int, ...] | None = None
     least_batch: int = 1
 

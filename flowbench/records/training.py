@@ -102,6 +102,7 @@ class Training(Part):
         suite, cell: its name.
         kind: ``baseline`` where it is no flow.
         likelihood: what its log p(x) is: ``exact``, ``estimate``, ``bound`` or ``none``.
+        loss_unit: of the losses in its history, in words.
         parameters: how many numbers are learnt.
         seeds: what became of each.
         provenance: what the result depends on.
@@ -112,6 +113,7 @@ class Training(Part):
     cell: str
     kind: Literal["flow", "baseline"]
     likelihood: str
+    loss_unit: str
     parameters: int
     seeds: dict[int, SeedTraining]
     provenance: Provenance

@@ -93,6 +93,7 @@ class CellTraining:
                 cell=cell.key,
                 kind="baseline" if isinstance(model, FittedModel) else "flow",
                 likelihood=model.likelihood,
+                loss_unit=model.loss_unit,
                 parameters=max(trained.parameters for trained in seeds.values()),
                 seeds={seed: trained.record for seed, trained in seeds.items()},
                 provenance=self._provenance(),

@@ -146,8 +146,8 @@ def test_a_damaged_file_is_named(folder, name, damage):
 @pytest.mark.parametrize(
     ("name", "old", "new", "said"),
     [
-        ("trained/training.json", '  "format": 2,\n', "", "is of format 1, and this version reads 2"),
-        ("trained/training.json", '"format": 2', '"format": 3', "is of format 3, and this version reads 2"),
+        ("trained/training.json", '  "format": 3,\n', "", "is of format 1, and this version reads 3"),
+        ("trained/training.json", '"format": 3', '"format": 2', "is of format 2, and this version reads 3"),
         ("trained/training.json", '"status": "finished"', '"status": "done"', "seeds.0.status: input should be "),
         ("timings.json", '"device_name"', '"nickname"', "host.device_name: field required"),
         ("seeds.csv", "unit,n\n", "unit\n", "has the columns seed,metric,value,unit, and this version reads "),
