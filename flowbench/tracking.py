@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -224,12 +224,7 @@ def _values(found: Record) -> Iterator[tuple[str, float, int]]:
 
 def _curves(found: Record) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of the losses while training, thinned to what MLflow draws."""
-    curves = defaultdict(list)
-    for seed, rows in found.training.history.items():
-        for row in rows:
-            curves[f"seed_{seed}/loss"].append((row.loss, row.step))
-            if row.validation_loss is not None:
-                curves[f"seed_{seed}/validation_loss"].append((row.validation_loss, row.step))
-    for name, points in curves.items():
-        for value, step in points[:: -(-len(points) // _CURVE_POINTS)]:
-            yield name, value, step
+    for (seed, rows), name in product(found.training.history.items(), ("loss", "validation_loss")):
+        points = [(value, row.step) for row in rows if (value := getattr(row, name)) is not None]
+        for value, step in points[:: -(-len(points) // _CURVE_POINTS) or 1]:
+            yield f"seed_{seed}/{name}", value, step

@@ -156,8 +156,13 @@ def subjects(params: Params, name: str | None = None) -> Iterator[Subject]:
             for configuration, options in params.flows.get(flow, {}).items():
                 yield from _flow_subjects(flow, configuration, options)
             if not params.flows.get(flow):
-                # The file's own mistake, if it has one, explains more.
-                yield flow, _error_of_file(flow) or ConfigError(f"{PARAMS}: flows.{flow}: needs a configuration"), ()
+                where = f"{PARAMS}: flows.{flow}"
+                try:
+                    flows.check(flow, {}, where)
+                except ConfigError as error:  # the file's own mistake explains more
+                    yield flow, error, ()
+                else:
+                    yield flow, ConfigError(f"{where}: needs a configuration"), ()
 
 
 def require_sound(flow: str, event: Event, options: dict[str, Any], where: str) -> None:
@@ -221,14 +226,6 @@ def _flow_subjects(flow: str, configuration: str, options: dict[str, Any]) -> It
             yield subject, error, event.shape
     if len(refusals) == len(_EVENTS):
         yield name, ConfigError(" | ".join(refusals)), ()
-
-
-def _error_of_file(flow: str) -> ConfigError | None:
-    try:
-        flows.check(flow, {}, f"{PARAMS}: flows.{flow}")
-    except ConfigError as error:
-        return error
-    return None
 
 
 def _model(flow: str, event: Event, options: dict[str, Any], where: str) -> tuple[Generator, Event]:
