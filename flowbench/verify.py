@@ -1,7 +1,5 @@
 """Runs a cell again, in a scratch folder, and compares with the numbers on record."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Round trips and log-determinants of layers and flows, at random parameters."""
 
-from __future__ import annotations
-
 import copy
 import sys
 from collections.abc import Iterator

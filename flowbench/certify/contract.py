@@ -1,7 +1,5 @@
 """The contract of `FlowModule`, watched while a map is checked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """``flowbench check``: inverses and log-determinants against autograd."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

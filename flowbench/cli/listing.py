@@ -1,7 +1,5 @@
 """``flowbench list`` and ``flowbench digest``: what there is, and what is on record."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """Data sources, one per file. A file's name is the source's name in ``params.yaml``, cells and reports."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """A student beside its teacher: how near it is, and how much faster it samples."""
 
-from __future__ import annotations
-
 import math
 
 import torch

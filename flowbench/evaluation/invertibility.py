@@ -1,7 +1,5 @@
 """Round-trip errors of a trained flow: on data, on prior samples and off the data."""
 
-from __future__ import annotations
-
 import copy
 import math
 

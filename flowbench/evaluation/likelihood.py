@@ -1,7 +1,5 @@
 """Log-likelihood of the test split."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Throughput."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch

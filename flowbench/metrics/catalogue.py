@@ -1,7 +1,5 @@
 """The catalogue: one entry for each metric. Its type says what an entry means."""
 
-from __future__ import annotations
-
 from functools import partial
 from itertools import product
 

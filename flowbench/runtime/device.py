@@ -1,7 +1,5 @@
 """The device that a cell runs on, its clock and its memory."""
 
-from __future__ import annotations
-
 import gc
 import os
 import platform

@@ -1,7 +1,5 @@
 """The seeds of a cell, at the same time on the cores of the machine."""
 
-from __future__ import annotations
-
 import ctypes
 import multiprocessing
 import os
