@@ -11,11 +11,11 @@ import json
 import logging
 import os
 import sqlite3
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from flowbench.config import ConfigError, suites
@@ -81,15 +81,12 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
         return digests
     with _client() as client:
         experiment = _experiment(client, suite)
-        runs = _runs(client, experiment)
+        runs, kept = _runs(client, experiment), set()
         for key, wanted in digests.items():
-            current = [run for run in runs[key] if _holds(run, wanted)]
-            keep = current[0].info.run_id if current else _create(client, experiment, suite, key, results / key, wanted)
-            for run in runs[key]:
-                if run.info.run_id != keep:
-                    client.delete_run(run.info.run_id)
-        for run in (run for key in runs.keys() - digests.keys() for run in runs[key]):
-            client.delete_run(run.info.run_id)
+            kept.add(_find(runs, key, wanted) or _create(client, experiment, suite, key, results / key, wanted))
+        for run in runs:
+            if run.info.run_id not in kept:
+                client.delete_run(run.info.run_id)
     return digests
 
 
@@ -102,14 +99,14 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
     with _client() as client:
         runs = _runs(client, _experiment(client, suite))
         for key, wanted in digests.items():
-            current = [run for run in runs[key] if _holds(run, wanted)]
-            if not current:
+            found = _find(runs, key, wanted)
+            if not found:
                 where = without_secrets(store_uri())
                 raise ConfigError(
                     f"MLflow at {where}: no finished run of {key}; run `dvc repro {suites.stage(suite, 'publish')}`"
                 )
             (folder / key).mkdir(parents=True)
-            client.download_artifacts(current[0].info.run_id, "", str(folder / key))
+            client.download_artifacts(found, "", str(folder / key))
 
 
 def _is_complete(suite: str, digests: dict[str, str]) -> bool:
@@ -187,34 +184,32 @@ def _location(suite: str) -> str:
     return (ROOT / "mlartifacts" / f"flowbench-{suite}").as_uri()
 
 
-def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
-    """The runs of an experiment that `publish` made, by cell, newest first."""
-    runs: dict[str, list[Run]] = defaultdict(list)
+def _runs(client: MlflowClient, experiment: Experiment) -> list[Run]:
+    """The runs of an experiment that `publish` made, newest first."""
+    runs: list[Run] = []
     token = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
-        for run in page:
-            if key := run.data.tags.get(CELL):
-                runs[key].append(run)
+        runs += [run for run in page if CELL in run.data.tags]
         if not (token := page.token):
             return runs
 
 
-def _holds(run: Run, wanted: str) -> bool:
-    """Whether a run is complete and its artifacts, if they are on this machine, are still there."""
-    local = _local(run.info.artifact_uri)
-    complete = run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == wanted
-    return complete and (local is None or (local / METRICS_FILE).is_file())
-
-
-def _local(uri: str) -> Path | None:
-    """The path on this machine that a URI names, whose special characters MLflow encodes; ``None`` if it names none."""
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+def _find(runs: list[Run], key: str, digest: str) -> str | None:
+    """The newest complete run of a cell with this digest whose artifacts, if they are on this machine, are there."""
+    for run in runs:
+        tags, place = run.data.tags, urlsplit(run.info.artifact_uri)
+        complete = (tags[CELL], tags.get(DIGEST), run.info.status) == (key, digest, "FINISHED")
+        # MLflow encodes the special characters of a path.
+        if complete and (place.scheme not in ("", "file") or (Path(unquote(place.path)) / METRICS_FILE).is_file()):
+            return run.info.run_id
+    return None
 
 
 def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
     """A new run with everything that the cell left; its identifier."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
     found = Record.load(folder)
     training, summary = found.training, json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     provenance, timings = training.provenance, training.timings
@@ -233,11 +228,25 @@ def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, 
         "flowbench.device": timings.host.device,
         "mlflow.source.git.commit": timings.git_commit or "unknown",
     }
-    run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
     counts = [(name, float(summary[name]), 0) for name in ("seeds", "diverged", "failed")]
-    _log_metrics(client, run, [*counts, *_values(found), *_curves(found)], round(1000 * ended))
-    _log_params(client, run, provenance.params | {"versions": provenance.versions})
-    _log_inputs(client, run, cell["data"], provenance.data)
+    points = [*counts, *_values(found), *_curves(found)]
+    metrics = [Metric(name, value, round(1000 * ended), step) for name, value, step in points]
+    groups = provenance.params | {"versions": provenance.versions}
+    params = [Param(f"{group}.{name}", str(value)) for group in groups for name, value in groups[group].items()]
+    run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
+    # In few calls: written one by one, a curve takes seconds.
+    for i in range(0, len(metrics), _METRICS_PER_CALL):
+        client.log_batch(run, metrics[i : i + _METRICS_PER_CALL])
+    client.log_batch(run, params=params)
+    source = json.dumps({"uri": f"data/{cell['data']}"})
+    inputs = [
+        DatasetInput(
+            Dataset(name=cell["data"], digest=fingerprint[:32], source_type="local", source=source),
+            tags=[InputTag("mlflow.data.context", split)],
+        )
+        for split, fingerprint in provenance.data.items()
+    ]
+    client.log_inputs(run, datasets=inputs)
     for path in record.files(folder):
         parent = path.relative_to(folder).parent.as_posix()
         client.log_artifact(run, str(path), None if parent == "." else parent)
@@ -256,46 +265,7 @@ def _values(found: Record) -> Iterator[tuple[str, float, int]]:
 
 def _curves(found: Record) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of the losses while training, thinned to what MLflow draws."""
-    curves = defaultdict(list)
-    for seed, rows in found.training.history.items():
-        for row in rows:
-            curves[f"seed_{seed}/loss"].append((row.loss, row.step))
-            if row.validation_loss is not None:
-                curves[f"seed_{seed}/validation_loss"].append((row.validation_loss, row.step))
-    for name, points in curves.items():
-        for value, step in points[:: -(-len(points) // _CURVE_POINTS)]:
-            yield name, value, step
-
-
-def _log_metrics(client: MlflowClient, run: str, points: list[tuple[str, float, int]], timestamp: int) -> None:
-    from mlflow.entities import Metric
-
-    # In few calls: written one by one, a curve takes seconds.
-    for i in range(0, len(points), _METRICS_PER_CALL):
-        chunk = points[i : i + _METRICS_PER_CALL]
-        client.log_batch(run, metrics=[Metric(name, value, timestamp, step) for name, value, step in chunk])
-
-
-def _log_params(client: MlflowClient, run: str, groups: dict[str, dict[str, Any]]) -> None:
-    from mlflow.entities import Param
-
-    params = [
-        Param(f"{group}.{name}", str(value)) for group, values in groups.items() for name, value in values.items()
-    ]
-    client.log_batch(run, params=params)
-
-
-def _log_inputs(client: MlflowClient, run: str, name: str, splits: dict[str, str]) -> None:
-    """The data set, by its name and the fingerprint of each split."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    inputs = [
-        DatasetInput(
-            Dataset(
-                name=name, digest=fingerprint[:32], source_type="local", source=json.dumps({"uri": f"data/{name}"})
-            ),
-            tags=[InputTag("mlflow.data.context", split)],
-        )
-        for split, fingerprint in splits.items()
-    ]
-    client.log_inputs(run, datasets=inputs)
+    for (seed, rows), name in product(found.training.history.items(), ("loss", "validation_loss")):
+        points = [(value, row.step) for row in rows if (value := getattr(row, name)) is not None]
+        for value, step in points[:: -(-len(points) // _CURVE_POINTS) or 1]:
+            yield f"seed_{seed}/{name}", value, step

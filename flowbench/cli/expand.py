@@ -1,7 +1,5 @@
 """``flowbench expand``: write the files that DVC reads from those that a person edits."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated

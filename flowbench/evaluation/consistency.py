@@ -1,7 +1,5 @@
 """Whether a trained flow agrees with itself: densities of samples from both sides, and in both precisions."""
 
-from __future__ import annotations
-
 import copy
 
 import torch
