@@ -123,13 +123,8 @@ def _is_complete(suite: str, digests: dict[str, str]) -> bool:
             rows = connection.execute(_RUNS, (CELL, DIGEST, f"flowbench-{suite}", _location(suite))).fetchall()
     except sqlite3.Error:
         return False
-    found = sorted((key, digest) for key, digest, status, _ in rows if status == "FINISHED")
-    places = [_local(uri) for *_, uri in rows]
-    return (
-        len(found) == len(rows)
-        and found == sorted(digests.items())
-        and all(place and (place / METRICS_FILE).is_file() for place in places)
-    )
+    found = sorted((key, digest) for key, digest, status, uri in rows if status == "FINISHED" and _has_artifacts(uri))
+    return len(found) == len(rows) and found == sorted(digests.items())
 
 
 @contextmanager
@@ -198,12 +193,18 @@ def _runs(client: MlflowClient, experiment: Experiment) -> list[Run]:
 def _find(runs: list[Run], key: str, digest: str) -> str | None:
     """The newest complete run of a cell with this digest whose artifacts, if they are on this machine, are there."""
     for run in runs:
-        tags, place = run.data.tags, urlsplit(run.info.artifact_uri)
+        tags = run.data.tags
         complete = (tags[CELL], tags.get(DIGEST), run.info.status) == (key, digest, "FINISHED")
-        # MLflow encodes the special characters of a path.
-        if complete and (place.scheme not in ("", "file") or (Path(unquote(place.path)) / METRICS_FILE).is_file()):
+        if complete and _has_artifacts(run.info.artifact_uri):
             return run.info.run_id
     return None
+
+
+def _has_artifacts(uri: str) -> bool:
+    """Whether a run's files are where they were put, as far as this machine can see."""
+    place = urlsplit(uri)
+    # MLflow encodes the special characters of a path.
+    return place.scheme not in ("", "file") or (Path(unquote(place.path)) / METRICS_FILE).is_file()
 
 
 def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
