@@ -76,14 +76,14 @@ def test_a_baseline_takes_no_steps_and_an_energy_has_no_epochs(tiny):
     assert {(one.steps, one.epochs) for one in energy.seeds.values()} == {(30, None)}
 
 
-@pytest.mark.parametrize("cores", [{0}, set(range(8))], ids=["one core", "eight cores"])
 def test_snapshots_begin_with_the_initial_model(tiny):
     """Of densities in the plane and, without a density, of images."""
     for key, size, of_image in ((VECTORS, 96, ()), (ENERGY, 64, ()), (CONTINUOUS, 64, ()), (AUTOENCODER, 8, (1, 8))):
         frames, steps = Training.load(tiny.trained(key)).snapshots()
         last = tiny.cell(key).train.steps
-        assert (steps[0], steps[-1], len(steps)) == (0, last, len(frames)) and len(steps) > 3
-        assert frames.shape[1:] == (8, *of_image, size) if of_image else (size, size)
+        assert (steps[0], steps[-1], len(steps)) == (0, last, len(frames))
+        assert len(steps) > 3
+        assert frames.shape[1:] == ((8, *of_image, size) if of_image else (size, size))
         assert (frames[0] != frames[-1]).any()
         if key in (VECTORS, ENERGY):
             grid = tiny.cell(key).source.grid
@@ -92,6 +92,7 @@ def test_snapshots_begin_with_the_initial_model(tiny):
     assert all(Training.load(tiny.trained(key)).snapshots() is None for key in (BASELINE, IMAGES))
 
 
+@pytest.mark.parametrize("cores", [{0}, set(range(8))], ids=["one core", "eight cores"])
 def test_a_seed_does_not_depend_on_how_many_run_at_once(tiny, root, monkeypatch, cores):
     expected = tiny_cells.steady(tiny.trained(VECTORS))
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: cores)
