@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Self
 
 import torch
@@ -11,8 +10,6 @@ from torch import Tensor
 
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel, Generator, NoSuchDirectionError, SolverError
-from flowbench.flows._continuous import ContinuousModel
-from flowbench.layers.continuous import solving
 from flowbench.numerics.quadrature import Grid
 from flowbench.runtime.seeding import seed_for, seeded
 
@@ -44,11 +41,11 @@ class Snapshots:
             self.steps = {round(budget.steps * i / intervals) for i in range(intervals + 1)}
 
     @classmethod
-    def of_density(cls, model: Generator, budget: TrainBudget, grid: Grid, *, energy: bool) -> Self:
+    def of_density(cls, model: FlowModel, budget: TrainBudget, grid: Grid, *, energy: bool) -> Self:
         """Of the density on the square of ``grid``, ``(cells, cells)`` float16; NaN where it cannot be computed."""
-        continuous = isinstance(model, ContinuousModel)
-        coarse = Grid(grid.low, grid.high, _CELLS_SOLVED if continuous or energy else _CELLS)
-        return cls(lambda kept: density(kept, coarse), budget, _INTERVALS_CONTINUOUS if continuous else _INTERVALS)
+        coarse = Grid(grid.low, grid.high, _CELLS_SOLVED if model.continuous or energy else _CELLS)
+        intervals = _INTERVALS_CONTINUOUS if model.continuous else _INTERVALS
+        return cls(lambda kept: density(kept, coarse), budget, intervals)
 
     @classmethod
     def of_images(cls, budget: TrainBudget, images: Tensor) -> Self:
@@ -70,13 +67,11 @@ def density(model: Generator, grid: Grid) -> Tensor:
     """The density on the grid, ``(size, size)`` float16, whose rows follow the second coordinate."""
     assert isinstance(model, FlowModel)
     device = next(model.parameters()).device
-    # Zero as a tolerance is refused when the equation is solved.
-    own = model.flow.tolerance if isinstance(model, ContinuousModel) else 0.0
-    with solving(model, tolerance_factor=max(1.0, _TOLERANCE / own)) if own else nullcontext():
-        try:
+    try:
+        with model.loosely(_TOLERANCE):
             log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
-        except (SolverError, NoSuchDirectionError):
-            log_prob = torch.full((grid.size**2,), torch.nan)
+    except (SolverError, NoSuchDirectionError):
+        log_prob = torch.full((grid.size**2,), torch.nan)
     return log_prob.exp().clamp(max=torch.finfo(torch.float16).max).half().view(grid.size, grid.size)
 
 
