@@ -60,6 +60,11 @@ class ContinuousModel(FlowModel):
         """The latent ``(batch, *latent)`` of the start of a path."""
         return self.transform[self._place + 1 :].encode(x)[0]
 
+    def log_start(self, x: Tensor) -> Tensor:
+        """Log-density of starts of paths ``(batch, *event)`` in nats, ``(batch,)``."""
+        z, logdet = self.transform[self._place + 1 :].encode(x)
+        return self.log_prior(z) + logdet
+
     def end(self, x: Tensor) -> Tensor:
         """The end of the path of data ``(batch, *event)``, at t = 1; integer data is dequantised with fresh noise."""
         return self.approach(self.transform_input(x)[0])
