@@ -166,7 +166,11 @@ class Training(Part):
                 raise ValueError(str(error)) from None
 
     def snapshots(self) -> tuple[np.ndarray, list[int]] | None:
-        """Densities ``(k, cells, cells)`` while training, and their steps; ``None`` where none were taken."""
+        """What was seen of the first seed while it learnt, ``(k, …)``, and after which steps; ``None`` if nothing was.
+
+        In the plane densities, float16, whose rows follow the second coordinate. Of an autoencoder the
+        reconstructions of the first validation images, ``(k, n, *event)``, uint8 from 0 to 255.
+        """
         import numpy as np
 
         path = self._folder / TRAINED / "snapshots.npz"

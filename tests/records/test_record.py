@@ -107,7 +107,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "metrics.json": Record.load,
     "log_prob/seed-1.npy": Evaluation.load,
 }
-# A model of no density has no log-likelihoods, and only an energy has snapshots.
+# A model of no density has no log-likelihoods, and a baseline has no snapshots.
 OPTIONAL = {"log_prob/seed-1.npy", "trained/snapshots.npz"}
 
 
