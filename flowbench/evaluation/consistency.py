@@ -41,7 +41,7 @@ def consistency(model: Generator, test: Tensor, points: int, batch_size: int) ->
     largest = {"sample_log_prob_error_max": of_samples, "log_prob_error_max": of_precisions}
     dims = x[0].numel()
     return {
-        name: bits_per_dim(float(torch.cat(errors).nan_to_num(nan=torch.inf).max()), dims)
+        name: bits_per_dim(float(torch.cat(errors).nan_to_num(nan=torch.inf, posinf=torch.inf).max()), dims)
         for name, errors in largest.items()
     }
 
