@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -59,18 +59,18 @@ class Cell:
         found = suites.load_fresh(suite, params, root)
         names = found.cell(key)
         flows.check_teacher(names.flow, names.teacher and found.cells[names.teacher].flow, f"{found.source}: {key}")
-        where = f"{PARAMS}: flows.{names.flow}.{names.config}"
-        return cls(
+        cell = cls(
             suite=found,
             key=key,
             names=names,
             data_options=params.data[names.data],
-            options=flows.check(names.flow, params.flows[names.flow][names.config], where),
+            options=params.flows[names.flow][names.config],
             train=params.budgets[names.budget].train,
             evaluate=params.budgets[names.budget].evaluate,
             source=data.load(names.data, **params.data[names.data]),
             root=root,
         )
+        return replace(cell, options=flows.check(names.flow, cell.options, cell.where))
 
     @property
     def where(self) -> str:
@@ -117,8 +117,9 @@ class Cell:
             return flows.build(self.names.flow, self.source.event, self.options, self.where)
 
     def trained(self, training: Training, seed: int) -> Generator:
-        """The model of a seed that finished, on the cell's device."""
-        model = flows.build(self.names.flow, self.source.event, self.options, self.where)
+        """The model of a seed that finished, of this cell or of another on the same data, on the cell's device."""
+        params = training.provenance.params
+        model = flows.build(params["cell"]["flow"], self.source.event, params["flow"], self.where)
         model.load_state_dict(training.weights(seed))
         return model.to(self.device).eval()
 
@@ -142,9 +143,6 @@ class Cell:
                 raise TeacherError(f"{where}: has no seed {seed}; train it with the seeds of the suite")
             if (status := training.seeds[seed].status) != "finished":
                 raise TeacherError(f"{where}: seed {seed} of it has {status}; choose another teacher")
-            params = training.provenance.params
-            model = flows.build(params["cell"]["flow"], self.source.event, params["flow"], where)
-            model.load_state_dict(training.weights(seed))
+            return self.trained(training, seed)
         except RecordError as error:
             raise ConfigError(f"{where}: {error}") from None
-        return model.to(self.device).eval()

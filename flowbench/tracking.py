@@ -10,11 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import defaultdict
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from flowbench.config import ConfigError, suites
@@ -33,6 +34,16 @@ CELL, DIGEST = "flowbench.cell", "flowbench.digest"
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
 _METRICS_PER_CALL = 1000
+# Cell, digest, status and place of each run that is shown in a suite's experiment.
+_RUNS = """
+    SELECT cell.value, digest.value, runs.status, runs.artifact_uri
+    FROM runs
+    JOIN experiments ON experiments.experiment_id = runs.experiment_id
+    JOIN tags AS cell ON cell.run_uuid = runs.run_uuid AND cell.key = ?
+    LEFT JOIN tags AS digest ON digest.run_uuid = runs.run_uuid AND digest.key = ?
+    WHERE experiments.name = ? AND experiments.artifact_location = ?
+        AND experiments.lifecycle_stage = 'active' AND runs.lifecycle_stage = 'active'
+"""
 # Whose errors mean that the store cannot be reached; MLflow lets some of theirs through.
 _LIBRARIES = ("mlflow", "requests", "sqlalchemy")
 
@@ -66,17 +77,16 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
         digests = {key: record.digest(results / key) for key in keys}
     except RecordError as error:
         raise ConfigError(str(error)) from None
+    if _is_complete(suite, digests):
+        return digests
     with _client() as client:
         experiment = _experiment(client, suite)
-        runs = _runs(client, experiment)
+        runs, kept = _runs(client, experiment), set()
         for key, wanted in digests.items():
-            current = [run for run in runs[key] if _holds(run, wanted)]
-            keep = current[0].info.run_id if current else _create(client, experiment, suite, key, results / key, wanted)
-            for run in runs[key]:
-                if run.info.run_id != keep:
-                    client.delete_run(run.info.run_id)
-        for run in (run for key in runs.keys() - digests.keys() for run in runs[key]):
-            client.delete_run(run.info.run_id)
+            kept.add(_find(runs, key, wanted) or _create(client, experiment, suite, key, results / key, wanted))
+        for run in runs:
+            if run.info.run_id not in kept:
+                client.delete_run(run.info.run_id)
     return digests
 
 
@@ -89,14 +99,32 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
     with _client() as client:
         runs = _runs(client, _experiment(client, suite))
         for key, wanted in digests.items():
-            current = [run for run in runs[key] if _holds(run, wanted)]
-            if not current:
+            found = _find(runs, key, wanted)
+            if not found:
                 where = without_secrets(store_uri())
                 raise ConfigError(
                     f"MLflow at {where}: no finished run of {key}; run `dvc repro {suites.stage(suite, 'publish')}`"
                 )
             (folder / key).mkdir(parents=True)
-            client.download_artifacts(current[0].info.run_id, "", str(folder / key))
+            client.download_artifacts(found, "", str(folder / key))
+
+
+def _is_complete(suite: str, digests: dict[str, str]) -> bool:
+    """Whether the database at the repository's root holds these runs alone, with their artifacts.
+
+    It is asked at each `dvc repro`, and without MLflow, whose import takes seconds. A schema that this query does not
+    fit, as any other trouble, means no; then MLflow looks itself.
+    """
+    database = ROOT / "mlflow.db"
+    if os.environ.get("MLFLOW_TRACKING_URI") or not database.is_file():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            rows = connection.execute(_RUNS, (CELL, DIGEST, f"flowbench-{suite}", _location(suite))).fetchall()
+    except sqlite3.Error:
+        return False
+    found = sorted((key, digest) for key, digest, status, uri in rows if status == "FINISHED" and _has_artifacts(uri))
+    return len(found) == len(rows) and found == sorted(digests.items())
 
 
 @contextmanager
@@ -135,7 +163,7 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
     """The suite's experiment; made where it is missing, and made again where the repository has moved."""
     name = f"flowbench-{suite}"
     # A server keeps artifacts where it likes. Otherwise they lie beside the database, and by an absolute path.
-    location = None if store_uri().startswith("http") else (ROOT / "mlartifacts" / name).as_uri()
+    location = None if store_uri().startswith("http") else _location(suite)
     found = client.get_experiment_by_name(name)
     if found and found.lifecycle_stage != "active":
         client.restore_experiment(found.experiment_id)
@@ -146,34 +174,43 @@ def _experiment(client: MlflowClient, suite: str) -> Experiment:
     return found or client.get_experiment(client.create_experiment(name, artifact_location=location))
 
 
-def _runs(client: MlflowClient, experiment: Experiment) -> dict[str, list[Run]]:
-    """The runs of an experiment that `publish` made, by cell, newest first."""
-    runs: dict[str, list[Run]] = defaultdict(list)
+def _location(suite: str) -> str:
+    """Where the artifacts of a suite's runs lie on this machine."""
+    return (ROOT / "mlartifacts" / f"flowbench-{suite}").as_uri()
+
+
+def _runs(client: MlflowClient, experiment: Experiment) -> list[Run]:
+    """The runs of an experiment that `publish` made, newest first."""
+    runs: list[Run] = []
     token = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
-        for run in page:
-            if key := run.data.tags.get(CELL):
-                runs[key].append(run)
+        runs += [run for run in page if CELL in run.data.tags]
         if not (token := page.token):
             return runs
 
 
-def _holds(run: Run, wanted: str) -> bool:
-    """Whether a run is complete and its artifacts, if they are on this machine, are still there."""
-    local = _local(run.info.artifact_uri)
-    complete = run.info.status == "FINISHED" and run.data.tags.get(DIGEST) == wanted
-    return complete and (local is None or (local / METRICS_FILE).is_file())
+def _find(runs: list[Run], key: str, digest: str) -> str | None:
+    """The newest complete run of a cell with this digest whose artifacts, if they are on this machine, are there."""
+    for run in runs:
+        tags = run.data.tags
+        complete = (tags[CELL], tags.get(DIGEST), run.info.status) == (key, digest, "FINISHED")
+        if complete and _has_artifacts(run.info.artifact_uri):
+            return run.info.run_id
+    return None
 
 
-def _local(uri: str) -> Path | None:
-    """The path on this machine that a URI names, whose special characters MLflow encodes; ``None`` if it names none."""
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme in ("", "file") else None
+def _has_artifacts(uri: str) -> bool:
+    """Whether a run's files are where they were put, as far as this machine can see."""
+    place = urlsplit(uri)
+    # MLflow encodes the special characters of a path.
+    return place.scheme not in ("", "file") or (Path(unquote(place.path)) / METRICS_FILE).is_file()
 
 
 def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, folder: Path, wanted: str) -> str:
     """A new run with everything that the cell left; its identifier."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
+
     found = Record.load(folder)
     training, summary = found.training, json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
     provenance, timings = training.provenance, training.timings
@@ -192,11 +229,25 @@ def _create(client: MlflowClient, experiment: Experiment, suite: str, key: str, 
         "flowbench.device": timings.host.device,
         "mlflow.source.git.commit": timings.git_commit or "unknown",
     }
-    run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
     counts = [(name, float(summary[name]), 0) for name in ("seeds", "diverged", "failed")]
-    _log_metrics(client, run, [*counts, *_values(found), *_curves(found)], round(1000 * ended))
-    _log_params(client, run, provenance.params | {"versions": provenance.versions})
-    _log_inputs(client, run, cell["data"], provenance.data)
+    points = [*counts, *_values(found), *_curves(found)]
+    metrics = [Metric(name, value, round(1000 * ended), step) for name, value, step in points]
+    groups = provenance.params | {"versions": provenance.versions}
+    params = [Param(f"{group}.{name}", str(value)) for group in groups for name, value in groups[group].items()]
+    run = client.create_run(experiment.experiment_id, round(1000 * started), tags, run_name=key).info.run_id
+    # In few calls: written one by one, a curve takes seconds.
+    for i in range(0, len(metrics), _METRICS_PER_CALL):
+        client.log_batch(run, metrics[i : i + _METRICS_PER_CALL])
+    client.log_batch(run, params=params)
+    source = json.dumps({"uri": f"data/{cell['data']}"})
+    inputs = [
+        DatasetInput(
+            Dataset(name=cell["data"], digest=fingerprint[:32], source_type="local", source=source),
+            tags=[InputTag("mlflow.data.context", split)],
+        )
+        for split, fingerprint in provenance.data.items()
+    ]
+    client.log_inputs(run, datasets=inputs)
     for path in record.files(folder):
         parent = path.relative_to(folder).parent.as_posix()
         client.log_artifact(run, str(path), None if parent == "." else parent)
@@ -215,46 +266,7 @@ def _values(found: Record) -> Iterator[tuple[str, float, int]]:
 
 def _curves(found: Record) -> Iterator[tuple[str, float, int]]:
     """Name, value and step of the losses while training, thinned to what MLflow draws."""
-    curves = defaultdict(list)
-    for seed, rows in found.training.history.items():
-        for row in rows:
-            curves[f"seed_{seed}/loss"].append((row.loss, row.step))
-            if row.validation_loss is not None:
-                curves[f"seed_{seed}/validation_loss"].append((row.validation_loss, row.step))
-    for name, points in curves.items():
-        for value, step in points[:: -(-len(points) // _CURVE_POINTS)]:
-            yield name, value, step
-
-
-def _log_metrics(client: MlflowClient, run: str, points: list[tuple[str, float, int]], timestamp: int) -> None:
-    from mlflow.entities import Metric
-
-    # In few calls: written one by one, a curve takes seconds.
-    for i in range(0, len(points), _METRICS_PER_CALL):
-        chunk = points[i : i + _METRICS_PER_CALL]
-        client.log_batch(run, metrics=[Metric(name, value, timestamp, step) for name, value, step in chunk])
-
-
-def _log_params(client: MlflowClient, run: str, groups: dict[str, dict[str, Any]]) -> None:
-    from mlflow.entities import Param
-
-    params = [
-        Param(f"{group}.{name}", str(value)) for group, values in groups.items() for name, value in values.items()
-    ]
-    client.log_batch(run, params=params)
-
-
-def _log_inputs(client: MlflowClient, run: str, name: str, splits: dict[str, str]) -> None:
-    """The data set, by its name and the fingerprint of each split."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    inputs = [
-        DatasetInput(
-            Dataset(
-                name=name, digest=fingerprint[:32], source_type="local", source=json.dumps({"uri": f"data/{name}"})
-            ),
-            tags=[InputTag("mlflow.data.context", split)],
-        )
-        for split, fingerprint in splits.items()
-    ]
-    client.log_inputs(run, datasets=inputs)
+    for (seed, rows), name in product(found.training.history.items(), ("loss", "validation_loss")):
+        points = [(value, row.step) for row in rows if (value := getattr(row, name)) is not None]
+        for value, step in points[:: -(-len(points) // _CURVE_POINTS) or 1]:
+            yield f"seed_{seed}/{name}", value, step

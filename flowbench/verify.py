@@ -1,14 +1,11 @@
 """Runs a cell again, in a scratch folder, and compares with the numbers on record."""
 
-from __future__ import annotations
-
 import math
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -136,8 +133,9 @@ def compare(record: OnRecord, folder: Path, tolerance: float) -> Comparison:
         for seed, measured in by_seed.items()
     }
     largest, where = 0.0, "the files, though no metric"
-    for seed, metric in sorted(found.keys() | record.values.keys()):
-        difference = _difference(metric, *(_get(values, (seed, metric)) for values in (found, record.values)))
+    for at in sorted(found.keys() | record.values.keys()):
+        seed, metric = at
+        difference = _difference(metric, found.get(at, math.nan), record.values.get(at, math.nan))
         if not difference <= largest:  # what is not a number is the largest of all
             largest, where = difference, f"{metric} of seed {seed}"
             if math.isnan(difference):
@@ -166,10 +164,6 @@ def _read_results(path: Path, key: str) -> Values:
         for seed, metric, value in zip(rows["seed"], rows["metric"], rows["value"], strict=True)
         if not METRICS[metric].host_dependent and seed not in lost
     }
-
-
-def _get(values: Mapping[tuple[int, str], float], at: tuple[int, str]) -> float:
-    return values.get(at, math.nan)
 
 
 def _difference(metric: str, a: float, b: float) -> float:

@@ -57,6 +57,7 @@ def write(
         cell=folder.name,
         kind="baseline" if flow == "gaussian" else "flow",
         likelihood="exact",
+        loss_unit="nats",
         parameters=1000,
         seeds={
             seed: SeedTraining(
@@ -79,24 +80,24 @@ def write(
             code={},
             versions={"python": "3.12.1", "torch": "2.9.0"},
         ),
-        timings=TrainTimings(
-            host=HOST,
-            git_commit=40 * "a",
-            started=1.7e9,
-            seeds={
-                seed: {"started": 1.7e9, "ended": 1.7e9 + 60, "train_seconds": 50.0, "peak_memory_mb": 350.0}
-                for seed in SEEDS
-            },
-        ),
-        history={
-            seed: [
-                HistoryRow(10 * (row + 1), 2.0 - row / rows, 2.1 - row / rows if row % 5 == 4 else None, 0.001)
-                for row in range(rows)
-            ]
+    )
+    timings = TrainTimings(
+        host=HOST,
+        git_commit=40 * "a",
+        started=1.7e9,
+        seeds={
+            seed: {"started": 1.7e9, "ended": 1.7e9 + 60, "train_seconds": 50.0, "peak_memory_mb": 350.0}
             for seed in SEEDS
         },
     )
-    training.save(folder)
+    history = {
+        seed: [
+            HistoryRow(10 * (row + 1), 2.0 - row / rows, 2.1 - row / rows if row % 5 == 4 else None, 0.001)
+            for row in range(rows)
+        ]
+        for seed in SEEDS
+    }
+    training.save(folder, timings, history)
     Evaluation(
         values=measured,
         timings=Timings(host=HOST, seeds={s: {name: Measured(v, 1) for name, v in COSTS.items()} for s in SEEDS}),

@@ -6,7 +6,6 @@ import hashlib
 import math
 import random
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,14 +70,16 @@ def write_cell(
         flow, budget: options.
         examples: of the test split, which has 20,000.
         values: by metric one for all seeds, one for each, or ``None`` for a metric that is not measured.
-        training: fields of the `Training` that are others.
+        training: fields of the `Training`, and ``timings``, that are others.
         measured_on: the host of the evaluation.
     """
     rng, cell = random.Random(key), of.cells[key].model_copy(update={"seeds": list(range(seeds))})
     flow = {"layers": 8, "hidden": [64, 64]} if flow is None else flow
     of_budget = TrainBudget(steps=10 * rows, batch_size=512).model_dump() | (budget or {})
-    trained = _training(of.name, key, cell, rng, rows, tuple(diverged), failed or {}, flow, of_budget)
-    trained = replace(trained, **(training or {}))
+    trained, timings, history = _training(of.name, key, cell, rng, rows, tuple(diverged), failed or {}, flow, of_budget)
+    others = dict(training or {})
+    timings = others.pop("timings", timings)
+    trained = trained.model_copy(update=others)
     measured: dict[str, dict[int, Measured]] = {}
     timed: dict[int, dict[str, Measured]] = {}
     for i, seed in enumerate(trained.finished):
@@ -101,11 +102,11 @@ def write_cell(
     images = ["samples"] + ["reconstructions", "interpolation"] * (cell.flow not in BASELINES)
     for name in (images if cell.data in PIXELS else ["density"]) if trained.finished else []:
         (folder / "pictures" / f"{name}.png").write_bytes(PIXEL)
-    trained.save(folder)
+    trained.save(folder, timings, history)
     Evaluation(measured, Timings(host=measured_on, seeds=timed), not_measured or {}, {}).save(folder, trained)
 
 
-def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget) -> Training:
+def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget):
     baseline = cell.flow in BASELINES
     nats = PIXELS.get(cell.data, 2) * math.log(2)
     no_data = baseline or cell.data == "two_modes"
@@ -131,17 +132,21 @@ def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget) -> Tr
     splits = {f: hashlib.sha256(f"{cell.data} {f}".encode()).hexdigest() for f in ("train", "validation", "test")}
     params = {"cell": cell.model_dump(), "data": {"train": 50_000, "test": 20_000}, "flow": flow, "budget": budget}
     versions = {"python": "3.12.1", "torch": "2.9.0"}
-    return Training(
+    trained = Training(
         suite=suite,
         cell=key,
         kind="baseline" if baseline else "flow",
         likelihood="none" if cell.flow == "flow_autoencoder" else "estimate" if flow.get("probes") else "exact",
+        loss_unit={
+            "flow_matching": "squared error of velocities",
+            "flow_autoencoder": "nats of images and codes",
+            "iaf_distilled": "nats of KL to the teacher",
+        }.get(cell.flow, "nats"),
         parameters=rng.randrange(1000, 90_000),
         seeds=outcomes,
         provenance=Provenance(data=splits, params=params, code={}, versions=versions),
-        timings=TrainTimings(host=HOST, git_commit=40 * "a", started=1.7e9, seeds=timings),
-        history=history,
     )
+    return trained, TrainTimings(host=HOST, git_commit=40 * "a", started=1.7e9, seeds=timings), history
 
 
 def _values(cell: Cell, flow: dict, rng: random.Random) -> dict[str, float | None]:

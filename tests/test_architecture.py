@@ -26,7 +26,6 @@ LIGHT = [
 
 MAX_LINES = 350
 LONGER = {
-    "flowbench/metrics/catalogue.py": "a table with one entry for each metric",
     "tests/data/test_images.py": "a server's every fault, with the files that it serves",
     "tests/evaluation/test_metrics.py": "one place for the values of all metrics",
     "tests/test_broken_plugins.py": "a table of the ways in which people break a flow",

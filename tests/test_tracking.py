@@ -173,6 +173,9 @@ def test_publishing_again_changes_nothing_and_asks_once(results, monkeypatch):
     before = identifiers()
     counts = count_calls(monkeypatch, "search_runs", "create_run", "log_batch", "log_artifact", "delete_run")
     publish(results)
+    assert not any(counts.values())  # the database itself is asked, without MLflow
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking.store_uri())
+    publish(results)
     assert counts == {"search_runs": 1, "create_run": 0, "log_batch": 0, "log_artifact": 0, "delete_run": 0}
     assert identifiers() == before
     assert all(len(found) == 1 for found in before.values())

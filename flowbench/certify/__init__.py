@@ -1,7 +1,5 @@
 """Round trips and log-determinants of layers and flows, at random parameters."""
 
-from __future__ import annotations
-
 import copy
 import sys
 from collections.abc import Iterator
@@ -16,11 +14,7 @@ from flowbench.certify.contract import ContractError, watch
 from flowbench.certify.registration import require_registered
 from flowbench.config import PARAMS, ConfigError, Params
 from flowbench.config.sources import explain
-from flowbench.config.sources import file_of as file_of
 from flowbench.core import Check, Event, FittedModel, FlowModule, Generator
-from flowbench.core import FixedPrior as FixedPrior
-from flowbench.core import FlowSequential as FlowSequential
-from flowbench.core import Inverse as Inverse
 from flowbench.runtime.seeding import seeded
 
 # What float64 must reach: a planar map that is solved numerically loses some digits of the solution.
@@ -95,21 +89,20 @@ def faults(check: Check, factor: float = 1.0) -> list[str]:
         )
         if not error < largest_round_trip
     ]
-    logdets = []
     for direction, error, at in (
         ("encode", check.logdet_encode_error, check.encode_logdet),
         ("decode", check.logdet_decode_error, check.decode_logdet),
     ):
         if not error < largest_logdet:
             values = f"expected {at.expected:.9g} (autograd), found {at.found:.9g}" if at else f"is off by {error:.1e}"
-            logdets.append(f"{direction}'s log-determinant: {values}")
+            found.append(f"{direction}'s log-determinant: {values}")
     # A wrong summand makes the sum wrong, and so does a wrong inverse.
-    if not found + logdets and not check.logdet_sum_error < largest_logdet:
-        logdets.append(
+    if not found and not check.logdet_sum_error < largest_logdet:
+        found.append(
             "the log-determinants of encode and decode should add up to 0: the largest error is "
             f"{check.logdet_sum_error:.1e}"
         )
-    return found + logdets
+    return found
 
 
 def identity(module: FlowModule, shape: tuple[int, ...]) -> tuple:
@@ -144,13 +137,6 @@ def _small(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def transform_shape(model: Generator, event: Event) -> tuple[int, ...]:
-    """The shape of what the transform of ``model`` takes; in an autoencoder it is not that of the data."""
-    with torch.no_grad(), seeded(0):
-        x, _ = model.transform_input(torch.zeros(2, *event.shape))  # batch normalisation needs two examples
-    return tuple(x.shape[1:])
-
-
 def subjects(params: Params, name: str | None = None) -> Iterator[Subject]:
     """What there is to certify, as (name, module, event shape); equations are solved to many digits.
 
@@ -168,8 +154,13 @@ def subjects(params: Params, name: str | None = None) -> Iterator[Subject]:
             for configuration, options in params.flows.get(flow, {}).items():
                 yield from _flow_subjects(flow, configuration, options)
             if not params.flows.get(flow):
-                # The file's own mistake, if it has one, explains more.
-                yield flow, _error_of_file(flow) or ConfigError(f"{PARAMS}: flows.{flow}: needs a configuration"), ()
+                where = f"{PARAMS}: flows.{flow}"
+                try:
+                    flows.check(flow, {}, where)
+                except ConfigError as error:  # the file's own mistake explains more
+                    yield flow, error, ()
+                else:
+                    yield flow, ConfigError(f"{where}: needs a configuration"), ()
 
 
 def require_sound(flow: str, event: Event, options: dict[str, Any], where: str) -> None:
@@ -235,14 +226,6 @@ def _flow_subjects(flow: str, configuration: str, options: dict[str, Any]) -> It
         yield name, ConfigError(" | ".join(refusals)), ()
 
 
-def _error_of_file(flow: str) -> ConfigError | None:
-    try:
-        flows.check(flow, {}, f"{PARAMS}: flows.{flow}")
-    except ConfigError as error:
-        return error
-    return None
-
-
 def _model(flow: str, event: Event, options: dict[str, Any], where: str) -> tuple[Generator, Event]:
     """A model whose equations are solved to many digits, and the event that it was built for.
 
@@ -269,7 +252,10 @@ def _solve_exactly(model: nn.Module) -> bool:
 
 
 def _input_shape(model: Generator, event: Event, where: str) -> tuple[int, ...]:
+    """The shape of what the transform of ``model`` takes; in an autoencoder it is not that of the data."""
     try:
-        return transform_shape(model, event)
+        with torch.no_grad(), seeded(0):
+            x, _ = model.transform_input(torch.zeros(2, *event.shape))  # batch normalisation needs two examples
+        return tuple(x.shape[1:])
     except Exception as error:
         raise ConfigError(f"{where}: transform_input of the model: {explain(error)}") from error

@@ -1,6 +1,7 @@
 """The contract of `FlowModule`, watched while a map is checked."""
 
-from __future__ import annotations
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -38,19 +39,13 @@ class _Watched(FlowModule):
     def initialise(self, x: Tensor) -> Tensor:
         if type(self.module).initialise is FlowModule.initialise:
             return self.encode(x)[0]
-        try:
+        with self._blamed_for("initialise"):
             return self.module.initialise(x)
-        except Exception as error:
-            self._explain("initialise", error)
-            raise
 
     def _call(self, direction: str, x: Tensor) -> tuple[Tensor, Tensor]:
         version = x._version
-        try:
+        with self._blamed_for(direction):
             result = getattr(self.module, direction)(x)
-        except Exception as error:
-            self._explain(direction, error)
-            raise
         if not isinstance(result, tuple) or [isinstance(part, Tensor) for part in result] != [True, True]:
             self._refuse(direction, f"expected a pair of tensors (image, log-determinant), found {_described(result)}")
         image, logdet = result
@@ -66,8 +61,13 @@ class _Watched(FlowModule):
             self._refuse(direction, "it changes its input in place; work on a copy")
         return image, logdet
 
-    def _explain(self, direction: str, error: Exception) -> None:
-        if not isinstance(error, ContractError):  # which names the part of a chain that is to blame
+    @contextmanager
+    def _blamed_for(self, direction: str) -> Iterator[None]:
+        try:
+            yield
+        except ContractError:  # which names the part of a chain that is to blame
+            raise
+        except Exception as error:
             self._refuse(direction, explain(error), error)
 
     def _refuse(self, direction: str, what: str, cause: Exception | None = None) -> None:

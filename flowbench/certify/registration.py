@@ -1,7 +1,5 @@
 """Whether torch knows of everything that a model holds."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from torch import Tensor, nn

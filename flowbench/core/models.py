@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
 import torch
@@ -57,10 +57,12 @@ class Generator(nn.Module):
         likelihood: whether its log-density of data is exact, a Monte Carlo estimate, a bound, or unknown (``none``).
         event_shape: the shape of one example, without the batch, which `flowbench.flows.build` states; ``None`` if
             it was built otherwise. Data of another shape is a `ShapeError`.
+        loss_unit: of what training minimises, in words. Losses of models whose words differ cannot be compared.
         least_batch: how many examples a training batch must hold.
     """
 
     likelihood: Likelihood = "none"
+    loss_unit: str = "nats"
     event_shape: tuple[int, ...] | None = None
     least_batch: int = 1
 
@@ -146,7 +148,12 @@ class FlowModel(Generator):
 
     Args:
         likelihood: what `log_prob` is: ``exact``, a Monte Carlo ``estimate``, or a ``bound``.
+
+    Attributes:
+        continuous: whether it solves a differential equation, which takes long.
     """
+
+    continuous: bool = False
 
     def __init__(
         self,
@@ -163,6 +170,10 @@ class FlowModel(Generator):
         """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``."""
         z, logdet = self.encode(x)
         return self.log_prior(z) + logdet
+
+    def loosely(self, tolerance: float) -> AbstractContextManager[None]:
+        """A block in which a differential equation is solved to ``tolerance`` or what it has, if that is larger."""
+        return nullcontext()
 
     def sample_with_log_prob(self, n: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
         """Draw ``(n, *event)`` and return it with its log-density ``(n,)`` in nats.

@@ -1,7 +1,5 @@
 """Data sources, one per file. A file's name is the source's name in ``params.yaml``, cells and reports."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +13,6 @@ __all__ = [
     "DataError",
     "SampledSource",
     "Source",
-    "check",
     "expanded",
     "fingerprint",
     "load",
@@ -37,16 +34,13 @@ def load(name: str, **options) -> Source:
     Raises:
         ConfigError: there is no such source, or an option is wrong.
     """
-    return _build(name, options, f"{PARAMS}: data.{name}")
-
-
-def check(name: str, options: dict[str, Any], where: str) -> None:
-    """Check that ``options``, which stand at the file and key ``where``, are options of the source ``name``.
-
-    Raises:
-        ConfigError: they are not.
-    """
-    _build(name, options, where)
+    build = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set")).source
+    where = f"{PARAMS}: data.{name}"
+    options = check_options(build, options, where)
+    try:
+        return build(**options)
+    except ValueError as error:
+        raise ConfigError(f"{where} = {options}: {error}") from None
 
 
 def expanded(sets: Mapping[str, dict[str, Any]]) -> str:
@@ -64,12 +58,3 @@ def expanded(sets: Mapping[str, dict[str, Any]]) -> str:
             raise ConfigError(f"{PARAMS}: data.{name}: reads {len(files)} files; name one folder for all")
         lines.append(f"  {name}: {{reads: {json.dumps(str(files[0])) if files else f'code/data/{name}.json'}}}")
     return "".join(f"{line}\n" for line in lines)
-
-
-def _build(name: str, options: dict[str, Any], where: str) -> Source:
-    source = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set")).source
-    options = check_options(source, options, where)
-    try:
-        return source(**options)
-    except ValueError as error:
-        raise ConfigError(f"{where} = {options}: {error}") from None

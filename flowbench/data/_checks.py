@@ -1,7 +1,5 @@
 """The checks of what a source hands over, before it is saved."""
 
-from __future__ import annotations
-
 import logging
 import sys
 import traceback

@@ -1,7 +1,5 @@
 """Downloads from a mirror or a public host. They are resumed if they break off, and verified."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import os

@@ -1,7 +1,5 @@
 """Published image sets: where they are, and one order of the images that makes the splits the same everywhere."""
 
-from __future__ import annotations
-
 import hashlib
 import logging
 import shutil

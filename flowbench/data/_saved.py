@@ -1,7 +1,5 @@
 """A data set on disk: written whole or not at all, and verified when it is read."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import shutil

@@ -1,7 +1,5 @@
 """What a data source is."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

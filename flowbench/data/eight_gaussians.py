@@ -14,21 +14,22 @@ from flowbench.data._mixture import log_mixture
 from flowbench.numerics.quadrature import Grid
 
 
+def centres(radius: float) -> np.ndarray:
+    """``(8, 2)``, at multiples of 45 degrees."""
+    angles = np.arange(8) * math.pi / 4
+    return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
+
+
 @dataclass(frozen=True, kw_only=True)
 class EightGaussians(SampledSource):
     radius: float
     std: float
 
-    def centres(self) -> np.ndarray:
-        """``(8, 2)``, at multiples of 45 degrees."""
-        angles = np.arange(8) * math.pi / 4
-        return self.radius * np.stack([np.cos(angles), np.sin(angles)], 1)
-
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return rng.normal(self.centres()[rng.integers(8, size=n)], self.std)
+        return rng.normal(centres(self.radius)[rng.integers(8, size=n)], self.std)
 
     def log_density(self, x: Tensor) -> Tensor:
-        return log_mixture(x, torch.from_numpy(self.centres()), torch.full((8,), 1 / 8), self.std)
+        return log_mixture(x, torch.from_numpy(centres(self.radius)), torch.full((8,), 1 / 8), self.std)
 
 
 def source(

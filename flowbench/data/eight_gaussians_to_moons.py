@@ -2,26 +2,21 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 from pydantic import PositiveInt
 
-from flowbench.core import Event
-from flowbench.data import SampledSource
-from flowbench.data._transport import EIGHT_GAUSSIANS, MOONS_GRID, moons
+from flowbench.core import Event, Mixture
+from flowbench.data.eight_gaussians import centres
+from flowbench.data.normal_to_eight_gaussians import RADIUS, STD
+from flowbench.data.normal_to_moons import GRID, NormalToMoons
 
 
 @dataclass(frozen=True, kw_only=True)
-class EightGaussiansToMoons(SampledSource):
-    def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return moons(n, rng)
+class EightGaussiansToMoons(NormalToMoons):
+    """The same distribution, drawn with random numbers of its own."""
 
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> EightGaussiansToMoons:
     """The moons of `normal_to_moons`, with another start."""
-    return EightGaussiansToMoons(
-        event=Event((2,), standardise=False, start=EIGHT_GAUSSIANS),
-        grid=MOONS_GRID,
-        train=train,
-        validation=validation,
-        test=test,
-    )
+    start = Mixture(centres=tuple((x, y) for x, y in centres(RADIUS).tolist()), std=STD)
+    event = Event((2,), standardise=False, start=start)
+    return EightGaussiansToMoons(event=event, grid=GRID, train=train, validation=validation, test=test)

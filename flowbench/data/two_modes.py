@@ -57,10 +57,4 @@ class TwoModes(SampledSource):
 
 def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> TwoModes:
     """The two-mode energy. It is not standardised, because a model that learns from an energy sees no data."""
-    return TwoModes(
-        event=Event((2,), standardise=False),
-        grid=GRID,
-        train=train,
-        validation=validation,
-        test=test,
-    )
+    return TwoModes(event=Event((2,), standardise=False), grid=GRID, train=train, validation=validation, test=test)

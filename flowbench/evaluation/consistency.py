@@ -1,7 +1,5 @@
 """Whether a trained flow agrees with itself: densities of samples from both sides, and in both precisions."""
 
-from __future__ import annotations
-
 import copy
 
 import torch
@@ -43,7 +41,7 @@ def consistency(model: Generator, test: Tensor, points: int, batch_size: int) ->
     largest = {"sample_log_prob_error_max": of_samples, "log_prob_error_max": of_precisions}
     dims = x[0].numel()
     return {
-        name: bits_per_dim(float(torch.cat(errors).nan_to_num(nan=torch.inf).max()), dims)
+        name: bits_per_dim(float(torch.cat(errors).nan_to_num(nan=torch.inf, posinf=torch.inf).max()), dims)
         for name, errors in largest.items()
     }
 

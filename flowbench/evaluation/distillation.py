@@ -1,7 +1,5 @@
 """A student beside its teacher: how near it is, and how much faster it samples."""
 
-from __future__ import annotations
-
 import math
 
 import torch
@@ -57,13 +55,10 @@ def sample_naively(model: FlowModel, n: int) -> Tensor:
     """``(n, *event)`` from a MAF as `FlowModel.sample` draws them, by D passes of the whole network in each layer."""
     x = model.prior().sample((n,))
     for module in reversed(model.transform.chain):
-        x = decode_naively(module, x) if _is_autoregressive(module) else module.decode(x)[0]
+        # By its name, since an import would make every evaluation depend on this map.
+        autoregressive = type(module).__name__ == "MaskedAutoregressive"
+        x = decode_naively(module, x) if autoregressive else module.decode(x)[0]
     return model.dequantise.decode(x)[0] if model.dequantise else x
-
-
-def _is_autoregressive(module: FlowModule) -> bool:
-    """Whether a map is a `MaskedAutoregressive`, by its name: an import would make every evaluation depend on it."""
-    return type(module).__name__ == "MaskedAutoregressive"
 
 
 def decode_naively(module: FlowModule, z: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Round-trip errors of a trained flow: on data, on prior samples and off the data."""
 
-from __future__ import annotations
-
 import copy
 import math
 
@@ -9,6 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench.core import FlowModule, Generator
+from flowbench.core.checks import largest
 from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import solving
 from flowbench.metrics import Measured
@@ -42,7 +41,7 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
         finite = []
         for name, (start, latent) in starts.items():
             errors = round_trip(transform, start.double() if precision else start, batch_size, latent)
-            values[name + precision] = _max(errors)
+            values[name + precision] = largest(errors)
             finite.append(errors.flatten(1).isfinite().all(1))
             if start is x and not precision:
                 values["invertibility_error_mean"] = float(errors.mean(dtype=torch.float64))
@@ -56,11 +55,6 @@ def round_trip(transform: FlowModule, starts: Tensor, batch_size: int, latent: b
     first, second = (transform.decode, transform.encode) if latent else (transform.encode, transform.decode)
     with solving(transform, logdets=False):
         return torch.cat([(part - second(first(part)[0])[0]).abs() for part in starts.split(batch_size)])
-
-
-def _max(errors: Tensor) -> float:
-    """The largest error; infinite if any is not a number."""
-    return float(errors.nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
 def _quantile(errors: Tensor, q: float) -> float:

@@ -1,7 +1,5 @@
 """Log-likelihood of the test split."""
 
-from __future__ import annotations
-
 import math
 
 import numpy as np
@@ -23,8 +21,9 @@ def negative_log_likelihoods(model: FlowModel, test: Tensor, draws: int, batch_s
         draws: dequantisation draws per example; data without grey levels needs only one, and gets no more.
         batch_size: examples per pass.
     """
+    batches = test.split(batch_size)
     repeats = draws if model.dequantise else 1
-    return torch.stack([_negative_log_prob(model, test, batch_size) for _ in range(repeats)])
+    return torch.stack([torch.cat([-model.log_prob(x).double() for x in batches]) for _ in range(repeats)])
 
 
 def likelihood(nats: Tensor, dims: int) -> dict[str, float]:
@@ -44,11 +43,6 @@ def likelihood(nats: Tensor, dims: int) -> dict[str, float]:
     if draws > 1:
         values["bits_per_dim_noise_std"] = float(nats.mean(1).std())
     return {"nll_nats": float(nats.mean())} | {name: bits_per_dim(value, dims) for name, value in values.items()}
-
-
-def _negative_log_prob(model: FlowModel, test: Tensor, batch_size: int) -> Tensor:
-    """Of each example, ``(n,)`` float64."""
-    return torch.cat([-model.log_prob(x).double() for x in test.split(batch_size)])
 
 
 def bits_per_dim(nats: float, dims: int) -> float:
@@ -77,11 +71,7 @@ def _measure_truth(subject: Subject) -> dict[str, Measured]:
     }
 
 
-def _truth_is_known(subject: Subject) -> bool:
-    return data.saved_entropy(subject.cell.data_folder) is not None
-
-
 FAMILIES = [
     Family("likelihood", lambda subject: isinstance(subject.model, FlowModel), _measure),
-    Family("truth", _truth_is_known, _measure_truth),
+    Family("truth", lambda subject: data.saved_entropy(subject.cell.data_folder) is not None, _measure_truth),
 ]

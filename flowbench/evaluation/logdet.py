@@ -1,7 +1,5 @@
 """Log-determinants of a trained flow against autograd."""
 
-from __future__ import annotations
-
 import copy
 
 import torch

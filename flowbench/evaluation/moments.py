@@ -1,7 +1,5 @@
 """Learnt moments beside the true ones."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

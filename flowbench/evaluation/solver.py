@@ -1,7 +1,5 @@
 """What the solver of a continuous flow costs, how much it errs, and how good samples of few steps are."""
 
-from __future__ import annotations
-
 import copy
 import math
 

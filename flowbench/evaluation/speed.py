@@ -1,7 +1,5 @@
 """Throughput."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import torch
@@ -26,13 +24,11 @@ def speed(model: Generator, test: Tensor, seconds: float, batch_size: int) -> di
         batch_size: most examples per call.
     """
     batch = test[: min(LARGEST_BATCH, batch_size)]
-    values = {}
+    calls: dict[str, Callable[[], object]] = {}
     if isinstance(model, FlowModel):
-        values["log_prob_samples_per_second"] = throughput(
-            lambda: model.log_prob(batch), len(batch), seconds, test.device
-        )
-    values["sample_samples_per_second"] = throughput(lambda: model.sample(len(batch)), len(batch), seconds, test.device)
-    return values
+        calls["log_prob_samples_per_second"] = lambda: model.log_prob(batch)
+    calls["sample_samples_per_second"] = lambda: model.sample(len(batch))
+    return {name: throughput(call, len(batch), seconds, test.device) for name, call in calls.items()}
 
 
 def throughput(function: Callable[[], object], size: int, seconds: float, device: torch.device) -> float:

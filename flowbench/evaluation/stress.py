@@ -1,7 +1,5 @@
 """Where a flow stops being invertible: the protocol of Behrmann et al. (2021, 2006.09347, section 5)."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -1,7 +1,5 @@
 """Transport in the plane: how far samples are from data, and how straight the way of a continuous flow is."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
 from pydantic import Field
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
-from flowbench.layers.continuous import ContinuousFlow
+from flowbench.layers.continuous import ContinuousFlow, solving
 
 # Zero is accepted here and refused by the solver, so that only the cells that use it fail.
 Tolerance = Annotated[float, Field(ge=0, le=0.1)]
@@ -30,6 +31,8 @@ class ContinuousModel(FlowModel):
         prior: over the latent.
         dequantise: for integer data, the map that adds noise first.
     """
+
+    continuous = True
 
     def __init__(
         self,
@@ -57,6 +60,11 @@ class ContinuousModel(FlowModel):
         """The latent ``(batch, *latent)`` of the start of a path."""
         return self.transform[self._place + 1 :].encode(x)[0]
 
+    def log_start(self, x: Tensor) -> Tensor:
+        """Log-density of starts of paths ``(batch, *event)`` in nats, ``(batch,)``."""
+        z, logdet = self.transform[self._place + 1 :].encode(x)
+        return self.log_prior(z) + logdet
+
     def end(self, x: Tensor) -> Tensor:
         """The end of the path of data ``(batch, *event)``, at t = 1; integer data is dequantised with fresh noise."""
         return self.approach(self.transform_input(x)[0])
@@ -69,6 +77,11 @@ class ContinuousModel(FlowModel):
         """Data from the end of a path, rounded to grey levels if it has those."""
         x, _ = self.transform[: self._place].decode(x)
         return self.dequantise.decode(x)[0] if self.dequantise else x
+
+    def loosely(self, tolerance: float) -> AbstractContextManager[None]:
+        own = self.flow.tolerance
+        # A tolerance of zero is refused when the equation is solved.
+        return solving(self, tolerance_factor=max(1.0, tolerance / own)) if own else nullcontext()
 
     def generate(self, z: Tensor) -> Tensor:
         return self.finish(self.flow.transport(self.start(z))[0])

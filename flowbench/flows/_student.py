@@ -15,6 +15,8 @@ class Student(FlowModel):
         preprocessing: the number of maps before the learnt ones; teacher and student share them.
     """
 
+    loss_unit = "nats of KL to the teacher"
+
     def __init__(self, model: FlowModel, preprocessing: int):
         super().__init__(model.transform, model.prior, dequantise=model.dequantise)
         self.preprocessing = preprocessing

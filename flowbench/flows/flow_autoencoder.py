@@ -86,6 +86,8 @@ class FlowAutoencoder(Generator):
         flow_learns_by: one of the two ways.
     """
 
+    loss_unit = "nats of images and codes"
+
     def __init__(
         self,
         encoder: nn.Module,

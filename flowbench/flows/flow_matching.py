@@ -25,6 +25,8 @@ from flowbench.networks.unet import UNetField
 class FlowMatching(ContinuousModel):
     """A continuous flow whose field learns the velocities of paths between latents and data, by regression."""
 
+    loss_unit = "squared error of velocities"
+
     def __init__(self, *parts, path: PathName, sigma: float, couple: Callable[[Tensor, Tensor], Tensor], **options):
         super().__init__(*parts, **options)
         self._path, self._sigma, self._couple = PATHS[path], sigma, couple

@@ -4,7 +4,7 @@ Whoever prints, combines or compares a metric asks here. An evaluation only name
 """
 
 from flowbench.metrics.catalogue import FEW_EVALUATIONS, LATENT_STDS, METRICS, STARTS, of_family, stored_facts
-from flowbench.metrics.metric import Family, Form, Group, Metric
+from flowbench.metrics.metric import Family, Form
 from flowbench.metrics.values import Measured, over
 
 __all__ = [
@@ -14,9 +14,7 @@ __all__ = [
     "STARTS",
     "Family",
     "Form",
-    "Group",
     "Measured",
-    "Metric",
     "of_family",
     "over",
     "stored_facts",

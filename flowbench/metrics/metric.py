@@ -1,7 +1,5 @@
 """What must be known of a metric to print, combine or compare its values."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal

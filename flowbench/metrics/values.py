@@ -1,7 +1,5 @@
 """Measured values, and how those of several seeds are combined."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple

@@ -1,7 +1,5 @@
 """Exact optimal assignment between two sets of points."""
 
-from __future__ import annotations
-
 import math
 
 import torch

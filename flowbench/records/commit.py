@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 # DVC rewrites locks and reports while it runs, and the values of the configuration are on record.
-_IGNORED = (":!*dvc.lock", ":!reports", ":!params.yaml", ":!suites", ":!*cells.yaml", ":!stages/data.yaml")
+_IGNORED = (":!*dvc.lock", ":!reports", ":!params.yaml", ":!suites", ":!*cells.json", ":!stages/data.yaml")
 _CODE = ("flowbench", "stages")
 
 

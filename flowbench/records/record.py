@@ -5,7 +5,7 @@ A cell's folder is ``results/<suite>/<cell>``:
 ===================================  ==================================================================================
 ``trained/training.json``            what was trained, what became of each seed, and what the result depends on
 ``trained/seed-<seed>.safetensors``  weights of each seed that finished
-``trained/snapshots.npz``            of an energy: the learnt density while training, ``frames`` and ``steps``
+``trained/snapshots.npz``            the first seed's densities or reconstructions while training: ``frames``, ``steps``
 ``history.csv``                      losses while training, by seed and step
 ``train_timings.json``               what depends on the host: device, commit, seconds, memory
 ``metrics.json``                     each metric combined over the seeds, and what could not be measured
@@ -50,7 +50,9 @@ class Record:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read a cell's folder; a `RecordError` says what is wrong with which file."""
-        return cls(Training.load(folder), Evaluation.load(folder), folder)
+        training = Training.load(folder)
+        _ = training.timings, training.history  # read now, so that damage is found here
+        return cls(training, Evaluation.load(folder), folder)
 
     @property
     def values(self) -> dict[str, dict[int, Measured]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
+
+from pydantic import PrivateAttr
 
 from flowbench.records.files import (
     FORMAT,
@@ -93,45 +95,58 @@ class HistoryRow(NamedTuple):
 _COLUMNS = ("seed", *HistoryRow._fields)
 
 
-class _Facts(Part):
-    """``training.json``."""
-
-    format: int
-    suite: str
-    cell: str
-    kind: Literal["flow", "baseline"]
-    likelihood: str
-    parameters: int
-    seeds: dict[int, SeedTraining]
-    provenance: Provenance
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a cell was trained.
+class Training(Part):
+    """How a cell was trained: ``trained/training.json``, and the files beside it once they are asked for.
 
     Attributes:
         suite, cell: its name.
         kind: ``baseline`` where it is no flow.
         likelihood: what its log p(x) is: ``exact``, ``estimate``, ``bound`` or ``none``.
+        loss_unit: of the losses in its history, in words.
         parameters: how many numbers are learnt.
         seeds: what became of each.
         provenance: what the result depends on.
-        timings: what depends on the host.
-        history: losses by seed.
-        folder: ``results/<suite>/<cell>``; empty for one that was not loaded.
     """
 
+    format: int = FORMAT
     suite: str
     cell: str
     kind: Literal["flow", "baseline"]
     likelihood: str
+    loss_unit: str
     parameters: int
     seeds: dict[int, SeedTraining]
     provenance: Provenance
-    timings: TrainTimings
-    history: dict[int, list[HistoryRow]]
-    folder: Path = field(default_factory=Path, compare=False)
+    _folder: Path = PrivateAttr(default_factory=Path)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a cell's training from its folder; a `RecordError` says what is wrong with which file."""
+        training = read_json(folder / TRAINED / TRAINING, cls, folder)
+        training._folder = folder
+        return training
+
+    def save(self, folder: Path, timings: TrainTimings, history: dict[int, list[HistoryRow]]) -> None:
+        """Write all but the weights and the snapshots, which are in ``folder / "trained"`` already."""
+        write_json(folder / TRAINED / TRAINING, self.model_dump())
+        write_json(folder / TRAIN_TIMINGS, timings.model_dump())
+        rows = [(seed, *row) for seed, of_seed in history.items() for row in of_seed]
+        write_csv(folder / HISTORY, _COLUMNS, rows)
+
+    @cached_property
+    def timings(self) -> TrainTimings:
+        """What depends on the host."""
+        return read_json(self._folder / TRAIN_TIMINGS, TrainTimings, self._folder)
+
+    @cached_property
+    def history(self) -> dict[int, list[HistoryRow]]:
+        """Losses by seed."""
+        history: dict[int, list[HistoryRow]] = {}
+        with reading(self._folder / HISTORY, self._folder):
+            for seed, step, loss, validation, rate in read_csv(self._folder / HISTORY, self._folder, _COLUMNS):
+                row = HistoryRow(int(step), float(loss), float(validation) if validation else None, float(rate))
+                history.setdefault(int(seed), []).append(row)
+        return history
 
     @property
     def finished(self) -> list[int]:
@@ -143,44 +158,27 @@ class Training:
         from safetensors import SafetensorError
         from safetensors.torch import load_file
 
-        path = weights_path(self.folder, seed)
-        with reading(path, self.folder):
+        path = weights_path(self._folder, seed)
+        with reading(path, self._folder):
             try:
                 return load_file(path)
             except SafetensorError as error:
                 raise ValueError(str(error)) from None
 
     def snapshots(self) -> tuple[np.ndarray, list[int]] | None:
-        """Densities ``(k, cells, cells)`` while training, and their steps; ``None`` where none were taken."""
+        """What was seen of the first seed while it learnt, ``(k, …)``, and after which steps; ``None`` if nothing was.
+
+        In the plane densities, float16, whose rows follow the second coordinate. Of an autoencoder the
+        reconstructions of the first validation images, ``(k, n, *event)``, uint8 from 0 to 255.
+        """
         import numpy as np
 
-        path = self.folder / TRAINED / "snapshots.npz"
+        path = self._folder / TRAINED / "snapshots.npz"
         if not path.exists():
             return None
-        with reading(path, self.folder):
+        with reading(path, self._folder):
             arrays = np.load(path, allow_pickle=False)
             return arrays["frames"], arrays["steps"].tolist()
-
-    def save(self, folder: Path) -> None:
-        """Write all but the weights and the snapshots, which are in ``folder / "trained"`` already."""
-        facts = _Facts(format=FORMAT, **{name: getattr(self, name) for name in _Facts.model_fields if name != "format"})
-        write_json(folder / TRAINED / TRAINING, facts.model_dump())
-        write_json(folder / TRAIN_TIMINGS, self.timings.model_dump())
-        rows = [(seed, *row) for seed, of_seed in self.history.items() for row in of_seed]
-        write_csv(folder / HISTORY, _COLUMNS, rows)
-
-    @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read a cell's training from its folder; a `RecordError` says what is wrong with which file."""
-        facts = read_json(folder / TRAINED / TRAINING, _Facts, folder)
-        timings = read_json(folder / TRAIN_TIMINGS, TrainTimings, folder)
-        history: dict[int, list[HistoryRow]] = {}
-        with reading(folder / HISTORY, folder):
-            for seed, step, loss, validation, rate in read_csv(folder / HISTORY, folder, _COLUMNS):
-                row = HistoryRow(int(step), float(loss), float(validation) if validation else None, float(rate))
-                history.setdefault(int(seed), []).append(row)
-        parts = {name: getattr(facts, name) for name in _Facts.model_fields if name != "format"}
-        return cls(**parts, timings=timings, history=history, folder=folder)
 
 
 def weights_path(folder: Path, seed: int) -> Path:

@@ -1,7 +1,5 @@
 """The device that a cell runs on, its clock and its memory."""
 
-from __future__ import annotations
-
 import gc
 import os
 import platform
@@ -32,17 +30,13 @@ def pick(wanted: str, where: str) -> torch.device:
     if wanted == "cuda" and not present:
         raise ConfigError(f"{where} = 'cuda': this machine has no GPU that torch can use; choose auto or cpu")
     if present:
-        _determine()
+        # A GPU must add in the same order each time. cuBLAS reads this variable when it is first used, and torch warns
+        # about an operation that cannot.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        # No code here reads memory before it is written.
+        torch.utils.deterministic.fill_uninitialized_memory = False
     return torch.device("cuda" if present else "cpu")
-
-
-def _determine() -> None:
-    """Make a GPU add in the same order each time. torch warns about an operation that cannot."""
-    # cuBLAS reads this variable when it is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True, warn_only=True)
-    # No code here reads memory before it is written.
-    torch.utils.deterministic.fill_uninitialized_memory = False
 
 
 def clock(device: torch.device) -> float:

@@ -1,7 +1,5 @@
 """The mirror of public data that the environment names."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The seeds of a cell, at the same time on the cores of the machine."""
 
-from __future__ import annotations
-
 import ctypes
 import multiprocessing
 import os
@@ -81,8 +79,7 @@ def for_each_seed(
 
 def _reason(codes: list[int | None]) -> str:
     """Why a process ended, from the exit codes of all; the pool ends those that are left with SIGTERM."""
-    code = next((code for code in codes if code not in (0, None, -signal.SIGTERM)), -signal.SIGTERM)
-    assert code is not None
+    code = next((code for code in codes if code and code != -signal.SIGTERM), -signal.SIGTERM)
     return f"with the status {code}" if code > 0 else f"by {signal.Signals(-code).name}"
 
 

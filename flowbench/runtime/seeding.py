@@ -1,7 +1,5 @@
 """Seeds that depend on names only, and not on the order or the number of processes."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -25,25 +25,23 @@ from flowbench import certify, data
 from flowbench.cell import Cell, TeacherError
 from flowbench.config import ConfigError
 from flowbench.core import FittedModel, FlowModel, Generator, ResolutionError, SolverError
-from flowbench.numerics.quadrature import Grid
 from flowbench.records.commit import current_commit
 from flowbench.records.files import Host
 from flowbench.records.training import HistoryRow, Provenance, SeedTraining, Training, TrainTimings, weights_path
 from flowbench.runtime import device as devices
 from flowbench.runtime.files import whole
 from flowbench.runtime.processes import for_each_seed
-from flowbench.runtime.seeding import seed_for, seeded
+from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
 from flowbench.training.objectives import CompilationError, DataLoss, Objective, ReverseKL
+from flowbench.training.snapshots import IMAGES, Snapshots
 from flowbench.training.state import Outcome
 
 # Enough training data for data-dependent initialisation.
 _INITIALISATION_EXAMPLES = 50_000
-_SNAPSHOT_SAMPLES = 50_000
-_SNAPSHOT_CELLS = 100
 # A kill undoes this many seconds of work at most, if writing a checkpoint takes no time.
 CHECKPOINT_SECONDS = 30.0
 # The libraries that results depend on.
@@ -88,22 +86,23 @@ class CellTraining:
                     lambda seed: self._train_seed(seed, folder), cell.names.seeds, cell.device, cell.train.threads
                 )
             model = cell.build(cell.names.seeds[0])
-            Training(
+            record = Training(
                 suite=cell.suite.name,
                 cell=cell.key,
                 kind="baseline" if isinstance(model, FittedModel) else "flow",
                 likelihood=model.likelihood,
+                loss_unit=model.loss_unit,
                 parameters=max(trained.parameters for trained in seeds.values()),
                 seeds={seed: trained.record for seed, trained in seeds.items()},
                 provenance=self._provenance(),
-                timings=TrainTimings(
-                    host=Host(**devices.describe(cell.device)),
-                    git_commit=current_commit(cell.root),
-                    started=started,
-                    seeds={seed: trained.timings for seed, trained in seeds.items()},
-                ),
-                history={seed: trained.history for seed, trained in seeds.items()},
-            ).save(folder)
+            )
+            timings = TrainTimings(
+                host=Host(**devices.describe(cell.device)),
+                git_commit=current_commit(cell.root),
+                started=started,
+                seeds={seed: trained.timings for seed, trained in seeds.items()},
+            )
+            record.save(folder, timings, {seed: trained.history for seed, trained in seeds.items()})
         shutil.rmtree(scratch, ignore_errors=True)
 
     @cached_property
@@ -187,7 +186,7 @@ class CellTraining:
             objective,
             cell.train,
             title=f"{cell.key} seed {seed}",
-            snapshot=self._snapshot if cell.source.is_energy and seed == cell.names.seeds[0] else None,
+            snapshots=self._snapshots(model) if seed == cell.names.seeds[0] else None,
             checkpoints=Checkpoints(self._checkpoints / f"seed-{seed}", CHECKPOINT_SECONDS),
         )
         if outcome.status == "failed":
@@ -196,7 +195,7 @@ class CellTraining:
             tqdm.write(f"{cell.key} seed {seed}: went on after step {outcome.resumed_at:,}", file=sys.stderr)
         if outcome.snapshots:
             steps, frames = np.array(list(outcome.snapshots)), np.stack([*map(np.asarray, outcome.snapshots.values())])
-            np.savez(weights_path(folder, seed).with_name("snapshots.npz"), steps=steps, frames=frames)
+            np.savez_compressed(weights_path(folder, seed).with_name("snapshots.npz"), steps=steps, frames=frames)
         return outcome
 
     def _objective(self, model: Generator, seed: int) -> Objective:
@@ -230,14 +229,14 @@ class CellTraining:
             compile=budget.compile,
         )
 
-    def _snapshot(self, model: FlowModel) -> torch.Tensor:
-        """The learnt density as a histogram of samples on the source's grid, ``(cells, cells)`` float32."""
-        assert self.cell.source.grid is not None
-        grid = Grid(self.cell.source.grid.low, self.cell.source.grid.high, _SNAPSHOT_CELLS)
-        with torch.no_grad(), seeded(seed_for("snapshot")):
-            x = model.sample(_SNAPSHOT_SAMPLES).cpu().numpy()
-        counts, _, _ = np.histogram2d(x[:, 1], x[:, 0], bins=grid.size, range=[(grid.low, grid.high)] * 2)
-        return torch.from_numpy((counts / (len(x) * grid.cell_area)).astype(np.float32))
+    def _snapshots(self, model: Generator) -> Snapshots | None:
+        """Of a density in the plane or, without a density, of images; of others none are taken."""
+        source, budget = self.cell.source, self.cell.train
+        if source.grid and isinstance(model, FlowModel):
+            return Snapshots.of_density(model, budget, source.grid, energy=source.is_energy)
+        if source.event.levels and not isinstance(model, FlowModel):
+            return Snapshots.of_images(budget, self._split("validation")[:IMAGES].to(self.cell.device))
+        return None
 
     def _split(self, name: str) -> torch.Tensor:
         """A split as it lies on the disk: the processes of all seeds share one copy in memory."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -17,6 +17,7 @@ from flowbench.records.training import HistoryRow
 from flowbench.runtime.device import clock
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.objectives import Objective
+from flowbench.training.snapshots import Snapshots
 from flowbench.training.state import Outcome, TrainingState, learning_rate_factor
 
 # Steps between two rows of the history. The host reads the loss no more often, so a GPU need not wait for it.
@@ -29,7 +30,7 @@ def train(
     budget: TrainBudget,
     *,
     title: str = "",
-    snapshot: Callable[[Generator], Tensor] | None = None,
+    snapshots: Snapshots | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Outcome:
     """Minimise the objective with Adam for the budget's steps, and keep the weights that validate best.
@@ -39,7 +40,8 @@ def train(
         objective: what is minimised.
         budget: steps, learning rate and so on.
         title: of the progress bar.
-        snapshot: called every ``budget.snapshot_every`` steps with the model as it would be kept.
+        snapshots: taken of the model as it would be kept, before the first step and after others. The seconds leave
+            them out.
         checkpoints: to go on from, and to write. The outcome has the same bits as that of a training that was never
             interrupted. Only the seconds differ: they leave out what a kill undid.
     """
@@ -50,6 +52,8 @@ def train(
     if checkpoints and (found := checkpoints.load()):
         outcome.resumed_at = state.restore(*found)
     model.train()
+    if snapshots and not outcome.snapshots:
+        outcome.snapshots[0] = snapshots.take(state.kept)
     begin = clock(device) - outcome.seconds
     with _progress(budget.steps, title) as bar, _failures(outcome):
         bar.update(outcome.resumed_at)
@@ -83,8 +87,8 @@ def train(
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             paused = clock(device)
-            if snapshot and step % budget.snapshot_every == 0:
-                outcome.snapshots[step] = snapshot(state.kept)
+            if snapshots and step in snapshots.steps:
+                outcome.snapshots[step] = snapshots.take(state.kept)
             # Where a row ends, no losses wait for the next.
             if checkpoints and row and (checkpoints.due or step == budget.steps):
                 outcome.seconds = paused - begin

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
 from flowbench.core import FlowModel, FlowModule, Generator
+from flowbench.numerics.annealing import beta
 from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
 
@@ -102,8 +103,8 @@ class DataLoss:
 class ReverseKL:
     """KL(model ‖ target) up to the target's normaliser: E_q[log q(x) - β log p(x)] over the model's samples.
 
-    β = min(1, 0.01 + step / anneal_steps) lets the model spread before the energy pulls it together (Rezende &
-    Mohamed 2015, 1505.05770, section 6.1). Validation is at β = 1 with fixed noise.
+    β grows from `beta` = 0.01 to 1 and lets the model spread before the energy pulls it together. Validation is at
+    β = 1 with fixed noise.
 
     Args:
         model: what is trained.
@@ -138,8 +139,7 @@ class ReverseKL:
         self._draw = compiled(model, "sample_with_log_prob") if compile else model.sample_with_log_prob
 
     def loss(self, step: int) -> Tensor:
-        beta = min(1.0, 0.01 + step / self.anneal_steps)
-        return self._divergence(beta, *self._draw(self.batch_size))
+        return self._divergence(beta(step, self.anneal_steps), *self._draw(self.batch_size))
 
     @torch.no_grad()
     def validation_loss(self, model: Generator) -> Tensor:

@@ -117,8 +117,8 @@ def test_what_dvc_reads_are_the_cells(root):
     suite = load(root)
     assert suites.write(suite, root)
     assert not suites.write(suite, root)
-    document = documents.read(root / "suites" / "tiny" / "cells.yaml")
-    assert (document["suite"], document["root"], document["file"]) == ("tiny", "../..", "suites/tiny/cells.yaml")
+    document = documents.read(root / "suites" / "tiny" / "cells.json")
+    assert (document["suite"], document["root"], document["file"]) == ("tiny", "../..", "suites/tiny/cells.json")
     assert document["cells"] == {key: cell.model_dump(exclude_none=True) for key, cell in suite.cells.items()}
     assert (root / "suites" / "tiny" / "dvc.yaml").resolve() == root / "dvc.yaml"
 
@@ -128,7 +128,7 @@ def test_a_stage_refuses_cells_that_are_not_those_of_the_suite(root):
     suites.write(load(root), root)
     assert suites.load_fresh("tiny", params, root).cells
     (root / "suites" / "tiny.yaml").write_text(GOOD.replace("[0, 3]", "[0, 4]"), encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"suites/tiny/cells\.yaml: is not what suites/tiny\.yaml asks for; run `"):
+    with pytest.raises(ConfigError, match=r"suites/tiny/cells\.json: is not what suites/tiny\.yaml asks for; run `"):
         suites.load_fresh("tiny", params, root)
 
 
@@ -136,7 +136,7 @@ def test_the_pipeline_of_the_default_suite_is_that_of_the_root(root):
     (root / "suites" / "laptop.yaml").write_text(GOOD, encoding="utf-8")
     suite = load(root, "laptop")
     suites.write(suite, root)
-    assert documents.read(root / "cells.yaml")["root"] == "."
+    assert documents.read(root / "cells.json")["root"] == "."
     assert (suite.stage("train", "moons-maf"), suite.repro) == ("train@moons-maf", "dvc repro")
     tiny = load(root)
     assert tiny.stage("train", "moons-maf") == "suites/tiny/dvc.yaml:train@moons-maf"

@@ -369,7 +369,7 @@ def test_images_are_in_memory_once(monkeypatch, tmp_path):
 )
 def test_validation_leaves_something_to_train_on(name, validation, message):
     with pytest.raises(config.ConfigError, match=f"data.{name}.validation = {validation}: {message}"):
-        data.check(name, {"validation": validation}, f"params.yaml: data.{name}")
+        data.load(name, validation=validation)
 
 
 def test_saved_and_read_as_memory_maps():

@@ -262,7 +262,7 @@ def test_digits_are_those_of_scikit_learn():
 )
 def test_wrong_options_are_one_line(name, wrong, message):
     with pytest.raises(config.ConfigError) as error:
-        data.check(name, OPTIONS.get(name, {}) | wrong, f"params.yaml: data.{name}")
+        data.load(name, **OPTIONS.get(name, {}) | wrong)
     assert str(error.value).startswith("params.yaml: data")
     assert str(error.value).endswith(message)
     assert "\n" not in str(error.value)

@@ -104,7 +104,7 @@ ADDITIONS = {
             "suites/smoke.yaml": (SMOKE_GAUSSIAN, SMOKE_GAUSSIAN.replace("affine", "affine, affines")),
         },
         cell="gaussian-affines",
-        expanded=("suites/smoke/cells.yaml",),
+        expanded=("suites/smoke/cells.json",),
     ),
     "a data set": Addition(
         files={"flowbench/data/triangle.py": SOURCE},
@@ -113,7 +113,7 @@ ADDITIONS = {
             "suites/smoke.yaml": (SMOKE_GAUSSIAN, SMOKE_GAUSSIAN.replace("gaussian", "gaussian, triangle")),
         },
         cell="triangle-affine",
-        expanded=("suites/smoke/cells.yaml", "stages/data.yaml"),
+        expanded=("suites/smoke/cells.json", "stages/data.yaml"),
     ),
     "a metric": Addition(
         edits={
@@ -129,7 +129,7 @@ ADDITIONS = {
         files={"suites/mine.yaml": SUITE},
         edits={},
         suite="mine",
-        expanded=("suites/mine/cells.yaml", "suites/mine/dvc.yaml"),
+        expanded=("suites/mine/cells.json", "suites/mine/dvc.yaml"),
     ),
 }
 

@@ -16,8 +16,8 @@ from tests.pipeline.clone import Clone
 # What may be read undeclared, by the beginning of its path.
 UNDECLARED = {
     "params.yaml": "the keys that a stage uses are declared one by one",
-    "suites/smoke/cells.yaml": "its keys as well",
-    "suites/smoke.yaml": "a stage refuses cells.yaml where it is not what this asks for",
+    "suites/smoke/cells.json": "its keys as well",
+    "suites/smoke.yaml": "a stage refuses cells.json where it is not what this asks for",
     ".cache/downloads/": "what `download` fetched, it reads again",
     "suites/smoke/dvc.lock": "what `publish` compares the results with, and `report` digests, at each run",
     "stages/dvc.lock": "the same",

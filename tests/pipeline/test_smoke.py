@@ -88,7 +88,7 @@ def test_choosing_a_suite_rewrites_no_tracked_file_but_its_own_lock_and_the_shar
     assert list(smoke.root.rglob(".unfinished-*")) == []
     changes = smoke.git("status", "--porcelain", "--untracked-files=all").splitlines()
     assert {line[3:] for line in changes} <= {"suites/smoke/dvc.lock", "stages/dvc.lock"}
-    assert list(smoke.root.rglob("cells.yaml")) != []
+    assert list(smoke.root.rglob("cells.json")) != []
 
 
 def test_the_report_is_complete(smoke, cells):

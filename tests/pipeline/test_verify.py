@@ -27,7 +27,7 @@ def test_a_student_is_run_again_after_its_data_and_its_teacher(smoke, tmp_path, 
         ["stages.evaluate", "smoke", CELLS[1]],
     ]
     copied = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.yaml")}
-    assert copied == {"params.yaml", "suites/smoke.yaml", "suites/smoke/cells.yaml"}
+    assert copied == {"params.yaml", "suites/smoke.yaml", "suites/smoke/cells.json"}
 
 
 @pytest.mark.slow

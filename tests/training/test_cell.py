@@ -24,7 +24,7 @@ from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
-from tests.tiny_cells import BASELINE, ENERGY, IMAGES, VECTORS
+from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, VECTORS
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def train(root: Path, key: str = VECTORS, **options) -> dict[str, bytes]:
 def test_training_twice_gives_the_same_bytes(tiny, root, key):
     first, again = tiny_cells.steady(tiny.trained(key)), train(root, key)
     weights = {f"trained/seed-{seed}.safetensors" for seed in (0, 1)}
-    snapshots = {"trained/snapshots.npz"} if key == ENERGY else set()
+    snapshots = {"trained/snapshots.npz"} if key in (VECTORS, ENERGY) else set()
     assert set(again) == {"trained/training.json", "history.csv"} | weights | snapshots
     assert again.items() <= first.items()
     assert len({first[name] for name in weights}) == (1 if key == BASELINE else 2)
@@ -74,6 +74,22 @@ def test_a_baseline_takes_no_steps_and_an_energy_has_no_epochs(tiny):
     assert baseline.kind == "baseline"
     assert {(one.steps, one.epochs) for one in baseline.seeds.values()} == {(0, None)}
     assert {(one.steps, one.epochs) for one in energy.seeds.values()} == {(30, None)}
+
+
+def test_snapshots_begin_with_the_initial_model(tiny):
+    """Of densities in the plane and, without a density, of images."""
+    for key, size, of_image in ((VECTORS, 96, ()), (ENERGY, 64, ()), (CONTINUOUS, 64, ()), (AUTOENCODER, 8, (1, 8))):
+        frames, steps = Training.load(tiny.trained(key)).snapshots()
+        last = tiny.cell(key).train.steps
+        assert (steps[0], steps[-1], len(steps)) == (0, last, len(frames))
+        assert len(steps) > 3
+        assert frames.shape[1:] == ((8, *of_image, size) if of_image else (size, size))
+        assert (frames[0] != frames[-1]).any()
+        if key in (VECTORS, ENERGY):
+            grid = tiny.cell(key).source.grid
+            mass = frames.astype(float).sum((1, 2)) * ((grid.high - grid.low) / size) ** 2
+            assert mass == pytest.approx(np.ones(len(frames)), abs=0.1)
+    assert all(Training.load(tiny.trained(key)).snapshots() is None for key in (BASELINE, IMAGES))
 
 
 @pytest.mark.parametrize("cores", [{0}, set(range(8))], ids=["one core", "eight cores"])

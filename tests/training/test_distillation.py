@@ -1,7 +1,6 @@
 """Distillation: the divergence from a teacher, and the training of a student on one."""
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -168,7 +167,8 @@ def test_a_lost_seed_of_the_teacher_fails_that_seed_and_no_other(root, capfd, di
     seeds = {1: of_teacher.seeds[1]}
     if diverged:
         seeds[0] = of_teacher.seeds[0].model_copy(update={"status": "diverged"})
-    replace(of_teacher, seeds=seeds).save(of_teacher.folder)
+    folder = root / "results" / "tiny" / TEACHER
+    of_teacher.model_copy(update={"seeds": seeds}).save(folder, of_teacher.timings, of_teacher.history)
     folder = train(root)
     found = Training.load(folder).seeds
     assert {seed: one.status for seed, one in found.items()} == {0: "failed", 1: "finished"}

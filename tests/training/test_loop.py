@@ -15,6 +15,7 @@ from flowbench.training.average import MovingAverage
 from flowbench.training.batches import Batches
 from flowbench.training.loop import LOG_EVERY, train
 from flowbench.training.objectives import DataLoss
+from flowbench.training.snapshots import Snapshots
 from flowbench.training.state import learning_rate_factor
 
 
@@ -123,13 +124,18 @@ def test_divergence_at_the_first_row():
 def test_snapshots_are_taken_at_their_steps():
     trained = model()
 
-    def snapshot(kept: FlowModel) -> torch.Tensor:
+    def look(kept: FlowModel) -> torch.Tensor:
         assert kept is trained
-        return kept.transform.shift.detach().clone()
+        assert not kept.training
+        assert not torch.is_grad_enabled()
+        return kept.transform.shift.clone()
 
-    outcome = train(trained, Scripted(trained), budget(25, snapshot_every=10), snapshot=snapshot)
-    assert list(outcome.snapshots) == [10, 20]
+    options = budget(25, snapshot_every=10)
+    outcome = train(trained, Scripted(trained), options, snapshots=Snapshots(look, options, 35))
+    assert list(outcome.snapshots) == [0, 10, 20]
+    assert torch.equal(outcome.snapshots[0], torch.zeros(2))
     assert (outcome.snapshots[10] < outcome.snapshots[20]).all()
+    assert trained.training
 
 
 def test_gradients_are_clipped():
@@ -160,12 +166,9 @@ def test_the_average_is_what_is_validated_kept_and_shown():
 
     trained, shown = model(), []
     objective = Watching(trained)
-    outcome = train(
-        trained,
-        objective,
-        budget(20, ema_decay=0.9, snapshot_every=20, schedule="constant"),
-        snapshot=lambda model: shown.append(model) or torch.zeros(1),
-    )
+    options = budget(20, ema_decay=0.9, schedule="constant")
+    snapshots = Snapshots(lambda model: shown.append(model) or torch.zeros(1), options, 1)
+    outcome = train(trained, objective, options, snapshots=snapshots)
     # Adam moves the shift by the learning rate at each step; the average is replayed by hand.
     average = 0.0
     for step in range(1, 21):
@@ -175,7 +178,7 @@ def test_the_average_is_what_is_validated_kept_and_shown():
     assert outcome.best_validation_loss == pytest.approx(-2 * average, rel=1e-4)
     assert trained.transform.shift.tolist() == pytest.approx([0.02] * 2, rel=1e-4)
     assert all(one is shown[0] for one in objective.seen)
-    assert shown[0] is not trained
+    assert shown[0] is shown[1] is not trained
     assert set(outcome.weights) == set(trained.state_dict())
 
 

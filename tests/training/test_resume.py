@@ -24,6 +24,7 @@ from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss, ReverseKL
+from flowbench.training.snapshots import Snapshots
 from flowbench.training.state import Outcome
 from tests import tiny_cells
 from tests.tiny_cells import AUTOENCODER, ENERGY, STUDENT, TEACHER, VECTORS
@@ -76,8 +77,8 @@ def descend(make, options: TrainBudget, checkpoints: Checkpoints | None, kill_at
             return loss(step)
 
         objective.loss = until
-        snapshot = (lambda kept: next(kept.parameters()).detach().clone()) if make is on_energy else None
-        return train(model, objective, options, snapshot=snapshot, checkpoints=checkpoints)
+        snapshots = Snapshots(lambda kept: next(kept.parameters()).clone(), options, 7)
+        return train(model, objective, options, snapshots=snapshots, checkpoints=checkpoints)
 
 
 def assert_same(one: Outcome, other: Outcome) -> None:
@@ -91,6 +92,7 @@ def assert_same(one: Outcome, other: Outcome) -> None:
         assert tensors.keys() == wanted.keys()
         assert all(torch.equal(tensors[name], wanted[name]) for name in wanted)
     assert list(one.snapshots) == list(other.snapshots)  # which a file holds in this order
+    assert next(iter(one.snapshots)) == 0
 
 
 CASES = {

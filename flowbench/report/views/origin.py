@@ -12,10 +12,7 @@ from flowbench.report.judgement.published import words
 from flowbench.report.views.scope import by_value, names_of
 from flowbench.runtime.files import md5
 
-# They mean something only where an energy is learnt, or a teacher's density.
-_OF_ENERGIES = ("anneal_steps", "snapshot_every")
-_OF_TEACHERS = ("anneal_steps",)
-# And these in one architecture of flow matching or with one coupling.
+# These mean something only in one architecture of flow matching or with one coupling.
 _OF_FLOW_MATCHING = {
     ("architecture", "vector"): ("hidden", "frequencies"),
     ("architecture", "unet"): ("channels", "multipliers", "blocks", "attention"),
@@ -103,11 +100,9 @@ def _training(cell: Cell) -> str:
     budget = cell.params["budget"] | {"seeds": str(of["seeds"]), "device": of["device"]}
     if budget.get("validation_examples", "") is None:
         budget["validation_examples"] = "all"
-    unused = set(_OF_ENERGIES)
-    if cell.teacher:
-        unused -= set(_OF_TEACHERS)
-    elif cell.epochs is None:
-        unused = set()
+    unused = {"snapshot_every"}  # it changes pictures alone
+    if not cell.teacher and cell.epochs is not None:  # neither a teacher's density nor an energy is learnt
+        unused.add("anneal_steps")
     names = [name for name in dict.fromkeys([*TrainBudget.model_fields, *budget]) if name in budget]
     shown = {name: budget[name] for name in names if name not in unused}
     text = _list({name: value for name, value in shown.items() if value})
