@@ -90,14 +90,20 @@ def publish(suite: str, keys: Iterable[str], results: Path) -> dict[str, str]:
     return digests
 
 
-def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
+def fetch(suite: str, digests: dict[str, str], folder: Path) -> dict[str, str]:
     """Copy the files of each cell's published run to ``folder/<key>``.
+
+    Returns:
+        The address of each run in MLflow's pages, where `mlflow ui` serves them if no server is set.
 
     Raises:
         ConfigError: a cell has no finished run with the digest that was published.
     """
+    pages = store_uri() if store_uri().startswith("http") else "http://127.0.0.1:5000"
+    addresses = {}
     with _client() as client:
-        runs = _runs(client, _experiment(client, suite))
+        experiment = _experiment(client, suite)
+        runs = _runs(client, experiment)
         for key, wanted in digests.items():
             found = _find(runs, key, wanted)
             if not found:
@@ -107,6 +113,8 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
                 )
             (folder / key).mkdir(parents=True)
             client.download_artifacts(found, "", str(folder / key))
+            addresses[key] = f"{without_secrets(pages)}/#/experiments/{experiment.experiment_id}/runs/{found}"
+    return addresses
 
 
 def _is_complete(suite: str, digests: dict[str, str]) -> bool:

@@ -5,7 +5,7 @@ Three layers, each importing only from those behind it in this list: ``views``, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ def write(
     digests: Mapping[str, str],
     lock: str,
     survived: Mapping[str, int],
-    earlier: str = "",
+    earlier: Sequence[str] = (),
 ) -> None:
     """Write the report of a suite to ``folder``: ``README.md``, ``index.html``, ``results.csv`` and ``figures/``.
 
@@ -34,7 +34,8 @@ def write(
         digests: the tags of the cells' MLflow runs, by cell.
         lock: the digest of what ``dvc.lock`` says of the suite; empty if unknown.
         survived: how many faults of each kind the tests have caused.
-        earlier: ``results.csv`` of the report before; empty if there is none.
+        earlier: ``results.csv`` of reports before, the newest first. The page tells the changes since the first that
+            is not the same, so that it stays what it is once it is committed.
 
     Raises:
         RecordError: a file of a cell is missing or damaged.
@@ -60,3 +61,17 @@ def write_index(reports: Path, suites: Mapping[str, str]) -> None:
     from flowbench.report.views import page
 
     page.write_index(reports, suites)
+
+
+def write_runs(path: Path, suite: str, runs: Mapping[str, str]) -> None:
+    """Write a page that leads from each cell to its run in MLflow.
+
+    It is no part of the report, since the same results have other runs in another store.
+
+    Args:
+        path: of the page.
+        runs: the address of each cell's run.
+    """
+    from flowbench.report.views import page
+
+    path.write_text(page.render("runs.html.jinja", {"suite": suite, "runs": runs}), encoding="utf-8")

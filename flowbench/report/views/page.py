@@ -40,7 +40,7 @@ def write(
     digests: Mapping[str, str],
     lock: str,
     survived: Mapping[str, int],
-    earlier: str = "",
+    earlier: Sequence[str] = (),
 ) -> None:
     """Write the report of a suite to ``folder``; see `flowbench.report.write` for the arguments."""
     cells = load(results, suite, digests)
@@ -48,12 +48,14 @@ def write(
     scope = Scope(cells, frame, Estimates(frame), verdicts(frame))
     with whole(folder) as scratch:
         write_csv(scratch / "results.csv", frame)
+        now = (scratch / "results.csv").read_text(encoding="utf-8")
+        before = next((text for text in earlier if text.strip() != now.strip()), "")
         drawn = scratch / "figures"
         drawn.mkdir()
         facts = _facts(suite, scope, drawn) | {
             "lock": lock,
             "survived": say("survived", counts=survived),
-            "changes": changes(scope, earlier),
+            "changes": changes(scope, before),
         }
         for page, template in PAGES.items():
             (scratch / page).write_text(render(template, facts), encoding="utf-8")
@@ -154,15 +156,12 @@ def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
         log = series.logarithmic(speed["y"])
         across, up = series.domains(speed)
         chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0], across=across, domain=up)
-    learnt = series.curves(scope)
-    for unit, table in learnt.groupby("unit", sort=False):
-        # Objectives that are no likelihood share no axis, though they share a unit.
-        groups = [table] if unit not in series.OBJECTIVES.values() else [t for _, t in table.groupby("flow", sort=False)]
-        for i, of_unit in enumerate(groups):
-            name = f"training-{data}" + (f"-{of_unit['flow'].iloc[0]}" if len(groups) > 1 or i or unit != learnt["unit"].iloc[0] else "")
-            figures.training_curves(folder / f"{name}.png", of_unit, styles)
-            caption = say("training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()))
-            chart("training", name, of_unit, caption, title=f"validation loss ({unit})", domain=series.limits(of_unit))
+    for name, of_unit in _by_objective(series.curves(scope)).items():
+        path = f"training-{data}{name}"
+        figures.training_curves(folder / f"{path}.png", of_unit, styles)
+        caption = say("training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()))
+        title = f"validation loss ({of_unit['unit'].iloc[0]})"
+        chart("training", path, of_unit, caption, title=title, domain=series.limits(of_unit))
     few = series.evaluations(scope)
     if len(few):
         others = scope.first("energy_distance_data")
@@ -170,6 +169,13 @@ def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
         title = "energy distance to test data"
         chart("evaluations", f"evaluations-{data}", few, say("evaluations"), others=others, title=title)
     return found
+
+
+def _by_objective(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Losses that share an axis, by the end of the figure's name: likelihoods do, and others stand alone."""
+    likelihoods = curves["unit"].isin(["bits per dim", "nats"])
+    found = {"": curves[likelihoods]} if likelihoods.any() else {}
+    return found | {f"-{flow}": rows for flow, rows in curves[~likelihoods].groupby("flow", sort=False)}
 
 
 def _inert(facts: dict[str, Any]) -> markupsafe.Markup:

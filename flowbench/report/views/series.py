@@ -38,12 +38,6 @@ LOOKS = {
     "gaussian_mixture": ("#999933", "h"),
 }
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#b8a029", "#aa4499")]
-# What is minimised where it is not -log p of the data, by flow: such losses share no axis with others.
-OBJECTIVES = {
-    "flow_matching": "squared error of velocities",
-    "flow_autoencoder": "nats of images and codes",
-    "iaf_distilled": "nats of KL to the teacher",
-}
 # A page needs no more points of a curve than this.
 _POINTS = 60
 # Training has reached a plateau where its last fifth brought less than this share of what it brought after its first
@@ -83,11 +77,12 @@ def curves(scope: Scope) -> pd.DataFrame:
     Bits per dim where -log p is minimised and the table of the data set is in them.
     """
     found = []
+    both = [(scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")) for cell in scope.cells]
+    of_bit = next((nats / bits for nats, bits in both if nats and bits and math.isfinite(nats)), None)
     for cell in scope.cells:
-        nats, bits = scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")
-        unit, size = OBJECTIVES.get(cell.flow, "nats"), 1.0
-        if unit == "nats" and nats and bits and math.isfinite(nats):
-            unit, size = "bits per dim", nats / bits
+        unit, size = cell.record.training.loss_unit, 1.0
+        if unit == "nats" and of_bit:
+            unit, size = "bits per dim", of_bit
         for seed, rows in cell.record.training.history.items():
             points = losses(rows)
             kept = points[:: -(-len(points) // _POINTS) or 1] + points[-1:]
