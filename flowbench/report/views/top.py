@@ -118,7 +118,8 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         elif gap is None or not math.isfinite(gap.value):
             text, level = ("lost" if cell.diverged or cell.failed else "∞"), "bad"
         else:
-            text, level = _short(scope, cell, wanted), f"g{levels[cell.key]}"
+            # A baseline is compared, and never looks like the best.
+            text, level = _short(scope, cell, wanted), f"g{max(levels[cell.key], int(cell.baseline))}"
             if not metric and cell.key != found.best:
                 text = f"+{numbers.significant(gap.value, 2)}".replace("+−", "−")
         reasons = [scope.note(cell)] if scope.note(cell) else []
