@@ -42,7 +42,9 @@ def suites(seeds: int, behind: int) -> list[tuple[bool, np.ndarray]]:
     for ratios, of_data in spreads().values():
         deviations = random.choice(of_data, (SUITES, 1, FLOWS))
         values = deviations * random.normal(size=(SUITES, seeds, FLOWS))
-        values[..., FLOWS - behind :] += 2 * np.sqrt((deviations**2 + deviations[..., :1] ** 2) / 2)[..., FLOWS - behind :]
+        values[..., FLOWS - behind :] += (
+            2 * np.sqrt((deviations**2 + deviations[..., :1] ** 2) / 2)[..., FLOWS - behind :]
+        )
         # With the mean of a lognormal distribution the same for all.
         found.append((ratios, np.exp(values - deviations**2 / 2) if ratios else values))
     return found
