@@ -16,7 +16,7 @@ from flowbench.report.judgement.simultaneous import LEVEL
 
 # Fewer seeds have no interval: each of their values is shown.
 FEWEST_SEEDS = 3
-# Metrics whose names end so are levels: their zero means nothing. The others are sizes: errors, distances, times, rates.
+# Metrics whose names end so are levels, whose zero means nothing. The others are sizes: errors, distances, times.
 LEVELS = ("bits_per_dim", "nll_nats", "psnr", "mean_x1", "mean_x2")
 
 

@@ -32,11 +32,45 @@ class Standing(NamedTuple):
     apart: NDArray[np.bool_]
 
 
+def compare(
+    values: Array, *, ratios: bool, lower: bool = True, shared: Array | float = 0.0, candidates: ArrayLike = True
+) -> Standing:
+    """How the means of k flows over their seeds stand to the best of the candidates; see `standing`.
+
+    Args:
+        values: ``(..., seeds, k)``; NaN where a flow lacks a seed. Each flow has two seeds at least.
+        ratios: whether to compare the means by their ratios, and so the seeds by their logarithms; all are positive.
+        lower: whether lower values are better. If not, ``low`` and ``high`` say how much lower a mean is.
+        shared: the variance that the difference of two means has beside that of the seeds, ``(..., k, k)``.
+    """
+    sign = 1.0 if lower else -1.0
+    seeds = np.isfinite(values).sum(-2)
+    means = np.nanmean(values, -2)
+    if not ratios:
+        variances, degrees = moderated(np.nanvar(values, -2, ddof=1), seeds - 1.0)
+        return standing(sign * means, variances / seeds, degrees, shared, candidates)
+    variances, degrees = moderated(np.nanvar(np.log(values), -2, ddof=1), seeds - 1.0)
+    # A difference of logarithms is one of values over their logarithmic mean.
+    shared = shared / _logarithmic_means(means) ** 2
+
+    def unit(x: Array) -> Array:
+        return sign * np.exp(np.minimum(sign * x, 700.0))
+
+    return standing(sign * np.log(means), variances / seeds, degrees, shared, candidates, unit)
+
+
+def _logarithmic_means(values: Array) -> Array:
+    """Of each two positive values: their difference over that of their logarithms, ``(..., k, k)``."""
+    a, b = values[..., :, None], values[..., None, :]
+    alike = np.isclose(a, b, rtol=1e-9, atol=0.0)
+    return np.where(alike, np.sqrt(a * b), (a - b) / np.where(alike, 1.0, np.log(a) - np.log(b)))
+
+
 def moderated(variances: Array, degrees: Array) -> tuple[Array, Array]:
     """Variances of one quantity for k flows, each drawn towards what is usual among them (Smyth 2004, section 6).
 
     How much is borrowed depends on how alike the variances are. Two things are more careful than there, since k is
-    small: their spread is taken to be a standard error larger than it looks, and what is usual is their geometric mean.
+    small: their spread is taken at its upper 95 % bound, and what is usual is their geometric mean.
 
     Args:
         variances: ``(..., k)``, each estimated with the given ``degrees`` of freedom. Others learn nothing from a zero.
@@ -56,7 +90,7 @@ def moderated(variances: Array, degrees: Array) -> tuple[Array, Array]:
     logs = np.log(np.where(known, variances, 1.0)) - digamma(half) + np.log(half)
     usual = mean(logs)
     spread = mean((logs - usual) ** 2, less=1)
-    spread = spread * (1 + np.sqrt(2 / np.maximum(count - 1, 1))) - mean(polygamma(1, half))
+    spread = spread * (1 + 1.645 * np.sqrt(2 / np.maximum(count - 1, 1))) - mean(polygamma(1, half))
     # Nobody can borrow more degrees than all flows have.
     most = np.where(known, degrees, 0.0).sum(-1, keepdims=True)
     borrowed = np.where(count > 1, np.minimum(2 * _inverse_trigamma(spread), most), 0.0)
@@ -100,7 +134,7 @@ def standing(
         unit: an increasing function from the scale of the means to that of the intervals. At the end of an interval,
             each of two means has moved by its share of the variance.
     """
-    from scipy.stats import t as student
+    from scipy.special import stdtr
 
     can = np.broadcast_to(np.asarray(candidates), means.shape)
     itself = np.eye(means.shape[-1], dtype=bool)
@@ -110,7 +144,7 @@ def standing(
     higher = means[..., :, None] - means[..., None, :]
     # Means without any spread are told apart where they differ.
     distance = np.where(higher == 0, 0.0, higher / np.maximum(error, 1e-300))
-    single = np.minimum(2 * student.sf(distance, welch), 1.0)
+    single = np.where(higher > 0, 2 * stdtr(welch, -np.abs(distance)), 1.0)
 
     left, p, running = can, np.ones(means.shape), np.zeros((*means.shape[:-1], 1))
     for _ in range(means.shape[-1] - 1):
@@ -143,7 +177,7 @@ def _sidak(p: Array, means: Array) -> Array:
 
 def critical(means: Array, degrees: Array) -> Array:
     """How many standard errors apart two of several equal means may lie, at Šidák's level for all pairs of them."""
-    from scipy.stats import t as student
+    from scipy.special import stdtrit
 
     pairs = np.maximum(means * (means - 1) / 2, 1)
-    return np.asarray(student.isf(-np.expm1(np.log1p(-LEVEL) / pairs) / 2, degrees))
+    return np.asarray(-stdtrit(degrees, -np.expm1(np.log1p(-LEVEL) / pairs) / 2))

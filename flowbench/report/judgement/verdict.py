@@ -16,7 +16,7 @@ from flowbench.report.frame import Cell
 from flowbench.report.judgement.certification import Verdicts
 from flowbench.report.judgement.comparisons import Scale, Scores, ranking_metric, scores
 from flowbench.report.judgement.estimates import FEWEST_SEEDS
-from flowbench.report.judgement.simultaneous import Array, moderated, standing
+from flowbench.report.judgement.simultaneous import compare
 
 Chip = Literal["clear", "tied", "too few seeds", "alone", "none"]
 
@@ -121,28 +121,19 @@ def _gaps(found: Scores, candidates: NDArray[np.bool_], sign: float, best: str) 
     means, counts = found.table.mean(), found.table.count()
     gaps = {str(key): Gap(float(sign * (mean - means[best]))) for key, mean in means.items()}
     judged = (counts >= FEWEST_SEEDS).to_numpy()
-    if not (judged & candidates).any() or judged.sum() < 2:
+    if counts[best] < FEWEST_SEEDS:
         return gaps
-    keys, table = found.table.columns[judged], found.table.loc[:, judged]
-    shared, can = found.shared[np.ix_(judged, judged)], candidates[judged]
-    at, unit = means[keys].to_numpy(), np.asarray
-    if found.scale == "log":
-        # A difference of logarithms is one of values over their logarithmic mean.
-        shared = shared / _logarithmic_mean(at) ** 2
-        at, table, unit = np.log(at), np.log(table), lambda x: sign * np.exp(np.minimum(sign * x, 700.0))
-    of_seeds, degrees = moderated(table.var().to_numpy(), counts[keys].to_numpy() - 1.0)
-    of = standing(sign * at, of_seeds / counts[keys].to_numpy(), degrees, shared, can, unit)
-    for i, key in enumerate(map(str, keys)):
+    of = compare(
+        found.table.loc[:, judged].to_numpy(),
+        ratios=found.scale == "log",
+        lower=sign > 0,
+        shared=found.shared[np.ix_(judged, judged)],
+        candidates=candidates[judged],
+    )
+    for i, key in enumerate(map(str, found.table.columns[judged])):
         if key != best:
             gaps[key] = Gap(gaps[key].value, float(of.low[i]), float(of.high[i]), float(of.p[i]), bool(of.apart[i]))
     return gaps
-
-
-def _logarithmic_mean(values: Array) -> Array:
-    """Of each two positive values: their difference over that of their logarithms, (k, k)."""
-    a, b = values[:, None], values[None, :]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(np.isclose(a, b, rtol=1e-9), np.sqrt(a * b), (a - b) / (np.log(a) - np.log(b)))
 
 
 def verdicts(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> dict[str, Verdict]:
