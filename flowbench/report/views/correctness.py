@@ -35,6 +35,7 @@ def criteria(scope: Scope) -> Table:
     ]
     if scope.measured("divergence_error_max"):
         rows.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
+    rows.append(("of its samples", "samples in float32, there and back", "finite", "finite"))
     if scope.measured("log_prob_error_max"):
         rows.append(("of its density", "test data, float32 against float64", density, density))
         rows.append(("of its density", "samples, there and back in float64", density, solved))
@@ -74,9 +75,9 @@ def stress(scope: Scope) -> list[Table]:
     shown = scope.having("l2_error_data")
     if not shown.cells:
         return []
-    columns = {
-        METRICS[f"l2_error_{start}"].head: [_length(shown, cell, start) for cell in shown.cells] for start in STARTS
-    }
+    columns = {"verdict on samples": verdicts(shown, "samples")}
+    for start in STARTS:
+        columns[METRICS[f"l2_error_{start}"].head] = [_length(shown, cell, start) for cell in shown.cells]
     return [of_cells(say("stress"), shown, columns, with_data=True)]
 
 
@@ -90,3 +91,21 @@ def verdicts(scope: Scope, which: str) -> list[Entry]:
     """``passes`` or ``fails``."""
     found = [getattr(scope.certificates[cell.key], which) for cell in scope.cells]
     return [Entry(word, None, "fail" if word == "fails" else "") for word in found]
+
+
+def refusals(scope: Scope) -> dict[str, list[str]]:
+    """The cells that fail, by their keys, each with every error that is over its limit."""
+    return {
+        cell.key: [
+            say(
+                "refusal",
+                certificate=reason.certificate,
+                head=METRICS[reason.metric].head or reason.metric.replace("_", " "),
+                value=numbers.power(reason.value),
+                limit=numbers.power(reason.limit),
+            )
+            for reason in scope.certificates[cell.key].reasons
+        ]
+        for cell in scope.cells
+        if scope.certificates[cell.key].failed
+    }

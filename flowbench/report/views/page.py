@@ -79,7 +79,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "heat": top.heat(suite, scope),
         "missing": [key for key in suite.cells if key not in scope.by_key],
         "failures": _failures(cells),
-        "uncertified": [(cell, failed) for cell in cells if (failed := scope.certificates[cell.key].failed)],
+        "uncertified": correctness.refusals(scope),
         "sections": sections,
         "pictures": of_cells,
         "made": {cell.key: origin.of_cell(cell, suite) for cell in cells},
