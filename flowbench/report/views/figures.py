@@ -16,19 +16,21 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Styles = dict[str, tuple[str, str]]
+# Height of a line of a legend in inches, and of its letters the most that leave room for the axes.
+_LINE, _LETTERS = 0.19, 34
 
 
 def training_curves(path: Path, table: pd.DataFrame, styles: Styles) -> None:
     """Draw the losses of each seed over the steps, of one objective: a panel for each unit that it has."""
-    with canvas(path, 7.2, 3.2) as figure:
-        axes = figure.subplots()
+    with canvas(path, 7.2, max(3.2, 0.4 + _LINE * table["flow"].nunique())) as figure:
+        axes, (low, high) = figure.subplots(), series.limits(table)
         for (flow, _), rows in table.groupby(["flow", "seed"], sort=False):
             colour, _ = styles[flow]
             axes.plot(rows["step"], rows["loss"], color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
             if rows["lost"].iloc[-1]:
-                last = rows.iloc[-1]
-                axes.plot(last["step"], last["loss"], "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
-        axes.set_ylim(series.limits(table))
+                last = rows["step"].iloc[-1], min(high, rows["loss"].iloc[-1])
+                axes.plot(*last, "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+        axes.set_ylim(low, high)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.01)
@@ -40,14 +42,15 @@ def training_curves(path: Path, table: pd.DataFrame, styles: Styles) -> None:
 
 def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
     """Draw quality over sampling speed, each flow named beside its point; hollow is what cannot be best."""
-    with canvas(path, 6.4, 4.0) as figure:
+    with canvas(path, 6.4, max(4.0, 0.16 * len(table))) as figure:
         axes = figure.subplots()
         for row in table.itertuples():
             colour, marker = styles[row.flow]
             face = {"markerfacecolor": colour if row.good else "white", "markeredgecolor": colour if not row.good else "w"}
             axes.plot(row.x, row.y, marker=marker, markersize=8, linestyle="none", zorder=3, **face)
             where = {"xytext": (row.x, row.label), "textcoords": "data", "va": "center"}
-            axes.annotate(f"   {row.flow}", (row.x, row.y), color=INK, fontsize=8, **where)
+            label = axes.annotate(f"   {_name(row.flow)}", (row.x, row.y), color=INK, fontsize=8, **where)
+            label.set_in_layout(False)  # the axes have room for it already
         across, up = series.domains(table)
         _logarithmic(axes, "x", across)
         if series.logarithmic(table["y"]):
@@ -60,7 +63,7 @@ def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
 
 def evaluations(path: Path, table: pd.DataFrame, others: float | None, styles: Styles) -> None:
     """Draw the distance of samples over evaluations; a dashed line is the distance of equally many other data."""
-    with canvas(path, 7.2, 3.2) as figure:
+    with canvas(path, 7.2, max(3.2, 0.4 + _LINE * table["flow"].nunique())) as figure:
         panels = figure.subplots(1, 2, sharey=True)
         for axes, method in zip(panels, ("euler", "midpoint"), strict=True):
             for flow, rows in table[table["method"] == method].groupby("flow", sort=False):
@@ -90,7 +93,7 @@ def mean_ranks(path: Path, ranking: Ranking, styles: Styles) -> None:
         for y, (name, mean) in enumerate(means.items()):
             colour, marker = styles[name]
             axes.errorbar(mean, y, xerr=ranking.critical_difference / 2, color=colour, marker=marker, markersize=7)
-        axes.set_yticks(range(len(means)), list(means))
+        axes.set_yticks(range(len(means)), [_name(name) for name in means])
         axes.invert_yaxis()
         axes.set_xlabel(f"mean rank over {len(ranking.ranks)} data sets")
         _clean(axes)
@@ -131,6 +134,10 @@ def _legend(figure: Any, labels: Iterable[str], styles: Styles, lines: bool = Fa
     for label in labels:
         colour, marker = styles[label]
         look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 8}
-        handles.append(Line2D([], [], color=colour, label=label, markeredgecolor="white", **look))
+        handles.append(Line2D([], [], color=colour, label=_name(label), markeredgecolor="white", **look))
     if handles:
         figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)
+
+
+def _name(label: str) -> str:
+    return label if len(label) <= _LETTERS else f"{label[: _LETTERS - 1]}…"

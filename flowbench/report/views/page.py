@@ -235,7 +235,7 @@ def single_file(folder: Path) -> str:
         return "<script>" + (folder / match[1]).read_text(encoding="utf-8").replace("</script", "<\\/script") + "</script>"
 
     page = re.sub(r'(src|srcset)="(figures/[^"]+)"', picture, page)
-    return re.sub(r'<script src="([^"]+)" defer></script>', script, page)
+    return re.sub(r'<script src="([^"]+)" (?:async|defer)></script>', script, page)
 
 
 def write_index(reports: Path, suites: Mapping[str, str]) -> None:

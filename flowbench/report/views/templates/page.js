@@ -43,7 +43,9 @@ addEventListener("DOMContentLoaded", () => {
   }
 
   const facts = figure => JSON.parse(figure.querySelector("script").textContent);
-  if (globalThis.vegaEmbed) {
+  // The page can be read before what draws its charts is there.
+  addEventListener("load", () => {
+    if (!globalThis.vegaEmbed) return;
     // Charts far below are drawn when they come near.
     const near = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => {
       near.unobserve(entry.target);
@@ -60,7 +62,7 @@ addEventListener("DOMContentLoaded", () => {
       choice.addEventListener("change", show);
       show();
     }
-  }
+  });
 
   document.querySelectorAll("table.main").forEach(table => {
     const tools = document.createElement("p"), filter = document.createElement("input"), column = document.createElement("select");
