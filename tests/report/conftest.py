@@ -5,8 +5,6 @@ import pytest
 from tests.report.made_up import FAMILIES, MOONS, OPTIONS, scope
 
 
-
-
 @pytest.fixture
 def made(tmp_path):
     """A function that makes up cells, each with values by metric."""

@@ -9,7 +9,7 @@ from flowbench.metrics import Form
 from flowbench.report.judgement.estimates import Estimate
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
-_ASTRONOMIC = 1e12
+ASTRONOMIC = 1e12
 # An interval of a positive quantity reaches further up than down; from this ratio on both of its ends are written.
 _LOPSIDED = 1.25
 
@@ -32,7 +32,7 @@ def spread(e: Estimate | None, *, count: bool = True) -> str:
     places = min(_places(half), max(4, _places(abs(e.value) / 10)))
     if above > _LOPSIDED * below:
         if not _ordinary(e.high):
-            return f"{_fixed(e.value, places)} (up to {_unusual(e.high)})"
+            return f"{significant(e.value)} (up to {_unusual(e.high)})"
         places = max(places, min(_places(below), _places(e.low)))
         return f"{_fixed(e.value, places)} ({_fixed(e.low, places)} to {significant(e.high, 2)})"
     written = f"{half:,.{places}f}"
@@ -62,13 +62,6 @@ def span(low: float, high: float) -> str:
     """The smallest and the largest of some numbers, ``14–16``; one number where they are written alike."""
     ends = list(dict.fromkeys(significant(value, 2) for value in (low, high)))
     return "–".join(ends) if len(ends) > 1 else significant(high)
-
-
-def p_value(p: float | None) -> str:
-    """``0.031``, ``< 0.001``."""
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def written(e: Estimate | None, form: Form, *, count: bool = True) -> str:
@@ -109,7 +102,7 @@ def rate(value: float | None) -> str:
 
 def _ordinary(value: float | None) -> TypeGuard[float]:
     """Whether the digits of ``value`` say something."""
-    return value is not None and abs(value) < _ASTRONOMIC
+    return value is not None and abs(value) < ASTRONOMIC
 
 
 def _unusual(value: float | None) -> str:

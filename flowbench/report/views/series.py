@@ -10,6 +10,7 @@ import pandas as pd
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.records.training import HistoryRow
 from flowbench.report.frame import Cell
+from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 
 # One colour and marker per flow in every figure of every report; told apart by colour-blind readers too.
@@ -121,7 +122,7 @@ def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFr
     rows = []
     for cell in scope.cells:
         x, e = scope.value(cell, cost), quality[cell.key]
-        if x and x > 0 and e and e.finite and cell.key in found.gaps:
+        if x and x > 0 and e and abs(e.value) < numbers.ASTRONOMIC and cell.key in found.gaps:
             rows.append((cell.label, x, e.value, cell.key not in found.excluded, name))
     table = pd.DataFrame(rows, columns=["flow", "x", "y", "good", "of"])
     return table.assign(label=_apart(table))
