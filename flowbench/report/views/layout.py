@@ -178,7 +178,7 @@ def of_metric(scope: Scope, metric: str, head: str = "") -> Column:
     marked: Sequence[str] = [""] * len(entries)
     if of.form == "interval" and of.better:
         found = scope.verdict_by(metric)
-        leading = {"clear": {found.best}, "tied": set(found.leading)}.get(found.chip, set())
+        leading = found.leading if found.chip in ("clear", "tied") else []
         mark = "best" if found.chip == "clear" else "tie"
         marked = [mark if cell.key in leading else "" for cell in scope.cells]
     if metric == "bits_per_dim" and scope.single:

@@ -10,10 +10,12 @@ from flowbench.report.judgement.estimates import Estimate
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
 _ASTRONOMIC = 1e12
+# From this ratio of its halves on, both ends of an interval are written.
+_LOPSIDED = 1.25
 
 
 def spread(e: Estimate | None, *, count: bool = True) -> str:
-    """``0.2184 ± 0.0021``, or ``0.22 (0.15–0.31)`` where the interval has unequal halves as written.
+    """``0.2184 ± 0.0021``, or ``0.22 (0.15–0.36)`` where the interval is lopsided.
 
     Two digits of the smaller half are shown, and the mean to the same place. Two seeds have both values beside their
     mean, and one seed ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
@@ -28,10 +30,10 @@ def spread(e: Estimate | None, *, count: bool = True) -> str:
     below, above = e.value - e.low, e.high - e.value
     # No more places than four, or than three digits of a small mean.
     places = min(_places(below), max(4, _places(abs(e.value) / 10)))
-    half = f"{below:,.{places}f}"
-    if half != f"{above:,.{places}f}":
+    if above > _LOPSIDED * below:
         return f"{_fixed(e.value, places)} ({_fixed(e.low, places)}–{_fixed(e.high, places)})"
-    return f"{_fixed(e.value, places)} ± {half if below >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
+    half = f"{above:,.{places}f}"
+    return f"{_fixed(e.value, places)} ± {half if above >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
