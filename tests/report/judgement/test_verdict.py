@@ -116,6 +116,14 @@ def test_a_flow_with_a_lost_seed_is_compared_and_never_best(metric, why):
     assert found.gaps["nice"].value == pytest.approx(-1.0)
 
 
+def test_a_flow_that_lost_all_seeds_is_named_and_has_no_gap():
+    table = frame({"nice": {"diverged_at": [7.0, 8.0]}, "glow": {"bits_per_dim": near(2)}})
+    table.loc[table["metric"] == "diverged_at", "lost"] = True
+    found = verdict(table, (), "bits_per_dim", {})
+    assert (found.best, found.chip, found.excluded) == ("glow", "alone", {"nice": "a seed diverged"})
+    assert list(found.gaps) == ["glow"]
+
+
 def test_a_baseline_is_compared_and_never_crowned():
     found = judged({"f0": near(2), "f1": near(3)}, {"b0": near(1), "b1": near(2), "b2": near(9)})
     assert (found.best, found.chip) == ("f0", "clear")
