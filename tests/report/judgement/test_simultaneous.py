@@ -1,4 +1,4 @@
-"""Comparisons of many means, against SciPy and statsmodels, and by what must hold for any values."""
+"""Comparisons of many means, against SciPy, and by what must hold for any values."""
 
 import numpy as np
 import pytest
