@@ -21,7 +21,8 @@ class Standing(NamedTuple):
     """How k means stand to the lowest of some of them, the candidates; each ``(..., k)``.
 
     Attributes:
-        low, high: the simultaneous interval of how much higher a mean is than the lowest of the other candidates.
+        low, high: the simultaneous interval of how much higher a mean is than the lowest of the other candidates. The
+            ``high`` of a candidate that is told apart from all others is minus infinity.
         p: that it is no higher, adjusted for all comparisons; of a mean that is no candidate, that it is not lower.
         apart: whether that is refuted. Then the interval has no value of the other sign.
     """

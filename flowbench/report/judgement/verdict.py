@@ -30,7 +30,8 @@ class Gap:
         low, high: the simultaneous interval of the distance from the flow that is best in truth, whichever it is; nan
             where there are too few seeds.
         p: adjusted for all comparisons; ``None`` where there are too few seeds.
-        told_apart: whether it is worse than a certified flow beyond chance: ``low`` is above 0.
+        told_apart: whether it is worse than a certified flow beyond chance; then ``low`` is not below 0. Or whether it
+            is better than all of them, which only a cell can be that cannot be best; then ``high`` is not above 0.
     """
 
     value: float
@@ -52,7 +53,7 @@ class Verdict:
         tied: the certified flows that cannot be told from the best, by their means; without the best.
         gaps: of every cell that is compared, baselines and those that cannot be best included.
         excluded: why a flow cannot be best: ``fails certification: float32``, ``a seed diverged``, ``a seed failed``,
-            ``not finite`` or ``other examples``. The last two have no gap.
+            ``not finite`` or ``other examples``. What has no values to compare has no gap.
         scale: what differences were judged on: the logarithm, where all values are positive.
     """
 
@@ -80,8 +81,8 @@ def verdict(frame: pd.DataFrame, cells: Sequence[Cell], metric: str, certificate
         certificates: of the cells; one that has none counts as certified.
     """
     found = scores(frame, cells, metric)
-    flows = set(frame.loc[(frame["metric"] == metric) & (frame["kind"] != "baseline"), "cell"])
-    excluded = {cell: why for cell, why in _excluded(frame, certificates).items() if cell in flows} | found.left_out
+    flows = set(frame.loc[((frame["metric"] == metric) | frame["lost"]) & (frame["kind"] != "baseline"), "cell"])
+    excluded = found.left_out | _excluded(frame[frame["cell"].isin(flows)], certificates)
     keys = [str(key) for key in found.table.columns]
     candidates = np.array([key in flows and key not in excluded for key in keys], dtype=bool)
     sign = -1.0 if METRICS[metric].better == "higher" else 1.0
