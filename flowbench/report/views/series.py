@@ -69,7 +69,7 @@ def settled(cell: Cell) -> bool | None:
         best = pd.Series([loss for _, loss in points]).cummin()
         start, late, end = best.iloc[len(best) // 10], best.iloc[4 * len(best) // 5 - 1], best.iloc[-1]
         shares.append((late - end) / (start - end) if start > end else 0.0)
-    return max(shares) < PLATEAU_SHARE if shares else None
+    return bool(max(shares) < PLATEAU_SHARE) if shares else None
 
 
 def curves(scope: Scope) -> pd.DataFrame:
