@@ -75,7 +75,7 @@ def _environment(autoescape: bool) -> jinja2.Environment:
 
 def _markdown(text: object) -> str:
     """Text on one line in which nothing is Markdown or HTML; underscores within words are neither."""
-    return " ".join(str(text).split()).translate(_MARKUP)
+    return re.sub(r"\s+", " ", str(text)).translate(_MARKUP)
 
 
 def _breakable(text: object) -> markupsafe.Markup:

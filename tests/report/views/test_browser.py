@@ -110,9 +110,11 @@ def test_a_table_is_sorted_by_its_numbers_from_the_keyboard_too(laptop, opened):
     table = "#data-moons table.main"
     head = page.locator(f"{table} thead th", has_text="bits per dim").first
     head.click()
+    page.wait_for_timeout(200)
     once = [float(text.split()[0].replace("−", "-")) for text in column(page, table, 1)]
     head.focus()
     page.keyboard.press("Enter")
+    page.wait_for_timeout(200)
     again = [float(text.split()[0].replace("−", "-")) for text in column(page, table, 1)]
     assert once != again
     assert sorted(once) in (once, once[::-1])

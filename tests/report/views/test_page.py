@@ -134,8 +134,6 @@ def test_names_and_what_files_say_are_text_and_never_markup(rich):
     for shown in rich.both:
         assert set(re.findall(r"<script>\d</script>", shown)) == {f"<script>{i}</script>" for i in range(7)}
     assert r"\*so\*" in rich.markdown
-    heads = [line for line in rich.markdown.splitlines() if line.startswith(("| flow |", "| realnvp"))]
-    assert len({line.replace(r"\|", "").count("|") for line in heads if "bits per dim" in line or "3 of 3" in line}) == 1
     assert "realnvp<img src=x>|*&" in rich.html.text
 
 
@@ -252,7 +250,7 @@ def test_every_cell_says_how_it_was_made(rich):
         f"begins with `{12 * 'b'}`",
         "weights: `results/tiny/moons-maf/trained/`",
     ):
-        assert part in of
+        assert part in of, of
 
 
 def test_differing_hosts_versions_and_data_are_pointed_out(rich, calm):
