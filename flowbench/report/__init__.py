@@ -72,6 +72,6 @@ def write_runs(path: Path, suite: str, runs: Mapping[str, str]) -> None:
         path: of the page.
         runs: the address of each cell's run.
     """
-    from flowbench.report.views import page
+    from flowbench.report.views.text import render
 
-    path.write_text(page.render("runs.html.jinja", {"suite": suite, "runs": runs}), encoding="utf-8")
+    path.write_text(render("runs.html.jinja", {"suite": suite, "runs": runs}), encoding="utf-8")

@@ -69,7 +69,6 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.addresses, self.rows, self.pieces, self.in_cell = set(), [], [], [], False
-        pass
         self.feed(text)
         self.text = "".join(self.pieces)
 

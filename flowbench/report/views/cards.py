@@ -20,10 +20,18 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
     found = []
     for flow in sorted({cell.flow for cell in scope.cells}, key=order.index):
         of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
-        about = {"name": flow, "idea": "", "equation": "", "papers": {}, "density": "", "sampling": "", "variants": {}}
+        about: dict[str, Any] = {
+            "name": flow,
+            "idea": "",
+            "equation": "",
+            "papers": {},
+            "density": "",
+            "sampling": "",
+            "variants": {},
+        }
         about |= known.get(flow, {})
         labels = dict.fromkeys(cell.label for cell in of_flow.cells)
-        first = {}
+        first: dict[str, Picture] = {}
         for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):
             kind = picture.path.stem.removeprefix(f"{picture.cell}-")
             if kind in OF_FLOWS:

@@ -39,7 +39,9 @@ class Changes:
 def changes(scope: Scope, earlier: str) -> Changes | None:
     """The changes since a report whose ``results.csv`` is given as text; ``None`` without one that can be read."""
     try:
-        old = pd.read_csv(io.StringIO(earlier), usecols=CSV_COLUMNS).rename(columns={"dataset": "data", "flow": "label"})
+        old = pd.read_csv(io.StringIO(earlier), usecols=CSV_COLUMNS).rename(
+            columns={"dataset": "data", "flow": "label"}
+        )
     except ValueError:  # an empty text, or columns of another time
         return None
     old = old.assign(kind="flow", lost=False)

@@ -46,7 +46,10 @@ def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
         axes = figure.subplots()
         for row in table.itertuples():
             colour, marker = styles[row.flow]
-            face = {"markerfacecolor": colour if row.good else "white", "markeredgecolor": colour if not row.good else "w"}
+            face = {
+                "markerfacecolor": colour if row.good else "white",
+                "markeredgecolor": colour if not row.good else "w",
+            }
             axes.plot(row.x, row.y, marker=marker, markersize=8, linestyle="none", zorder=3, **face)
             where = {"xytext": (row.x, row.label), "textcoords": "data", "va": "center"}
             label = axes.annotate(f"   {_name(row.flow)}", (row.x, row.y), color=INK, fontsize=8, **where)
@@ -57,7 +60,9 @@ def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
             _logarithmic(axes, "y", up)
         axes.set(xlim=across, ylim=up)
         axes.set(xlabel="samples drawn per second", ylabel=table["of"].iloc[0])
-        axes.text(0.995, 0.01, "better ↘", transform=axes.transAxes, ha="right", color=MUTED, fontsize=10, weight="bold")
+        axes.text(
+            0.995, 0.01, "better ↘", transform=axes.transAxes, ha="right", color=MUTED, fontsize=10, weight="bold"
+        )
         _clean(axes)
 
 
@@ -68,7 +73,9 @@ def evaluations(path: Path, table: pd.DataFrame, others: float | None, styles: S
         for axes, method in zip(panels, ("euler", "midpoint"), strict=True):
             for flow, rows in table[table["method"] == method].groupby("flow", sort=False):
                 colour, marker = styles[flow]
-                axes.plot(rows["evaluations"], rows["distance"], color=colour, marker=marker, markersize=5, linewidth=1.3)
+                axes.plot(
+                    rows["evaluations"], rows["distance"], color=colour, marker=marker, markersize=5, linewidth=1.3
+                )
                 axes.fill_between(rows["evaluations"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
             for row in table[table["method"] == "adaptive"].itertuples():
                 colour, marker = styles[row.flow]

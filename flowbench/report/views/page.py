@@ -232,7 +232,9 @@ def single_file(folder: Path) -> str:
         return f'{match[1]}="data:image/png;base64,{data}"'
 
     def script(match: re.Match[str]) -> str:
-        return "<script>" + (folder / match[1]).read_text(encoding="utf-8").replace("</script", "<\\/script") + "</script>"
+        return (
+            "<script>" + (folder / match[1]).read_text(encoding="utf-8").replace("</script", "<\\/script") + "</script>"
+        )
 
     page = re.sub(r'(src|srcset)="(figures/[^"]+)"', picture, page)
     return re.sub(r'<script src="([^"]+)" (?:async|defer)></script>', script, page)

@@ -109,16 +109,16 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
 def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFrame:
     """Quality and speed of the cells on one data set, with where their labels stand.
 
-    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (y of the label).
+    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (its y).
     """
     found = scope.verdict()
     quality = {cell.key: scope.estimates.get(cell.key, scope.quality) for cell in scope.cells}
     above = {cell.key: scope.estimates.above_truth(cell.key) for cell in scope.cells}
     name = METRICS[scope.quality].head
     # Above the truth a logarithm tells the good ones apart, as long as chance has put none below it.
-    if scope.quality == "bits_per_dim" and all(e is None or not e.finite or e.value > 0 for e in above.values()):
-        if any(above.values()):
-            quality, name = above, "bits per dim above the truth"
+    positive = all(e is None or not e.finite or e.value > 0 for e in above.values())
+    if scope.quality == "bits_per_dim" and positive and any(above.values()):
+        quality, name = above, "bits per dim above the truth"
     rows = []
     for cell in scope.cells:
         x, e = scope.value(cell, cost), quality[cell.key]
@@ -138,13 +138,11 @@ def domains(table: pd.DataFrame) -> tuple[tuple[float, float], tuple[float, floa
     x = table["x"].map(math.log)
     start = x.min() - 0.04 * (x.max() - x.min()) - 0.1
     span = ((x - start) / (1 - _width(table))).max()
-    if logarithmic(table["y"]):
-        y = table["y"].map(math.log)
-    else:
-        y = table["y"]
+    y = table["y"].map(math.log) if logarithmic(table["y"]) else table["y"]
     pad = 0.06 * (y.max() - y.min()) or 0.1
-    up = (float(y.min() - 2 * pad), float(y.max() + pad))
-    return (math.exp(start), math.exp(start + span)), tuple(map(math.exp, up)) if logarithmic(table["y"]) else up
+    low, high = float(y.min() - 2 * pad), float(y.max() + pad)
+    up = (math.exp(low), math.exp(high)) if logarithmic(table["y"]) else (low, high)
+    return (math.exp(start), math.exp(start + span)), up
 
 
 def _width(table: pd.DataFrame) -> pd.Series:
@@ -180,9 +178,11 @@ def evaluations(scope: Scope) -> pd.DataFrame:
     """
     rows = []
     for cell in scope.having("energy_distance_adaptive").cells:
-        steps = [(method, n, f"energy_distance_{method}_{n}") for method in ("euler", "midpoint") for n in FEW_EVALUATIONS]
-        steps.append(("adaptive", scope.value(cell, "sample_evaluations"), "energy_distance_adaptive"))
-        for method, n, metric in steps:
+        few = {
+            (method, n): f"energy_distance_{method}_{n}" for method in ("euler", "midpoint") for n in FEW_EVALUATIONS
+        }
+        adaptive = {("adaptive", scope.value(cell, "sample_evaluations")): "energy_distance_adaptive"}
+        for (method, n), metric in (few | adaptive).items():
             e = scope.estimates.get(cell.key, metric)
             if n and e and e.finite:
                 rows.append((cell.label, method, n, e.value, e.least, e.most))

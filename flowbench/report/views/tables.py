@@ -113,7 +113,9 @@ def quality(scope: Scope) -> Table:
         Entry(f"{cell.record.training.parameters:,}", cell.record.training.parameters) for cell in scope.cells
     ]
     if scope.several_budgets:
-        columns["steps × batch"] = texts(scope, lambda cell: "{:,} × {:,}".format(*cell.budget[:2]) if cell.budget else "")
+        columns["steps × batch"] = texts(
+            scope, lambda cell: "{:,} × {:,}".format(*cell.budget[:2]) if cell.budget else ""
+        )
         columns["epochs"] = texts(scope, lambda cell: numbers.significant(cell.epochs, 2) if cell.epochs else "")
     if len({cell.place for cell in scope.cells}) > 1:
         columns["on"] = texts(scope, lambda cell: cell.place)
@@ -306,8 +308,15 @@ def papers(scope: Scope) -> list[Table]:
         name = METRICS[metric].head[:1].upper() + METRICS[metric].head[1:]
         heads = ["ours", "published", "our budget", "their budget", "setting", "published as"]
         beside = [
-            (cell.label, scope.written(cell, metric), _value(value), _our_budget(scope, cell), value.budget)
-            + (value.setting, f"{value.model}, {_source(value)}")
+            (
+                cell.label,
+                scope.written(cell, metric),
+                _value(value),
+                _our_budget(scope, cell),
+                value.budget,
+                value.setting,
+                f"{value.model}, {_source(value)}",
+            )
             for cell in scope.cells
             for value in published.beside(cell, metric)
         ]

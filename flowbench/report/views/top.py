@@ -49,8 +49,7 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
     if len(scope.by_data) > 1:
         everywhere = overall(scope.frame, scope.cells, scope.certificates)
         if any(answer.cell for answer in everywhere):
-            row = [
-                {"label": answer.cell, "chip": answer.chip, "tied": answer.tied, "key": ""} for answer in everywhere]
+            row = [{"label": answer.cell, "chip": answer.chip, "tied": answer.tied, "key": ""} for answer in everywhere]
             found.append({"data": "", "answers": row})
     for data, of_data in scope.by_data.items():
         row = []
@@ -80,7 +79,7 @@ def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
     columns = list(dict.fromkeys([*(cell.data for cell in suite.cells.values()), *scope.by_data]))
     maps = []
     for metric in ("", *(name for name in SWITCH if scope.measured(name))):
-        fields = {}
+        fields: dict[tuple[str, str], dict[str, str]] = {}
         for data in columns:
             of_data = scope.by_data.get(data)
             fields |= _fields(of_data, metric) if of_data else {}

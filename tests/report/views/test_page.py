@@ -111,7 +111,9 @@ def test_pages_link_to_figures_scripts_and_runs_and_to_nothing_else(rich):
     assert {unquote(link) for link in links} <= figures_there
     addresses = {unquote(address) for address in rich.html.addresses}
     assert {address for address in addresses if address.startswith("figures/")} <= figures_there
-    others = {address for address in addresses if not address.startswith(("figures/", "#", "../../published/tiny.html#"))}
+    others = {
+        address for address in addresses if not address.startswith(("figures/", "#", "../../published/tiny.html#"))
+    }
     papers = {address for address in others if address.startswith("https://arxiv.org/abs/")}
     assert papers
     assert others - papers == {"../index.html", "results.csv", "../assets/vega.js", "../assets/sortable.js"}
@@ -209,7 +211,10 @@ def test_one_seed_has_no_interval_and_no_winner(calm):
     ],
 )
 def test_one_sentence_says_who_leads(made, values, sentence):
-    of = {f"moons-{name}": {"bits_per_dim": value and [value - 0.01, value, value + 0.01]} for name, value in values.items()}
+    of = {
+        f"moons-{name}": {"bits_per_dim": value and [value - 0.01, value, value + 0.01]}
+        for name, value in values.items()
+    }
     of.setdefault("moons-gaussian", {"bits_per_dim": [4.0, 4.01, 4.02]})
     assert page._verdict(made(values=of)) == sentence
 
@@ -302,7 +307,10 @@ def test_changes_are_told_from_the_last_report_that_is_not_the_same(tmp_path, qu
 def test_every_suite_that_has_a_report_is_linked(tmp_path, calm):
     shutil.copytree(calm.folder, tmp_path / "one")
     report.write_index(tmp_path, {"one": "a <b>suite</b>", "two": "not made yet"})
-    assert Page((tmp_path / "index.html").read_text(encoding="utf-8")).addresses == ["one/index.html", "one/results.csv"]
+    assert Page((tmp_path / "index.html").read_text(encoding="utf-8")).addresses == [
+        "one/index.html",
+        "one/results.csv",
+    ]
     assert "[one](one/README.md)" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """What the charts draw, and that both ways of drawing draw it."""
 
 import math
+from itertools import pairwise
 
 import pytest
 
@@ -68,7 +69,9 @@ def test_a_plateau_is_where_the_last_fifth_brings_little(made, losses, settled, 
 def test_one_curve_far_above_does_not_squash_the_others(made):
     import pandas as pd
 
-    good = [("good", seed, step, loss) for seed in range(5) for step, loss in [(0, 9.0), (10, 3.0), (20, 1 + seed / 10)]]
+    good = [
+        ("good", seed, step, loss) for seed in range(5) for step, loss in [(0, 9.0), (10, 3.0), (20, 1 + seed / 10)]
+    ]
     bad = [("bad", 0, step, loss) for step, loss in [(0, 1e9), (10, 1e8), (20, 1e8)]]
     columns = ["flow", "seed", "step", "loss"]
     low, high = series.limits(pd.DataFrame(good + bad, columns=columns))
@@ -88,7 +91,9 @@ def test_speed_stands_against_what_is_above_the_truth_and_what_cannot_be_best_is
     of = made(values={"moons-nice": {"invertibility_error_max": 1.0}})
     table = series.tradeoff(of)
     assert set(table["of"]) == {"bits per dim above the truth"}
-    assert dict(zip(table["flow"], table["good"], strict=True)) == {key.removeprefix("moons-"): key != "moons-nice" for key in MOONS}
+    assert dict(zip(table["flow"], table["good"], strict=True)) == {
+        key.removeprefix("moons-"): key != "moons-nice" for key in MOONS
+    }
     figures.tradeoff(tmp_path / "cost.png", table, series.looks(table["flow"]))
     faces = [line.get_markerfacecolor() for line in axes[0].lines]
     assert [face == "white" for face in faces] == [flow == "nice" for flow in table["flow"]]
@@ -108,7 +113,7 @@ def test_no_label_hides_another(made):
     table = series.tradeoff(made(values=values))
     labels = sorted(table.loc[table["flow"] != "gaussian", "label"])
     assert len(labels) == 3
-    assert all(b > a for a, b in zip(labels, labels[1:], strict=False))
+    assert all(b > a for a, b in pairwise(labels))
 
 
 def test_evaluations_are_drawn_by_method_with_the_distance_of_other_data(tmp_path, made, axes):

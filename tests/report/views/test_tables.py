@@ -125,7 +125,9 @@ def test_budgets_have_columns_where_they_differ(made):
 @pytest.mark.parametrize(("anneal_steps", "told"), [(1000, "where β grows to 0.31"), (250, "")])
 def test_an_annealing_that_did_not_end_is_told(made, anneal_steps, told):
     key = "two_modes-planar"
-    caption = " ".join(tables.remarks(made({key: ("two_modes", "planar")}, budget={key: {"anneal_steps": anneal_steps}})))
+    caption = " ".join(
+        tables.remarks(made({key: ("two_modes", "planar")}, budget={key: {"anneal_steps": anneal_steps}}))
+    )
     assert told in caption
     assert ("grows to" in caption) == bool(told)
 
@@ -133,7 +135,9 @@ def test_an_annealing_that_did_not_end_is_told(made, anneal_steps, told):
 @pytest.mark.parametrize("alpha", [None, 0.05])
 def test_pixels_that_pass_different_logits_are_pointed_out(made, alpha):
     cells = {"digits-nice": ("digits", "nice"), "digits-maf": ("digits", "maf")}
-    caption = " ".join(tables.remarks(made(cells, flow={"digits-nice": {"logit": None}, "digits-maf": {"logit": alpha}})))
+    caption = " ".join(
+        tables.remarks(made(cells, flow={"digits-nice": {"logit": None}, "digits-maf": {"logit": alpha}}))
+    )
     words = "Pixels do not pass the same transform first: no logit for nice; a logit with α = 0.05 for maf."
     assert (words in caption) == (alpha is not None)
 
@@ -188,7 +192,10 @@ def test_the_noise_of_evaluation_stands_beside_that_of_training(made):
     assert entries(table)["digits-maf"]["probes"] == "0.020"
     values["noise_draws"] = 4
     (table,) = tables.noise(made({key: ("digits", "maf")}, values={key: values}, examples={key: 100}))
-    assert (entries(table)["digits-maf"]["dequantisation"], entries(table)["digits-maf"]["probes"]) == ("0.010", "0.010")
+    assert (entries(table)["digits-maf"]["dequantisation"], entries(table)["digits-maf"]["probes"]) == (
+        "0.010",
+        "0.010",
+    )
 
 
 def test_one_draw_does_not_know_its_own_noise(made):
