@@ -387,7 +387,10 @@ def test_the_best_cells_can_be_loaded_by_mlflow(tiny, new_store, tmp_path, first
     torch.testing.assert_close(torch.from_numpy(found), expected.log_prob(x).detach(), rtol=0, atol=0)
     assert model.predict(pd.DataFrame(), params={"sample": 5}).shape == (5, 2)
     client = mlflow.MlflowClient()
-    others = client.list_artifacts(runs([IMAGES])[IMAGES][0].info.run_id)
+    assert run.data.tags["flowbench.best"] == "true"
+    (other,) = runs([IMAGES])[IMAGES]
+    assert other.data.tags["flowbench.best"] == "false"
+    others = client.list_artifacts(other.info.run_id)
     assert not any(file.path == "model" for file in others)
 
 

@@ -45,17 +45,16 @@ def publish(
         raise ConfigError(str(error)) from None
     if store.is_complete(suite, digests):
         return digests
-    loadable = best()
+    leading = best()
     with store.connected() as client:
         from flowbench.tracking.runs import Publisher
 
         publisher = Publisher(client, store.experiment_of(client, suite), suite)
         runs, kept = store.runs_of(client, publisher.experiment), set()
         for key, wanted in digests.items():
-            found = store.find(runs, key, wanted)
-            if found and key in loadable:
-                publisher.add_model(found, results / key)
-            kept.add(found or publisher.create(key, results / key, wanted, loadable=key in loadable))
+            if found := store.find(runs, key, wanted):
+                publisher.mark(found, results / key, best=key in leading)
+            kept.add(found or publisher.create(key, results / key, wanted, best=key in leading))
         # The seeds first: a cell's run that should not be there tells the next call that something is left to do.
         stale = [run for run in runs if SEED in run.data.tags and run.data.tags.get(PARENT) not in kept]
         stale += [run for run in runs if CELL in run.data.tags and run.info.run_id not in kept]

@@ -15,7 +15,7 @@ from flowbench.records import record
 from flowbench.records.evaluation import combined
 from flowbench.records.files import METRICS_FILE
 from flowbench.records.record import Record
-from flowbench.tracking.store import CELL, DIGEST, PARENT, SEED
+from flowbench.tracking.store import BEST, CELL, DIGEST, PARENT, SEED
 
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
@@ -40,7 +40,7 @@ class Publisher:
     def __init__(self, client: MlflowClient, experiment: Experiment, suite: str):
         self._client, self.experiment, self._suite = client, experiment, suite
 
-    def create(self, key: str, folder: Path, digest: str, *, loadable: bool) -> str:
+    def create(self, key: str, folder: Path, digest: str, *, best: bool) -> str:
         """A new run with everything that the cell in ``folder`` left; its identifier."""
         found = Record.load(folder)
         training, summary = found.training, json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
@@ -65,14 +65,14 @@ class Publisher:
             self._client.log_table(run, _table(log_prob), "log_prob.json")
         for seed in training.seeds:
             self._create_seed(run, found, seed)
-        if loadable:
-            self.add_model(run, folder)
+        self.mark(run, folder, best=best)
         self._client.set_terminated(run, "FINISHED", end_time=round(1000 * ended))
         return run
 
-    def add_model(self, run: str, folder: Path) -> None:
-        """Log the best seed of the cell in ``folder`` as a model that MLflow can load, unless it is there."""
-        if any(file.path == MODEL for file in self._client.list_artifacts(run)):
+    def mark(self, run: str, folder: Path, *, best: bool) -> None:
+        """Say whether the cell in ``folder`` is the best on its data; of the best, log a model that MLflow can load."""
+        self._client.set_tag(run, BEST, str(best).lower())
+        if not best or any(file.path == MODEL for file in self._client.list_artifacts(run)):
             return
         from flowbench.tracking import model
 

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 ROOT = Path(__file__).resolve().parents[2]
-# Tags. The run of a cell has the first two; the runs of its seeds, which lie below it, have the third.
-CELL, DIGEST, SEED = "flowbench.cell", "flowbench.digest", "flowbench.seed"
+# Tags. The run of a cell has the first three; the runs of its seeds, which lie below it, have the fourth.
+CELL, DIGEST, BEST, SEED = "flowbench.cell", "flowbench.digest", "flowbench.best", "flowbench.seed"
 PARENT = "mlflow.parentRunId"
 # Cell, digest, status and place of each run that is shown in a suite's experiment.
 _RUNS = """
