@@ -33,9 +33,9 @@ def _ways(model: ContinuousModel, count: int) -> tuple[list[float], Tensor]:
 
 def _square(ways: Tensor, cells: int) -> Grid:
     """A square about nearly all of the points at each time, with a margin."""
-    points = np.where(np.isfinite(ways.cpu()), ways.cpu(), np.nan)
-    ends = np.nanquantile(points, (0.003, 0.997), axis=1)
-    low, high = float(np.nanmin(ends)), float(np.nanmax(ends))
+    finite = [points[points.isfinite().all(1)].cpu().numpy() for points in ways]
+    ends = [np.quantile(points, (0.003, 0.997), axis=0) for points in finite if len(points)]
+    low, high = (float(np.min(ends)), float(np.max(ends))) if ends else (-3.0, 3.0)
     margin = 0.05 * max(high - low, 1e-3)
     return Grid(low - margin, high + margin, cells)
 
