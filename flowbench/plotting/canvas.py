@@ -96,6 +96,11 @@ def write_animation(path: Path, frames: list[Image], milliseconds: list[int]) ->
     first.save(path, format="png", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
 
 
+def title_size(title: str, width: float) -> float:
+    """The size in points at which a title fits into so many inches."""
+    return min(STYLE["figure.titlesize"], 72 * width / (_LETTER_WIDTH * max(1, len(title))))
+
+
 @contextmanager
 def _figure(width: float, height: float, title: str, dpi: int) -> Iterator[Figure]:
     """A figure in the style of the suite, whatever the user's settings are."""
@@ -107,7 +112,5 @@ def _figure(width: float, height: float, title: str, dpi: int) -> Iterator[Figur
         matplotlib.rcParams.update(STYLE)
         figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
         if title:
-            # A long title in a narrow figure is written smaller.
-            size = min(STYLE["figure.titlesize"], 72 * width / (_LETTER_WIDTH * len(title)))
-            figure.suptitle(title, x=0.008, ha="left", size=size)
+            figure.suptitle(title, x=0.008, ha="left", size=title_size(title, width))
         yield figure
