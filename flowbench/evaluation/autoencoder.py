@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -69,12 +68,11 @@ def _draw_latents(subject: Subject) -> dict[str, Measured]:
         return {}
     plane = principal_plane(finite)
     flat = [((values - values.mean(0)).double() @ plane).cpu().numpy() for values in (codes, latents, prior)]
-    angles = np.arctan2(flat[0][:, 1], flat[0][:, 0])
     names = "codes of test data", "their latents", "samples of the prior"
     maps.clouds(
         subject.pictures / "latent.png",
         dict(zip(names, flat, strict=True)),
-        dict.fromkeys(names[:2], angles),
+        dict.fromkeys(names[:2], flat[0][:, 0].argsort().argsort()),  # to see where the flow takes each
         f"{subject.cell.title}: latent space",
     )
     return {}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
 
-_AREAS, _ORIGINS, _DENSITY, _ANGLES = "viridis", "plasma", "Blues", "twilight_shifted"
+_AREAS, _ORIGINS, _DENSITY = "viridis", "plasma", "Blues"
 _START, _END, _LINE = "#d95f02", "#08519c", "#667080"
 # Of an animation: how long it takes, and how long its last frame stays.
 _LOOP_SECONDS, _LAST_SECONDS = 4.0, 1.5
@@ -114,7 +114,7 @@ def clouds(path: Path, panels: dict[str, np.ndarray], colours: dict[str, np.ndar
     Args:
         path: PNG to write.
         panels: the points by name. Those that are not finite are left out.
-        colours: angles ``(n,)`` that colour the points of some of the panels.
+        colours: numbers ``(n,)`` that colour the points of some of the panels.
         title: of the whole picture.
     """
     finite = [points[np.isfinite(points).all(1)] for points in panels.values()]
@@ -122,10 +122,8 @@ def clouds(path: Path, panels: dict[str, np.ndarray], colours: dict[str, np.ndar
     with canvas(path, 2.3 * len(panels), 2.75, title) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for panel, (name, points) in zip(axes, panels.items(), strict=True):
-            look = (
-                {"c": colours[name], "cmap": _ANGLES, "clim": (-np.pi, np.pi)} if name in colours else {"color": _END}
-            )
-            panel.scatter(*points.T, s=3, alpha=0.7, linewidths=0, **look)
+            look = {"c": colours[name], "cmap": _ORIGINS} if name in colours else {"color": _LINE}
+            panel.scatter(*points.T, s=5, alpha=0.8, linewidths=0, **look)
             panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
             panel.locator_params(nbins=5)
             panel.tick_params(length=0, labelsize=7)
