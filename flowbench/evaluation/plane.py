@@ -109,7 +109,8 @@ def _draw_training(subject: Subject) -> dict[str, Measured]:
         target = grid.evaluate(source.log_energy)
         for i, (step, frame) in enumerate(zip(steps, frames, strict=True)):
             kl = kl_to_target(torch.from_numpy(frame).double().log().flatten(), target, grid)
-            captions[i] += f"\nβ {beta(step, subject.cell.train.anneal_steps):.2f}, KL {kl:.2f}"
+            of_kl = f"KL {kl:.2f}" if np.isfinite(frame).all() else "no KL"
+            captions[i] += f"\nβ {beta(step, subject.cell.train.anneal_steps):.2f}, {of_kl}"
     title = f"{subject.cell.title}, while training"
     densities.film_strip(folder / "training.png", frames, captions, last, name, grid, title)
     densities.learning(folder / "training-animation.png", frames, captions, last, name, grid, title)
