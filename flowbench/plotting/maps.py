@@ -38,7 +38,9 @@ def bent_grid(
         limits: of both axes of the data.
         title: of the whole picture.
     """
-    kept = np.isfinite(logdets) & np.isfinite(after).all((1, 2))
+    kept = np.flatnonzero(np.isfinite(logdets) & np.isfinite(after).all((1, 2)))
+    # The largest first, which may lie over others where a map bends much within a cell.
+    kept = kept[np.argsort(-np.ptp(after[kept], axis=1).max(1), kind="stable")] if len(kept) else kept
     with canvas(path, 6.0, 2.9, title) as figure:
         left, right = figure.subplots(1, 2)
         reach = float(np.abs(before).max())
@@ -62,8 +64,9 @@ def _cells(axes: Axes, corners: np.ndarray, values: np.ndarray, line: float) -> 
 
     low, high = np.quantile(values, (0.02, 0.98)) if len(values) else (0.0, 1.0)
     cells = PolyCollection(corners, array=values, cmap=_AREAS, edgecolors="white", linewidths=line)
-    # A map that stretches all areas alike has one colour.
-    cells.set_clim(low, max(high, low + 0.1))
+    # A map that stretches all areas alike has one colour, from the middle.
+    margin = max(0.0, 0.05 - (high - low) / 2)
+    cells.set_clim(low - margin, high + margin)
     axes.add_collection(cells)
     return cells
 
