@@ -7,7 +7,7 @@ from tests.report.made_up import FAMILIES, MOONS, OPTIONS, scope
 
 @pytest.fixture(autouse=True)
 def _no_garbage_is_collected(monkeypatch):
-    """Statsmodels collects it at each correction, which takes half a second where torch is loaded."""
+    """Statsmodels, with which ranks are tested, collects it each time: half a second where torch is loaded."""
     monkeypatch.setattr("gc.collect", lambda *_: 0)
 
 

@@ -1,21 +1,28 @@
-"""Each metric of each cell over its seeds, with an interval, and which of several leads."""
+"""Each metric of each cell over its seeds, with an interval."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from flowbench.metrics import METRICS
+from flowbench.report.judgement.simultaneous import LEVEL
 
-# Of every interval and of every test.
-LEVEL = 0.05
-Mark = Literal["", "best", "tie"]
+# Fewer seeds have no interval: each of their values is shown.
+FEWEST_SEEDS = 3
+# Metrics whose names end so are levels, whose zero means nothing. The others are sizes: errors, distances, times.
+LEVELS = ("bits_per_dim", "nll_nats", "psnr", "mean_x1", "mean_x2")
+
+
+def is_size(metric: str) -> bool:
+    """Whether the values of a metric are compared by their ratios, as long as they are positive."""
+    return not metric.endswith(LEVELS)
 
 
 @dataclass(frozen=True)
@@ -24,49 +31,72 @@ class Estimate:
 
     Attributes:
         value: the seeds combined as the catalogue says.
-        half: half width of Student's 95 % interval of the mean; ``None`` of one seed, and where a value is not finite.
-        seeds: how many there are.
+        low, high: the ends of the 95 % interval of the mean; NaN of fewer than `FEWEST_SEEDS` seeds, and where a value
+            is not finite.
+        values: of the seeds.
         n: the number of examples, samples or points of a seed's value, the smallest if they differ.
-        low, high: the least and the largest value of a seed.
     """
 
     value: float
-    half: float | None
-    seeds: int
+    low: float
+    high: float
+    values: tuple[float, ...]
     n: int = 1
-    low: float = math.nan
-    high: float = math.nan
 
     @property
-    def interval(self) -> tuple[float, float]:
-        return self.value - (self.half or 0.0), self.value + (self.half or 0.0)
+    def seeds(self) -> int:
+        return len(self.values)
+
+    @property
+    def least(self) -> float:
+        return min(self.values)
+
+    @property
+    def most(self) -> float:
+        return max(self.values)
 
     @property
     def finite(self) -> bool:
         return math.isfinite(self.value)
 
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return math.isfinite(self.low)
+
+
+def estimate(values: Iterable[float], *, size: bool = False) -> Estimate:
+    """The mean with Student's t interval, which takes the seeds as draws from a normal distribution.
+
+    Args:
+        size: whether they are sizes. If all are positive, the interval is that of their logarithms, about the mean: it
+            stays positive.
+    """
+    found = tuple(map(float, values))
+    finite = all(map(math.isfinite, found))
+    mean = (math.fsum if finite else sum)(found) / len(found)
+    low = high = math.nan
+    if len(found) >= FEWEST_SEEDS and finite:
+        if size and min(found) > 0:
+            factor = math.exp(min(_half(np.log(found)), 700.0))
+            low, high = mean / factor, mean * factor
+        else:
+            half = _half(np.array(found))
+            low, high = mean - half, mean + half
+    return Estimate(mean, low, high, found)
+
+
+def _half(values: NDArray[np.float64]) -> float:
+    """Half the width of Student's interval of a mean."""
+    return _quantile(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+
 
 @cache
-def quantile(degrees: int) -> float:
-    """The half width of a 95 % interval in standard errors, for ``degrees`` of freedom."""
+def _quantile(degrees: int) -> float:
+    """The half width of an interval in standard errors, for ``degrees`` of freedom."""
     from scipy.stats import t
 
     return float(t.ppf(1 - LEVEL / 2, degrees))
-
-
-def estimate(values: Iterable[float], extra: float = 0.0) -> Estimate:
-    """The mean and Student's t interval, which takes the seeds as draws from a normal distribution.
-
-    Args:
-        extra: a standard error beside what the seeds show, and independent of it. The degrees of freedom stay those
-            of the seeds, which are the fewest that they can be.
-    """
-    found = list(map(float, values))
-    n, finite = len(found), all(map(math.isfinite, found))
-    half = None
-    if n > 1 and finite:
-        half = quantile(n - 1) * math.hypot(float(np.std(found, ddof=1)) / math.sqrt(n), extra)
-    return Estimate((math.fsum if finite else sum)(found) / n, half, n, 1, min(found), max(found))
 
 
 class Estimates:
@@ -78,7 +108,8 @@ class Estimates:
         for (cell, metric), rows in finished.groupby(["cell", "metric"], sort=False):
             values = rows["value"].tolist()
             combined = METRICS[metric].combine(values)
-            self._found[cell, metric] = replace(estimate(values), value=combined, n=int(rows["n"].min()))
+            of_mean = estimate(values, size=is_size(metric))
+            self._found[cell, metric] = replace(of_mean, value=combined, n=int(rows["n"].min()))
 
     def get(self, cell: str, metric: str) -> Estimate | None:
         """A metric of a cell; ``None`` where no seed has it."""
@@ -94,30 +125,6 @@ class Estimates:
         bits = self.get(cell, "bits_per_dim")
         true = self.value(cell, "true_bits_per_dim")
         true = self.value(cell, "entropy_floor_bits_per_dim") if true is None else true
-        return replace(bits, value=bits.value - true) if bits and true is not None else None
-
-
-def marks(estimates: Sequence[Estimate | None], better: Literal["lower", "higher"]) -> list[Mark]:
-    """Mark the best estimate if its interval overlaps no other; else it and all whose mean lies in its interval.
-
-    The rest stay unmarked even where their intervals reach the leader's: an uncertain estimate is not a good one.
-    Nothing is marked where the leading estimate has no interval, and nothing is best where another has none.
-    """
-    ranked = {i: e for i, e in enumerate(estimates) if e and e.finite}
-    result: list[Mark] = [""] * len(estimates)
-    if len(ranked) < 2:
-        return result
-    leader = (min if better == "lower" else max)(ranked.values(), key=lambda e: e.value)
-    if leader.half is None:
-        return result
-    low, high = leader.interval
-    known = all(e.half is not None for e in ranked.values())
-    alone = known and sum(_overlap(e, leader) for e in ranked.values()) == 1
-    for i, e in ranked.items():
-        if low <= e.value <= high:
-            result[i] = "best" if alone else "tie"
-    return result
-
-
-def _overlap(a: Estimate, b: Estimate) -> bool:
-    return a.interval[0] <= b.interval[1] and b.interval[0] <= a.interval[1]
+        if bits is None or true is None:
+            return None
+        return replace(estimate((value - true for value in bits.values), size=True), n=bits.n)

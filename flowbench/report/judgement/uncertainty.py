@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import math
+import statistics
 
-from flowbench.report.judgement.estimates import Estimates, quantile
+from flowbench.report.judgement.estimates import Estimates
 
 
 def between_seeds(estimates: Estimates, cell: str) -> float | None:
     """Standard deviation of the seeds' bits per dim."""
     bits = estimates.get(cell, "bits_per_dim")
-    if bits is None or bits.half is None:
+    if bits is None or bits.seeds < 2 or not bits.finite:
         return None
-    return bits.half / quantile(bits.seeds - 1) * math.sqrt(bits.seeds)
+    return statistics.stdev(bits.values)
 
 
 def of_dequantisation(estimates: Estimates, cell: str) -> float | None:

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas
 from flowbench.records.training import HistoryRow
-from flowbench.report.judgement.comparisons import Ranking, comparable, ranking_metric
+from flowbench.report.judgement.comparisons import ranking_metric
+from flowbench.report.judgement.estimates import Estimate
+from flowbench.report.judgement.ranking import Ranking
 from flowbench.report.views.layout import Scope
 
 if TYPE_CHECKING:
@@ -111,7 +113,7 @@ def quality_against_cost(path: Path, scope: Scope, styles: dict[str, tuple[str, 
         Whether there is such.
     """
     metric = ranking_metric(scope.frame)
-    compared = scope.labels(comparable(scope.frame, metric))
+    compared = scope.labels(list(scope.verdict.gaps))
     found = {cell.label: scope.estimates.get(cell.key, metric) for cell in scope.cells}
     quality = {label: e for label, e in found.items() if e and e.finite}
     floor = scope.first("entropy_floor_bits_per_dim")
@@ -135,7 +137,7 @@ def quality_against_cost(path: Path, scope: Scope, styles: dict[str, tuple[str, 
                 edge = {"markersize": 8, "markeredgecolor": "white", "markeredgewidth": 0.6}
                 if cell.label not in compared:
                     edge |= {"markerfacecolor": "white", "markeredgecolor": colour, "markeredgewidth": 1.2}
-                axes.errorbar(x, y.value, y.half or 0, color=colour, marker=marker, zorder=3, **bars, **edge)
+                axes.errorbar(x, y.value, _bars(y), color=colour, marker=marker, zorder=3, **bars, **edge)
                 points.append((x, y.value, cell.label in compared))
             if points:
                 _logarithmic(axes, "x", [x for x, _, _ in points])
@@ -154,6 +156,11 @@ def quality_against_cost(path: Path, scope: Scope, styles: dict[str, tuple[str, 
         figure.axes[0].set_ylabel(name)
         _legend(figure, sorted(quality, key=lambda label: quality[label].value), styles)
     return not quality.keys() <= set(compared)
+
+
+def _bars(e: Estimate) -> list[list[float]]:
+    """The interval as what an error bar is drawn by."""
+    return [[e.value - e.low], [e.high - e.value]] if e.known else [[0.0], [0.0]]
 
 
 def quality_against_evaluations(path: Path, scope: Scope, styles: dict[str, tuple[str, str]]) -> None:
@@ -175,9 +182,9 @@ def quality_against_evaluations(path: Path, scope: Scope, styles: dict[str, tupl
                 look = {"color": colour, "marker": marker, "markeredgecolor": "white", "markeredgewidth": 0.6}
                 found = {n: scope.estimates.get(cell.key, f"energy_distance_{method}_{n}") for n in FEW_EVALUATIONS}
                 few = {n: e for n, e in found.items() if e and e.finite}
-                counts, means, low = list(few), [e.value for e in few.values()], [e.low for e in few.values()]
+                counts, means, low = list(few), [e.value for e in few.values()], [e.least for e in few.values()]
                 axes.plot(counts, means, markersize=5, linewidth=1.3, clip_on=False, **look)
-                axes.fill_between(counts, low, [e.high for e in few.values()], color=colour, alpha=0.15, linewidth=0)
+                axes.fill_between(counts, low, [e.most for e in few.values()], color=colour, alpha=0.15, linewidth=0)
                 evaluations = scope.value(cell, "sample_evaluations")
                 if cell.label in final and evaluations:
                     axes.plot(evaluations, final[cell.label], markersize=10, linestyle="none", zorder=3, **look)

@@ -12,9 +12,9 @@ import pandas as pd
 from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.certification import Verdicts
-from flowbench.report.judgement.comparisons import mean_scores
-from flowbench.report.judgement.estimates import Estimates, Mark, marks
-from flowbench.report.judgement.leaders import Leaders, leaders
+from flowbench.report.judgement.comparisons import ranking_metric
+from flowbench.report.judgement.estimates import Estimates
+from flowbench.report.judgement.verdict import Verdict, verdict
 from flowbench.report.views import numbers
 from flowbench.report.views.text import meanings, say
 
@@ -56,9 +56,13 @@ class Scope:
         return self.whole[self.whole["cell"].isin([cell.key for cell in self.cells])]
 
     @cached_property
-    def leaders(self) -> Leaders:
-        """Who leads among the cells, which must be on one data set."""
-        return leaders(self.frame)
+    def verdict(self) -> Verdict:
+        """Which of the cells is best; they must be on one data set."""
+        return self.verdict_by(ranking_metric(self.frame))
+
+    def verdict_by(self, metric: str) -> Verdict:
+        """The same by one metric."""
+        return verdict(self.frame, self.cells, metric, self.verdicts)
 
     @property
     def single(self) -> bool:
@@ -105,7 +109,7 @@ class Value:
     """One entry: its text, and ``best`` or ``tie`` where it leads its column, or ``fail``."""
 
     text: str
-    mark: Mark | str = ""
+    mark: str = ""
 
 
 @dataclass(frozen=True)
@@ -173,8 +177,10 @@ def of_metric(scope: Scope, metric: str, head: str = "") -> Column:
     entries = [scope.written(cell, metric) for cell in scope.cells]
     marked: Sequence[str] = [""] * len(entries)
     if of.form == "interval" and of.better:
-        means = mean_scores(scope.frame, metric)
-        marked = marks([means.get(cell.key) for cell in scope.cells], of.better)
+        found = scope.verdict_by(metric)
+        leading = found.leading if found.chip in ("clear", "tied") else []
+        mark = "best" if found.chip == "clear" else "tie"
+        marked = [mark if cell.key in leading else "" for cell in scope.cells]
     if metric == "bits_per_dim" and scope.single:
         entries = [_with_standard_error(scope, cell) for cell in scope.cells]
     values = [Value(text, mark) for text, mark in zip(entries, marked, strict=True)]
@@ -185,7 +191,9 @@ def _with_standard_error(scope: Scope, cell: Cell) -> str:
     """Of one seed what is known of the uncertainty is the noise of the test split."""
     bits = scope.estimates.get(cell.key, "bits_per_dim")
     error = scope.value(cell, "bits_per_dim_standard_error")
-    return numbers.spread(bits and replace(bits, half=error), count=False)
+    if bits and error is not None:
+        bits = replace(bits, low=bits.value - error, high=bits.value + error)
+    return numbers.spread(bits, count=False)
 
 
 def of_families(scope: Scope, *families: Family) -> list[Column]:

@@ -10,21 +10,30 @@ from flowbench.report.judgement.estimates import Estimate
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
 _ASTRONOMIC = 1e12
+# From this ratio of its halves on, both ends of an interval are written.
+_LOPSIDED = 1.25
 
 
 def spread(e: Estimate | None, *, count: bool = True) -> str:
-    """``0.2184 ± 0.0021``: two digits of the interval, and the mean to the same place.
+    """``0.2184 ± 0.0021``, or ``0.22 (0.15–0.36)`` where the interval is lopsided.
 
-    Without an interval ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
+    Two digits of the smaller half are shown, and the mean to the same place. Two seeds have both values beside their
+    mean, and one seed ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
     """
     if e is None or not _ordinary(e.value):
         return _unusual(e.value if e else None)
-    if e.half is None:
-        return _fixed(e.value, _places(abs(e.value) / 100)) + (f" (n = {e.seeds})" if count else "")
+    if not e.known:
+        places = _places(abs(e.value) / 100)
+        if e.seeds == 2:
+            return f"{_fixed(e.value, places)} ({', '.join(_fixed(value, places) for value in e.values)})"
+        return _fixed(e.value, places) + (f" (n = {e.seeds})" if count else "")
+    below, above = e.value - e.low, e.high - e.value
     # No more places than four, or than three digits of a small mean.
-    places = min(_places(e.half), max(4, _places(abs(e.value) / 10)))
-    half = f"{e.half:,.{places}f}"
-    return f"{_fixed(e.value, places)} ± {half if e.half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
+    places = min(_places(below), max(4, _places(abs(e.value) / 10)))
+    if above > _LOPSIDED * below:
+        return f"{_fixed(e.value, places)} ({_fixed(e.low, places)}–{_fixed(e.high, places)})"
+    half = f"{above:,.{places}f}"
+    return f"{_fixed(e.value, places)} ± {half if above >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -66,7 +75,7 @@ def written(e: Estimate | None, form: Form, *, count: bool = True) -> str:
     if form == "interval":
         return spread(e, count=count)
     if form in ("range", "times"):
-        return span(e.low, e.high) + " ×" * (form == "times")
+        return span(e.least, e.most) + " ×" * (form == "times")
     if not e.finite:
         return _unusual(e.value)
     if form == "count":

@@ -15,8 +15,9 @@ from flowbench.config import Suite
 from flowbench.plotting.canvas import DPI
 from flowbench.report.frame import Cell, load, tidy, write_csv
 from flowbench.report.judgement.certification import verdicts
-from flowbench.report.judgement.comparisons import Ranking, flow_ranking
 from flowbench.report.judgement.estimates import Estimates
+from flowbench.report.judgement.ranking import Ranking, flow_ranking
+from flowbench.report.judgement.verdict import verdicts as verdicts_of
 from flowbench.report.views import correctness, figures, numbers, origin, tables
 from flowbench.report.views.layout import Row, Scope, Table, Value, by_fact
 from flowbench.report.views.text import data_sets, meanings, render, say
@@ -102,7 +103,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     ]
     hosts = origin.hosts(cells)
     costs, certificates = tables.costs(scope, hosts), correctness.correctness(scope)
-    ranking = flow_ranking(scope.frame)
+    ranking = flow_ranking(scope.frame, verdicts_of(scope.frame, cells, scope.verdicts))
     ranks = _ranks(ranking) if ranking else None
     shown = [table for section in sections for table in section.tables]
     shown += [*certificates, costs, *([ranks] if ranks else [])]
@@ -138,36 +139,39 @@ def _section(scope: Scope, folder: Path) -> Section:
 
 def summary(scope: Scope) -> str:
     """Which flow leads, how far above the truth, and where the best baseline stands; empty if there are no values."""
-    found = scope.leaders
+    found = scope.verdict
     by_key = {cell.key: cell for cell in scope.cells}
     unit, known = say("unit", metric=found.metric), tables.known_bits(scope)
     sentences = []
-    if flow := found.flow:
-        cell = by_key[flow.cell]
+
+    def value(key: str) -> str:
+        return f"{scope.written(by_key[key], found.metric)} {unit}"
+
+    if found.best:
+        cell = by_key[found.best]
         inexact = {"bound": "a bound", "estimate": "an estimate"}.get(cell.likelihood, "")
         remarks = ", ".join(filter(None, [inexact, scope.note(cell)]))
         above = scope.estimates.above_truth(cell.key) if known and found.metric == "bits_per_dim" else None
         sentences.append(
             say(
                 "leading_flow",
-                standing=flow.standing,
+                chip=found.chip,
                 name=f"{cell.label} ({remarks})" if remarks else cell.label,
-                near=scope.labels(flow.near),
-                others=flow.others,
-                value=f"{scope.written(cell, found.metric)} {unit}",
+                tied=scope.labels(found.tied),
+                value=value(found.best),
                 above=numbers.spread(above, count=False) if above else "",
             )
         )
     elif any(not cell.baseline and cell.likelihood != "none" for cell in scope.cells):
         sentences.append(say("no_flow", metric=found.metric))
-    if best := found.baseline:
-        value = f"{scope.written(by_key[best.cell], found.metric)} {unit}"
-        name, near = by_key[best.cell].label, scope.labels(best.near)
-        sentences.append(
-            say("leading_baseline", standing=best.standing, name=name, near=near, others=best.others, value=value)
-        )
-    if found.not_compared:
-        sentences.append(say("fewer_examples", names=scope.labels(found.not_compared)))
+    baselines = {key: gap for key, gap in found.gaps.items() if by_key[key].baseline}
+    if baselines:
+        best, gap = min(baselines.items(), key=lambda pair: pair[1].value)
+        lower, name = gap.value < 0, by_key[best].label
+        sentences.append(say("leading_baseline", name=name, value=value(best), lower=lower, apart=gap.told_apart))
+    for why in dict.fromkeys(found.excluded.values()):
+        names = scope.labels([key for key, of in found.excluded.items() if of == why])
+        sentences.append(say("excluded", names=names, why=why))
     if scope.several_budgets:
         sentences.append(say("different_budgets"))
     return " ".join(sentences)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from flowbench.metrics import METRICS, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement import published, uncertainty
-from flowbench.report.judgement.comparisons import Difference
 from flowbench.report.judgement.published import Published
+from flowbench.report.judgement.verdict import Gap
 from flowbench.report.views import numbers
 from flowbench.report.views.layout import (
     Column,
@@ -159,42 +159,31 @@ def _annealed(scope: Scope) -> list[str]:
 
 
 def differences(scope: Scope) -> list[Table]:
-    """What sets each cell on one data set apart from the best flow, and whether that may be chance."""
-    metric, flow = scope.leaders.metric, scope.leaders.flow
-    found = scope.leaders.differences.against(flow.cell) if flow else {}
-    if flow is None or not found:
+    """How far each cell on one data set is behind the best flow, and whether that may be chance."""
+    found = scope.verdict
+    if found.best is None or len(found.gaps) < 2:
         return []
-    leader = flow.cell
-    others = scope.only(lambda cell: cell.key in found)
-    examples = {key: e.n for key in [leader, *found] if (e := scope.estimates.get(key, metric))}
+    others = scope.only(lambda cell: cell.key in found.gaps and cell.key != found.best)
     caption = say(
-        "differences",
-        metric=metric,
-        above=metric == "bits_per_dim" and scope.estimates.get(leader, "true_bits_per_dim") is not None,
-        leader=scope.labels([leader])[0],
-        single=scope.single,
-        elsewhere=scope.labels([key for key in found if examples[key] != examples[leader]]),
-        chance=scope.labels([key for key, one in found.items() if not one.significant]),
-        left=[cell.label for cell in scope.having(metric).cells if cell.key not in examples],
+        "differences", metric=found.metric, best=scope.labels([found.best])[0], single=scope.single, scale=found.scale
     )
-    seeds = next(len(cell.seeds) for cell in scope.cells if cell.key == leader)
-    columns = [texts(others, "difference", lambda cell: _difference(found[cell.key], seeds))]
+    columns = [texts(others, "gap", lambda cell: _gap(found.gaps[cell.key]))]
     if not scope.single:
-        columns.append(texts(others, "p", lambda cell: numbers.p_value(found[cell.key].p)))
-        columns.append(texts(others, "at 5 %", lambda cell: _significance(found[cell.key])))
+        columns.append(texts(others, "p", lambda cell: numbers.p_value(found.gaps[cell.key].p)))
+        columns.append(texts(others, "at 5 %", lambda cell: _significance(found.gaps[cell.key])))
     return [of_cells(caption, others, columns)]
 
 
-def _difference(found: Difference, seeds: int) -> str:
-    """With the number of seeds where it is over fewer than were trained."""
-    text = numbers.spread(found.estimate, count=False)
-    return f"{text} (n = {found.estimate.seeds})" if found.estimate and found.estimate.seeds < seeds else text
+def _gap(gap: Gap) -> str:
+    text = numbers.significant(gap.value)
+    ends = [numbers.significant(end, 2) for end in (gap.low, gap.high)]
+    return text if gap.p is None else f"{text} ({ends[0]} to {ends[1]})"
 
 
-def _significance(found: Difference) -> str:
-    if found.p is None:
-        return "n = 1"
-    return "significant" if found.significant else "not significant"
+def _significance(gap: Gap) -> str:
+    if gap.p is None:
+        return "too few seeds"
+    return "told apart" if gap.told_apart else "not told apart"
 
 
 def noise(scope: Scope) -> list[Table]:

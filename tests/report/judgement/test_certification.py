@@ -38,7 +38,6 @@ def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
         ({"invertibility_error_max_float64": [1.1e-8], "logdet_error_max": [1e-12]}, "–", "fails"),
         ({"invertibility_error_max_float64": [1e-12], "logdet_error_max": [math.inf]}, "–", "fails"),
         ({"invertibility_error_max_float64": [1e-12]}, "–", "round trip passes"),
-        ({"latent_invertibility_error_max": [math.inf]}, "–", "–"),
     ],
 )
 def test_a_flow_fails_by_its_worst_seed(values, float32, float64):
@@ -98,6 +97,49 @@ def test_a_density_is_one_and_whole(values, word):
     found = judged(**values)
     assert found.density == word
     assert ("density" in found.failed) == (word == "fails")
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({}, "–"),
+        ({"latent_invertibility_error_max": [1e-5, 9.0]}, "passes"),
+        ({"latent_invertibility_error_max": [1e-5, math.inf]}, "fails"),
+        ({"latent_invertibility_error_max": [math.nan, 1e-5]}, "fails"),
+        ({"latent_invertibility_error_max": [1e-5, 1e-5], "lost_share_samples": [0.0, 0.0]}, "passes"),
+        ({"latent_invertibility_error_max": [1e-5, 1e-5], "lost_share_samples": [0.0, 2e-3]}, "fails"),
+        ({"latent_invertibility_error_max": [1e-5, math.inf], "lost_share_samples": [0.0, 1e-3]}, "passes"),
+    ],
+)
+def test_samples_come_back(values, word):
+    found = judged(**values)
+    assert found.samples == word
+    assert found.failed == ["samples"] * (word == "fails")
+
+
+@pytest.mark.parametrize(
+    ("values", "reasons"),
+    [
+        ({"invertibility_error_max": [1e-9, 9e-4]}, []),
+        ({"invertibility_error_max": [1e-9, 2e-3]}, [("float32", "invertibility_error_max", 2e-3, 1e-3)]),
+        ({"logdet_error_max": [math.nan, 1e-9]}, [("float64", "logdet_error_max", math.inf, 1e-8)]),
+        (
+            {"log_prob_error_max": [1e-5, 2e-3], "sample_log_prob_error_max": [1e-9, 2e-3]},
+            [("density", f"{of}log_prob_error_max", 2e-3, 1e-3) for of in ("", "sample_")],
+        ),
+        ({"lost_share_samples": [0.0, 2e-3]}, [("samples", "lost_share_samples", 2e-3, 1e-3)]),
+        (solved([1e-4, 1e-5], [2e-4, 1e-6]), [("float64", "invertibility_error_max_tightened", 2e-4, 1e-4)]),
+    ],
+)
+def test_each_failure_has_its_reasons(values, reasons):
+    assert [(r.certificate, r.metric, r.value, r.limit) for r in judged(**values).reasons] == reasons
+
+
+def test_every_failure_has_a_reason():
+    """Also where only one of several seeds does not come nearer with a tighter tolerance."""
+    found = judged(**solved([1e-4, 1e-5], [1e-5, 1e-5]))
+    assert found.failed == ["float64"]
+    assert [reason.certificate for reason in found.reasons] == ["float64"]
 
 
 def test_lost_seeds_are_not_judged():

@@ -1,23 +1,50 @@
 import math
 
+import numpy as np
 import pytest
+from scipy import stats
 
-from flowbench.report.judgement.estimates import Estimate, Estimates, estimate, marks
+from flowbench.metrics import METRICS
+from flowbench.report.judgement.estimates import Estimates, estimate, is_size
 from tests.report.made_up import frame
 
 
 def test_estimate_is_the_mean_with_students_interval():
     # t(0.975, 2 degrees of freedom) = 4.3027 and the standard error of 1, 2, 3 is 1/√3.
     e = estimate([1.0, 2.0, 3.0])
-    assert (e.value, e.seeds, e.low, e.high) == (2.0, 3, 1.0, 3.0)
-    assert e.half == pytest.approx(4.302652729911275 / math.sqrt(3))
-    assert (estimate([5.0]).value, estimate([5.0]).half) == (5.0, None)
+    assert (e.value, e.seeds, e.least, e.most) == (2.0, 3, 1.0, 3.0)
+    assert (e.low, e.high) == pytest.approx(
+        (2 - 4.302652729911275 / math.sqrt(3), 2 + 4.302652729911275 / math.sqrt(3))
+    )
 
 
-def test_estimate_of_a_value_that_is_not_finite_has_no_interval():
-    e = estimate([1.0, math.nan])
-    assert math.isnan(e.value)
-    assert e.half is None
+def test_intervals_of_sizes_stay_positive_and_hold_the_mean():
+    # Sampling rates of three seeds; Student's interval of their own is 1,044 ± 1,900.
+    e = estimate([500.0, 800.0, 1832.0], size=True)
+    assert e.value == pytest.approx(1044.0)
+    assert 0 < e.low < e.value < e.high
+    logs = stats.t.interval(0.95, 2, np.log(e.values).mean(), stats.sem(np.log(e.values)))
+    assert e.high / e.low == pytest.approx(math.exp(logs[1] - logs[0]))
+    assert e.high / e.value == pytest.approx(e.value / e.low)
+    # By its own values where one is not positive.
+    assert estimate([0.0, 1.0, 2.0], size=True) == estimate([0.0, 1.0, 2.0])
+    assert estimate([1e-300, 1.0, 1e300], size=True).low >= 0
+
+
+@pytest.mark.parametrize("values", [[5.0], [1.0, 2.0], [1.0, math.nan, 2.0], [1.0, math.inf, 2.0]])
+def test_few_seeds_and_values_that_are_not_finite_have_no_interval(values):
+    e = estimate(values, size=True)
+    assert not e.known
+    assert math.isnan(e.low)
+    assert math.isnan(e.high)
+    assert e.values == pytest.approx(tuple(values), nan_ok=True)
+
+
+def test_bits_are_levels_and_errors_of_bits_are_sizes():
+    assert not any(map(is_size, ("bits_per_dim", "latent_bits_per_dim", "nll_nats", "psnr", "learnt_mean_x1")))
+    sizes = ("kl_to_target", "energy_distance", "bits_per_dim_solver_error", "learnt_mean_error", "train_seconds")
+    assert all(map(is_size, sizes))
+    assert {*sizes, "latent_bits_per_dim", "psnr", "learnt_mean_x1"} <= METRICS.keys()
 
 
 def test_seeds_are_combined_as_the_catalogue_says():
@@ -36,33 +63,10 @@ def test_lost_seeds_do_not_count():
 
 
 def test_bits_are_above_the_truth_on_the_same_examples_where_that_is_known():
-    values = {"bits_per_dim": [1.0, 1.2], "entropy_floor_bits_per_dim": [0.9, 0.9]}
+    values = {"bits_per_dim": [1.0, 1.2, 1.1], "entropy_floor_bits_per_dim": [0.9] * 3}
     assert Estimates(frame({"nice": values})).above_truth("nice").value == pytest.approx(0.2)
-    values["true_bits_per_dim"] = [0.8, 0.8]
+    values["true_bits_per_dim"] = [0.8] * 3
     above = Estimates(frame({"nice": values})).above_truth("nice")
     assert above.value == pytest.approx(0.3)
-    assert above.half == pytest.approx(estimate([1.0, 1.2]).half)
-
-
-@pytest.mark.parametrize(
-    ("estimates", "better", "expected"),
-    [
-        ([Estimate(1, 0.1, 3), Estimate(2, 0.1, 3)], "lower", ["best", ""]),
-        ([Estimate(1, 0.1, 3), Estimate(2, 0.1, 3)], "higher", ["", "best"]),
-        ([Estimate(1, 0.1, 3), Estimate(1.08, 0.1, 3), Estimate(2, 0.1, 3)], "lower", ["tie", "tie", ""]),
-        # Intervals overlap, but only a mean within the leader's is one that the leader does not beat.
-        ([Estimate(1, 0.1, 3), Estimate(1.15, 0.1, 3), Estimate(1.05, 0.5, 3)], "lower", ["tie", "", "tie"]),
-        # The third might be the best, and is a leader no more than the second: it is only more uncertain.
-        ([Estimate(0.013, 0.002, 3), Estimate(0.02, 0.001, 3), Estimate(16, 38, 3)], "lower", ["tie", "", ""]),
-        ([Estimate(5, 1, 3), Estimate(4.5, 0.1, 3), Estimate(2, 4, 3)], "higher", ["tie", "tie", ""]),
-        ([Estimate(1, None, 1), Estimate(2, None, 1)], "lower", ["", ""]),
-        # Of a single seed nobody knows how far off it may be.
-        ([Estimate(1, 0.1, 3), Estimate(1.15, None, 1)], "lower", ["tie", ""]),
-        ([Estimate(1, 0.1, 3), Estimate(1.05, None, 1), Estimate(2, 0.1, 3)], "lower", ["tie", "tie", ""]),
-        ([Estimate(math.nan, None, 3), Estimate(2, 0.1, 3), None, Estimate(3, 0.1, 3)], "lower", ["", "best", "", ""]),
-        ([Estimate(1, 0.1, 3)], "lower", [""]),
-        ([None, None], "lower", ["", ""]),
-    ],
-)
-def test_marks(estimates, better, expected):
-    assert marks(estimates, better) == expected
+    wanted = estimate([0.2, 0.4, 0.3], size=True)
+    assert (above.low, above.high) == pytest.approx((wanted.low, wanted.high))

@@ -51,6 +51,6 @@ def test_a_student_stands_beside_its_teacher(families):
     assert row["teacher"] == "digits-maf"
     assert row["teacher's bits per dim"].startswith("2.1")
     assert row["bits per dim"].startswith("2.")
-    assert " ± " in row["KL to teacher, nats"]
+    assert "–" in row["KL to teacher, nats"]
     assert row["standard error, nats"] == "0.00300"
     assert (row["faster than teacher here"], row["faster than D passes"]) == ("2.50 ×", "64.0 ×")

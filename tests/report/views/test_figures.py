@@ -6,7 +6,7 @@ import pytest
 
 from flowbench.plotting.canvas import canvas
 from flowbench.records.training import HistoryRow
-from flowbench.report.judgement.comparisons import ranking
+from flowbench.report.judgement.ranking import ranking
 from flowbench.report.views import figures
 from tests.report.made_up import scope
 

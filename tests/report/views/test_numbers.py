@@ -6,19 +6,26 @@ from flowbench.report.judgement.estimates import Estimate, estimate
 from flowbench.report.views.numbers import at_most, p_value, power, rate, significant, span, spread, written
 
 
+def of(value, half=math.nan, seeds=3):
+    """An estimate with an interval of equal halves."""
+    return Estimate(value, value - half, value + half, (value,) * seeds)
+
+
 @pytest.mark.parametrize(
     ("given", "text"),
     [
-        (Estimate(0.21837, 0.00213, 3), "0.2184 ± 0.0021"),
-        (Estimate(-0.5, 0.25, 3), "−0.50 ± 0.25"),
-        (Estimate(93.7331, 0.0252, 3), "93.733 ± 0.025"),
-        (Estimate(1234.5, 67.0, 3), "1,234 ± 67"),
-        (Estimate(0.000123, 0.000031, 3), "0.000123 ± 0.000031"),
-        (Estimate(0.2183, 1e-9, 3), "0.2183 ± <0.0001"),
-        (Estimate(0.2183, 0.0, 3), "0.2183 ± <0.0001"),
-        (Estimate(0.0, 0.0, 3), "0.0000 ± <0.0001"),
-        (Estimate(0.21837, None, 1), "0.2184 (n = 1)"),
-        (Estimate(math.inf, None, 3), "not finite"),
+        (of(0.21837, 0.00213), "0.2184 ± 0.0021"),
+        (of(-0.5, 0.25), "−0.50 ± 0.25"),
+        (of(93.7331, 0.0252), "93.733 ± 0.025"),
+        (of(1234.5, 67.0), "1,234 ± 67"),
+        (of(0.000123, 0.000031), "0.000123 ± 0.000031"),
+        (of(0.2183, 1e-9), "0.2183 ± <0.0001"),
+        (of(0.2183, 0.0), "0.2183 ± <0.0001"),
+        (of(0.0, 0.0), "0.0000 ± <0.0001"),
+        (of(0.21837, seeds=1), "0.2184 (n = 1)"),
+        (of(math.inf, seeds=3), "not finite"),
+        (Estimate(0.05, 0.02, 0.125, (0.02, 0.03, 0.1)), "0.050 (0.020–0.125)"),
+        (Estimate(0.25, math.nan, math.nan, (0.2, 0.3)), "0.2500 (0.2000, 0.3000)"),
         (None, "–"),
     ],
 )
@@ -27,7 +34,7 @@ def test_spread(given, text):
 
 
 def test_a_single_seed_need_not_be_counted_at_every_number():
-    assert spread(Estimate(0.21837, None, 1), count=False) == "0.2184"
+    assert spread(of(0.21837, seeds=1), count=False) == "0.2184"
 
 
 def test_span():

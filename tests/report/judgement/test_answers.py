@@ -1,0 +1,84 @@
+"""Three answers, of one data set and over several."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from flowbench.report.judgement.answers import MARGIN, Answer, answers, overall
+from flowbench.report.judgement.certification import Verdicts
+from tests.report.made_up import frame
+
+
+def near(x):
+    """Five seeds within 1 % of x."""
+    return [x * (1 + 0.01 * i) for i in (-1, -0.5, 0, 0.5, 1)]
+
+
+def cells(**of):
+    """Bits per dim, samples per second and seconds of training, by flow."""
+    names = ("bits_per_dim", "sample_samples_per_second", "train_seconds")
+    return {label: dict(zip(names, map(near, values), strict=True)) for label, values in of.items()}
+
+
+FLOWS = cells(maf=(1.0, 10, 90), nice=(1.04, 900, 80), glow=(1.03, 100, 20), planar=(3.0, 9000, 1))
+
+
+def asked(table, hosts=None, certificates=None):
+    record = SimpleNamespace(evaluation=SimpleNamespace(log_prob={}))
+    of = [SimpleNamespace(key=key, hosts=host, record=record) for key, host in (hosts or {}).items()]
+    return {answer.question: answer for answer in answers(table, of, certificates or {})}
+
+
+def test_the_answers_of_one_data_set():
+    assert list(asked(frame(FLOWS)).values()) == [
+        Answer("best density", "maf", "clear"),
+        Answer("fastest sampler", "nice", "clear", [], MARGIN),
+        Answer("cheapest training", "glow", "clear", [], MARGIN),
+    ]
+
+
+def test_a_flow_beyond_the_margin_answers_nothing_however_fast():
+    near_enough = cells(maf=(1.0, 10, 90), planar=(1.0 + 0.99 * MARGIN, 9000, 1))
+    too_far = cells(maf=(1.0, 10, 90), planar=(1.0 + 1.01 * MARGIN, 9000, 1))
+    assert asked(frame(near_enough))["fastest sampler"].cell == "planar"
+    assert asked(frame(too_far))["fastest sampler"] == Answer("fastest sampler", "maf", "alone", [], MARGIN)
+
+
+def test_ties_are_named():
+    found = asked(frame(FLOWS | cells(iaf=(1.001, 901, 50))))
+    assert found["best density"] == Answer("best density", "maf", "tied", ["iaf"])
+    assert found["fastest sampler"].tied == ["nice"]
+
+
+def test_baselines_and_what_fails_certification_answer_nothing():
+    table = frame(FLOWS | cells(gaussian=(0.5, 1e6, 0.1)), baselines=["gaussian"])
+    found = asked(table, certificates={"maf": Verdicts(density="fails"), "nice": Verdicts(samples="fails")})
+    assert [answer.cell for answer in found.values()] == ["glow", "glow", "glow"]
+    nothing = asked(table, certificates={name: Verdicts(float32="fails") for name in FLOWS})
+    assert {(answer.cell, answer.chip) for answer in nothing.values()} == {(None, "none")}
+
+
+@pytest.mark.parametrize(("host", "fastest"), [("A", "nice"), ("B", "glow")])
+def test_costs_of_other_hosts_are_not_compared(host, fastest):
+    hosts = {"maf": ["A"], "nice": [host], "glow": ["A"], "planar": ["A"]}
+    assert asked(frame(FLOWS), hosts=hosts)["fastest sampler"].cell == fastest
+
+
+def test_over_data_sets_the_answers_are_labels():
+    tables = []
+    for data in ("moons", "rings", "spirals"):
+        table = frame(FLOWS, data=data)
+        tables.append(table.assign(cell=data + "-" + table["cell"]))
+    # On one of them the fastest is too far behind.
+    last = tables[-1]
+    last.loc[(last["label"] == "nice") & (last["metric"] == "bits_per_dim"), "value"] += 0.1
+    density, fastest, cheapest = overall(pd.concat(tables), (), {})
+    assert (density.cell, fastest.cell, cheapest.cell) == ("maf", "glow", "glow")
+    assert (density.margin, fastest.margin, cheapest.margin) == (None, MARGIN, MARGIN)
+    assert density.tied == ["glow", "nice"]
+    assert density.chip == fastest.chip == "tied"
+
+
+def test_one_data_set_is_not_several():
+    assert {(answer.cell, answer.chip) for answer in overall(frame(FLOWS), (), {})} == {(None, "none")}
