@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,8 +50,8 @@ def _draw_transport(subject: Subject) -> dict[str, Measured]:
     # Of which no point lies on the edge of the picture.
     arrows = _square(ways, _ARROWS).points().to(ways)
     field = torch.stack([model.flow.field(ways.new_tensor(t), arrows) for t in times])
-    arrays = (values.cpu().numpy() for values in (ways, arrows, field))
-    maps.transport(subject.pictures / "transport.png", times, *arrays, subject.cell.title)
+    points, tails, velocities = (values.cpu().numpy() for values in (ways, arrows, field))
+    maps.transport(subject.pictures / "transport.png", times, points, tails, velocities, subject.cell.title)
     return {}
 
 
@@ -65,7 +67,7 @@ def _draw_path(subject: Subject) -> dict[str, Measured]:
     sizes = [values.square().view(len(at), -1).mean(1).sqrt() for values in (residual, rate)]
     grid = _square(ways, _CELLS)
     with model.loosely(_TOLERANCE):
-        densities = [grid.evaluate(lambda x, t=t: _log_prob(model, t, x.to(ways)).cpu()).exp() for t in _TIMES]
+        densities = [grid.evaluate(partial(_log_prob, model, t)).exp() for t in _TIMES]
     maps.density_path(
         subject.pictures / "path.png",
         _TIMES,
@@ -78,11 +80,12 @@ def _draw_path(subject: Subject) -> dict[str, Measured]:
 
 
 def _log_prob(model: ContinuousModel, t: float, x: Tensor) -> Tensor:
-    """log p_t(x), ``(n,)``, to the solver's tolerance."""
+    """log p_t(x), ``(n,)`` on the CPU, to the solver's tolerance."""
+    x = x.to(next(model.parameters()).device)
     if not t:
-        return model.log_start(x)
+        return model.log_start(x).cpu()
     solution = model.flow.solve(x, t, 0.0)
-    return model.log_start(solution.x) + solution.logdets.mean(1)
+    return (model.log_start(solution.x) + solution.logdets.mean(1)).cpu()
 
 
 @torch.no_grad()
