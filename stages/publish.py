@@ -3,6 +3,7 @@
 ``--partial`` is for suites whose cells are run one by one, and goes without those that have not been run.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from flowbench import config
@@ -27,7 +28,7 @@ def main(suite: str, partial: bool = False) -> None:
     def best() -> set[str]:
         from flowbench.report.judgement.verdict import best_cells  # pandas and SciPy take a second to load
 
-        return best_cells(found.results, found)
+        return best_cells(found.results, replace(found, cells={key: found.cells[key] for key in keys}))
 
     digests = tracking.publish(suite, keys, found.results, best)
     with whole(Path("published")) as folder:
