@@ -8,29 +8,39 @@ from flowbench import config
 from flowbench.config import suites
 from stages import run
 
+REPORTS = Path("reports")
 # Written by `make test-slow`.
-SURVIVED = Path("reports", "survived.json")
+SURVIVED = REPORTS / "survived.json"
+# A suite of the tests, whose report git does not hold.
+OF_TESTS = "smoke"
 
 
 def main(suite: str) -> None:
-    """Write reports/SUITE/ for SUITE."""
-    found = suites.load_fresh(suite, config.load())
+    """Write reports/SUITE/ for SUITE, and the pages of reports/ that link all suites."""
+    params = config.load()
+    found = suites.load_fresh(suite, params)
     from flowbench import report, tracking
+    from flowbench.records.committed import committed
 
     published = json.loads(Path("published", f"{suite}.json").read_text(encoding="utf-8"))
     digests = published["cells"]
     survived = json.loads(SURVIVED.read_text(encoding="utf-8")) if SURVIVED.is_file() else {}
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, suite)  # messages about a cell's files name its suite and its key
-        tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, folder)
+        runs = tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, folder)
         report.write(
             folder,
             found,
-            Path("reports", suite),
+            REPORTS / suite,
             digests=digests,
             lock=published["locks"],
             survived=survived,
+            earlier=committed(Path(), f"{REPORTS}/{suite}/results.csv"),
         )
+    report.write_runs(Path("published", f"{suite}.html"), suite, runs)
+    if suite != OF_TESTS:
+        names = [name for name in suites.names() if name != OF_TESTS]
+        report.write_index(REPORTS, {name: suites.load(name, params).about for name in names})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from flowbench import config
 from flowbench.cli.check import check
 from flowbench.cli.expand import expand
 from flowbench.cli.listing import digest, list_
+from flowbench.cli.report import report
 from flowbench.cli.verify import verify
 from flowbench.runtime.errors import ExpectedError
 
@@ -42,6 +43,7 @@ app.command()(expand)
 app.command()(check)
 app.command()(verify)
 app.command()(digest)
+app.command()(report)
 
 
 def main() -> None:

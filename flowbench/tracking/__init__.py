@@ -63,14 +63,20 @@ def publish(
     return digests
 
 
-def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
+def fetch(suite: str, digests: dict[str, str], folder: Path) -> dict[str, str]:
     """Copy the files of each cell's published run to ``folder/<key>``.
+
+    Returns:
+        The address of each run in MLflow's pages, where `mlflow ui` serves them if no server is set.
 
     Raises:
         ConfigError: a cell has no finished run with the digest that was published.
     """
+    pages = store_uri() if store_uri().startswith("http") else "http://127.0.0.1:5000"
+    addresses = {}
     with store.connected() as client:
-        runs = store.runs_of(client, store.experiment_of(client, suite))
+        experiment = store.experiment_of(client, suite)
+        runs = store.runs_of(client, experiment)
         for key, wanted in digests.items():
             found = store.find(runs, key, wanted)
             if not found:
@@ -80,3 +86,5 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> None:
                 )
             (folder / key).mkdir(parents=True)
             client.download_artifacts(found, "", str(folder / key))
+            addresses[key] = f"{without_secrets(pages)}/#/experiments/{experiment.experiment_id}/runs/{found}"
+    return addresses

@@ -5,12 +5,6 @@ import pytest
 from tests.report.made_up import FAMILIES, MOONS, OPTIONS, scope
 
 
-@pytest.fixture(autouse=True)
-def _no_garbage_is_collected(monkeypatch):
-    """Statsmodels, with which ranks are tested, collects it each time: half a second where torch is loaded."""
-    monkeypatch.setattr("gc.collect", lambda *_: 0)
-
-
 @pytest.fixture
 def made(tmp_path):
     """A function that makes up cells, each with values by metric."""

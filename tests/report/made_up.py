@@ -11,7 +11,8 @@ import pandas as pd
 from flowbench.report.frame import load, tidy
 from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.estimates import Estimates
-from flowbench.report.views.layout import Scope, Table
+from flowbench.report.views.scope import Scope
+from flowbench.report.views.tables import Table
 from tests import fake_results
 
 MOONS = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
@@ -55,8 +56,11 @@ def scope(folder: Path, cells: dict[str, tuple[str, str]], seeds: int = 3, **by_
 
 
 def entries(table: Table) -> dict[str, dict[str, str]]:
-    """The texts of a table by row and column."""
-    return {row.name: dict(zip(table.columns, (v.text for v in row.values), strict=True)) for row in table.rows}
+    """The texts of a table by row, which is named by its cell's key, and column."""
+    return {
+        key: {head: entry.text for head, entry in zip(table.frame.columns, row, strict=True)}
+        for key, row in zip(table.frame.index, table.frame.to_numpy().tolist(), strict=True)
+    }
 
 
 class Page(HTMLParser):
@@ -65,7 +69,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.tags, self.addresses, self.rows, self.pieces, self.in_cell = set(), [], [], [], False
-        self.titles, self.title = {}, None
+        pass
         self.feed(text)
         self.text = "".join(self.pieces)
 

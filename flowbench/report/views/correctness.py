@@ -6,7 +6,8 @@ from flowbench.metrics import METRICS, STARTS, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
-from flowbench.report.views.layout import Column, Scope, Table, Value, of_cells, of_families, of_words, verdict_column
+from flowbench.report.views.scope import Scope
+from flowbench.report.views.tables import Entry, Table, of_cells, of_families, of_words
 from flowbench.report.views.text import say
 
 
@@ -34,6 +35,7 @@ def criteria(scope: Scope) -> Table:
     ]
     if scope.measured("divergence_error_max"):
         rows.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
+    rows.append(("of its samples", "samples in float32, there and back", "finite", "finite"))
     if scope.measured("log_prob_error_max"):
         rows.append(("of its density", "test data, float32 against float64", density, density))
         rows.append(("of its density", "samples, there and back in float64", density, solved))
@@ -48,11 +50,11 @@ def criteria(scope: Scope) -> Table:
 def certificates(scope: Scope) -> list[Table]:
     """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
     shown = scope.having("invertibility_error_max")
-    float32 = [*of_families(shown, "float32"), verdict_column(shown, "float32")]
-    float64 = [*of_families(shown, "float64", "log-determinant"), verdict_column(shown, "float64")]
+    float32 = {"verdict": verdicts(shown, "float32"), **of_families(shown, "float32")}
+    float64 = {"verdict": verdicts(shown, "float64"), **of_families(shown, "float64", "log-determinant")}
     return [
-        of_cells(say("float32", single=shown.single), shown, float32, with_data=True),
-        of_cells(say("float64", single=shown.single), shown, float64, with_data=True),
+        of_cells(say("float32"), shown, float32, with_data=True),
+        of_cells(say("float64"), shown, float64, with_data=True),
     ]
 
 
@@ -61,8 +63,8 @@ def densities(scope: Scope) -> list[Table]:
     shown = scope.only(lambda cell: any(scope.has(cell, metric) for metric in of_family("density")))
     if not shown.cells:
         return []
-    columns = [*of_families(shown, "density"), verdict_column(shown, "density")]
-    return [of_cells(say("density", single=shown.single), shown, columns, with_data=True)]
+    columns = {"verdict": verdicts(shown, "density"), **of_families(shown, "density")}
+    return [of_cells(say("density"), shown, columns, with_data=True)]
 
 
 def stress(scope: Scope) -> list[Table]:
@@ -73,15 +75,37 @@ def stress(scope: Scope) -> list[Table]:
     shown = scope.having("l2_error_data")
     if not shown.cells:
         return []
-    columns = []
+    columns = {"verdict on samples": verdicts(shown, "samples")}
     for start in STARTS:
-        metric = METRICS[f"l2_error_{start}"]
-        values = [Value(_length(shown, cell, start)) for cell in shown.cells]
-        columns.append(Column(metric.head, values, metric.about))
-    return [of_cells(say("stress", single=shown.single), shown, columns, with_data=True)]
+        columns[METRICS[f"l2_error_{start}"].head] = [_length(shown, cell, start) for cell in shown.cells]
+    return [of_cells(say("stress"), shown, columns, with_data=True)]
 
 
-def _length(scope: Scope, cell: Cell, start: str) -> str:
-    text = numbers.power(scope.value(cell, f"l2_error_{start}"))
-    lost = scope.value(cell, f"lost_share_{start}")
-    return f"{text} ({f'{lost:.1%}' if lost >= 0.0005 else '<0.1%'})" if lost else text
+def _length(scope: Scope, cell: Cell, start: str) -> Entry:
+    value, lost = scope.value(cell, f"l2_error_{start}"), scope.value(cell, f"lost_share_{start}")
+    text = numbers.power(value)
+    return Entry(f"{text} ({f'{lost:.1%}' if lost >= 0.0005 else '<0.1%'})" if lost else text, value)
+
+
+def verdicts(scope: Scope, which: str) -> list[Entry]:
+    """``passes`` or ``fails``."""
+    found = [getattr(scope.certificates[cell.key], which) for cell in scope.cells]
+    return [Entry(word, None, "fail" if word == "fails" else "") for word in found]
+
+
+def refusals(scope: Scope) -> dict[str, list[str]]:
+    """The cells that fail, by their keys, each with every error that is over its limit."""
+    return {
+        cell.key: [
+            say(
+                "refusal",
+                certificate=reason.certificate,
+                head=METRICS[reason.metric].head or reason.metric.replace("_", " "),
+                value=numbers.power(reason.value),
+                limit=numbers.power(reason.limit),
+            )
+            for reason in scope.certificates[cell.key].reasons
+        ]
+        for cell in scope.cells
+        if scope.certificates[cell.key].failed
+    }

@@ -9,31 +9,34 @@ from flowbench.metrics import Form
 from flowbench.report.judgement.estimates import Estimate
 
 # From here on digits say nothing; a training that ends there is as good as diverged.
-_ASTRONOMIC = 1e12
-# From this ratio of its halves on, both ends of an interval are written.
+ASTRONOMIC = 1e12
+# An interval of a positive quantity reaches further up than down; from this ratio on both of its ends are written.
 _LOPSIDED = 1.25
 
 
 def spread(e: Estimate | None, *, count: bool = True) -> str:
-    """``0.2184 ± 0.0021``, or ``0.22 (0.15–0.36)`` where the interval is lopsided.
+    """A mean with its interval, to two digits of the interval and no more than four decimals or three digits.
 
-    Two digits of the smaller half are shown, and the mean to the same place. Two seeds have both values beside their
-    mean, and one seed ``0.2184 (n = 1)``, or no ``count`` where the table says it once.
+    ``0.2184 ± 0.0021``, or where the interval is lopsided ``0.023 (0.011 to 0.049)``. Of two seeds both values,
+    ``0.21, 0.24``, and of one ``0.21 (n = 1)``, without the ``count`` where the table says it once.
     """
     if e is None or not _ordinary(e.value):
         return _unusual(e.value if e else None)
     if not e.known:
         places = _places(abs(e.value) / 100)
-        if e.seeds == 2:
-            return f"{_fixed(e.value, places)} ({', '.join(_fixed(value, places) for value in e.values)})"
+        if e.seeds == 2 and all(map(math.isfinite, e.values)):
+            return ", ".join(_fixed(value, places) for value in e.values)
         return _fixed(e.value, places) + (f" (n = {e.seeds})" if count else "")
     below, above = e.value - e.low, e.high - e.value
-    # No more places than four, or than three digits of a small mean.
-    places = min(_places(below), max(4, _places(abs(e.value) / 10)))
+    half = max(below, above)
+    places = min(_places(half), max(4, _places(abs(e.value) / 10)))
     if above > _LOPSIDED * below:
-        return f"{_fixed(e.value, places)} ({_fixed(e.low, places)}–{_fixed(e.high, places)})"
-    half = f"{above:,.{places}f}"
-    return f"{_fixed(e.value, places)} ± {half if above >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
+        if not _ordinary(e.high):
+            return f"{significant(e.value)} (up to {_unusual(e.high)})"
+        places = max(places, min(_places(below), _places(e.low)))
+        return f"{_fixed(e.value, places)} ({_fixed(e.low, places)} to {significant(e.high, 2)})"
+    written = f"{half:,.{places}f}"
+    return f"{_fixed(e.value, places)} ± {written if half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -59,13 +62,6 @@ def span(low: float, high: float) -> str:
     """The smallest and the largest of some numbers, ``14–16``; one number where they are written alike."""
     ends = list(dict.fromkeys(significant(value, 2) for value in (low, high)))
     return "–".join(ends) if len(ends) > 1 else significant(high)
-
-
-def p_value(p: float | None) -> str:
-    """``0.031``, ``< 0.001``."""
-    if p is None:
-        return "–"
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def written(e: Estimate | None, form: Form, *, count: bool = True) -> str:
@@ -106,7 +102,7 @@ def rate(value: float | None) -> str:
 
 def _ordinary(value: float | None) -> TypeGuard[float]:
     """Whether the digits of ``value`` say something."""
-    return value is not None and abs(value) < _ASTRONOMIC
+    return value is not None and abs(value) < ASTRONOMIC
 
 
 def _unusual(value: float | None) -> str:

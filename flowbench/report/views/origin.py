@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flowbench.config import TrainBudget
+from flowbench.config import Suite, TrainBudget
 from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import Cell
 from flowbench.report.judgement.published import words
-from flowbench.report.views.layout import Row, Table, Value, by_fact, of_words
-from flowbench.report.views.text import say
+from flowbench.report.views.scope import by_value, names_of
 from flowbench.runtime.files import md5
 
 # These mean something only in one architecture of flow matching or with one coupling.
@@ -22,45 +21,68 @@ _OF_FLOW_MATCHING = {
 
 
 def facts(cells: Sequence[Cell]) -> dict[str, Any]:
-    """What the pages lay out of hosts, versions, commits, data and options."""
+    """What the pages lay out of hosts, versions, commits and data, each with the cells that it is of."""
+    names = {name for cell in cells for name in cell.record.training.provenance.versions}
     return {
-        "versions": versions(cells),
-        "commits": by_value(cells, lambda cell: cell.record.training.timings.git_commit or "unknown"),
-        "fingerprints": fingerprints(cells),
-        "settings": [table for table in (origins(cells), *settings(cells)) if table.rows],
+        "hosts": {
+            host: (letter, names_of([cell for cell in cells if host in cell.hosts], cells))
+            for host, letter in hosts(cells).items()
+        },
+        "versions": {
+            name: by_value(cells, lambda cell, name=name: cell.record.training.provenance.versions.get(name, "–"))
+            for name in sorted(names, key=lambda name: (name != "python", name))
+        },
+        "commits": by_value(cells, trained_at),
+        # One entry for each data set, unless cells that should have seen the same data have not.
+        "fingerprints": {
+            name: by_value([cell for cell in cells if cell.data == name], _splits)
+            for name in dict.fromkeys(cell.data for cell in cells)
+        },
+        "options": {cell.data: _list(cell.params["data"]) for cell in cells},
     }
 
 
-def origins(cells: Sequence[Cell]) -> Table:
-    """What each cell is made of and by, and how its record is told."""
-    table = Table(say("origins"), ["made of", "made by", "metrics.json", "MLflow run"], [], "cell", True, origin=True)
-    for cell in cells:
-        of = cell.params["cell"]
-        parts = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
-        entries = [", ".join(parts), cell.command, md5(cell.record.folder / METRICS_FILE), cell.digest[:12]]
-        table.rows.append(Row(cell.key, [Value(text) for text in entries], cell=cell.key))
-    return table
-
-
-def settings(cells: Sequence[Cell]) -> list[Table]:
-    """The options of every data set, flow and training, defaults included."""
-    data = [(name, _list(options)) for name, options in {cell.data: cell.params["data"] for cell in cells}.items()]
-    models = [(cell.label, cell.data, _list(_model(cell))) for cell in cells]
-    trainings = []
-    for name in dict.fromkeys(cell.data for cell in cells):
-        trained = [cell for cell in cells if cell.data == name and not cell.baseline]
-        for training, labels in by_fact(trained, _training).items():
-            names = "all" if len(labels) == len(trained) else ", ".join(labels)
-            trainings.append((name, names, training))
+def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
+    """How one cell was made, as pairs of a name and a text; commands and keys are between backticks."""
+    of = cell.params["cell"]
+    keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
+    weights = f"results/{suite.name}/{cell.key}/trained/"
+    made = [
+        ("made by", f"`{cell.command}`"),
+        ("checked by", f"`flowbench verify {cell.key}`"),
+        ("made of", ", ".join(f"`{key}`" for key in keys) + " in `params.yaml`"),
+        ("model", _list(_model(cell))),
+    ]
+    if not cell.baseline:
+        made.append(("training", _training(cell)))
+    if cell.teacher:
+        made.append(("teacher", cell.teacher))
     return [
-        of_words("Data", "data", ["options"], data),
-        of_words("Models", "flow", ["data", "options"], models),
-        of_words("Training, by Adam", "data", ["flows", "options"], trainings),
+        *made,
+        ("trained at", f"commit `{trained_at(cell)}`"),
+        ("measured at", f"commit `{measured_at(cell)}`"),
+        ("weights", f"`{weights}`, after `dvc pull {weights}`"),
+        ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
 
 
+def trained_at(cell: Cell) -> str:
+    """The commit of the training."""
+    return cell.record.training.timings.git_commit or "unknown"
+
+
+def measured_at(cell: Cell) -> str:
+    """The commit of the evaluation; older records do not hold it."""
+    return getattr(cell.record.evaluation.timings, "git_commit", "") or "unknown"
+
+
+def hosts(cells: Sequence[Cell]) -> dict[str, str]:
+    """Each host in words, and the letter that stands for it."""
+    return {host: chr(ord("A") + i) for i, host in enumerate(sorted({host for cell in cells for host in cell.hosts}))}
+
+
 def _list(options: Mapping[str, Any]) -> str:
-    return ", ".join(words(name, value) for name, value in options.items()) or "none"
+    return ", ".join(words(name, value) for name, value in options.items()) or "no options"
 
 
 def _model(cell: Cell) -> dict[str, Any]:
@@ -85,46 +107,8 @@ def _training(cell: Cell) -> str:
     shown = {name: budget[name] for name in names if name not in unused}
     text = _list({name: value for name, value in shown.items() if value})
     off = ", ".join(name.replace("_", " ") for name, value in shown.items() if not value)
-    return f"{text}; without {off}" if off else text
-
-
-def hosts(cells: Sequence[Cell]) -> dict[str, str]:
-    """Each host in words, and the letter that stands for it."""
-    return {host: chr(ord("A") + i) for i, host in enumerate(sorted({host for cell in cells for host in cell.hosts}))}
-
-
-def versions(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """Each library's versions with the cells that ran on them; Python's comes first."""
-    names = {name for cell in cells for name in cell.record.training.provenance.versions}
-    return {
-        name: by_value(cells, lambda cell, name=name: cell.record.training.provenance.versions.get(name, "–"))
-        for name in sorted(names, key=lambda name: (name != "python", name))
-    }
-
-
-def fingerprints(cells: Sequence[Cell]) -> dict[str, dict[str, str]]:
-    """By data set the splits with the first digits of their fingerprints, and the names of the cells that have these.
-
-    There is one entry for each, unless cells that should have seen the same data have not.
-    """
-    return {
-        name: by_value([cell for cell in cells if cell.data == name], _splits)
-        for name in dict.fromkeys(cell.data for cell in cells)
-    }
+    return f"Adam: {text}; without {off}" if off else f"Adam: {text}"
 
 
 def _splits(cell: Cell) -> str:
     return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.splits.items())
-
-
-def by_value(cells: Sequence[Cell], value: Callable[..., str]) -> dict[str, str]:
-    """Each value that a fact takes, with the names of the cells where it does."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(value(cell), []).append(cell)
-    return {found: names_of(group, cells) for found, group in groups.items()}
-
-
-def names_of(group: Sequence[Cell], cells: Sequence[Cell]) -> str:
-    """The keys of some of the cells."""
-    return "all cells" if len(group) == len(cells) else ", ".join(cell.key for cell in group)

@@ -1,85 +1,173 @@
-"""The tables of one data set, and that of costs."""
+"""Tables: frames of entries with a row for each cell, which templates lay out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from flowbench.metrics import METRICS, of_family
+import pandas as pd
+
+from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement import published, uncertainty
 from flowbench.report.judgement.published import Published
-from flowbench.report.judgement.verdict import Gap
 from flowbench.report.views import numbers
-from flowbench.report.views.layout import (
-    Column,
-    Row,
-    Scope,
-    Table,
-    Value,
-    by_fact,
-    of_cells,
-    of_families,
-    of_metric,
-    of_words,
-    texts,
-)
-from flowbench.report.views.text import meanings, say
+from flowbench.report.views.scope import Scope, by_fact
+from flowbench.report.views.text import say, words
 
 
-def of_data(scope: Scope) -> list[Table]:
-    """All tables of one data set."""
-    tables = [quality(scope), *differences(scope), *noise(scope), *solvers(scope), *autoencoders(scope)]
-    return [*tables, *students(scope), *published_values(scope), *moments(scope)]
+class Entry(NamedTuple):
+    """A field of a table: its text, the number that it is sorted by, and how it is set.
+
+    ``mark`` is ``best``, ``tie`` or ``fail``; ``bar`` holds where an interval begins, its value and its end lie on an
+    axis from 0 to 1.
+    """
+
+    text: str
+    sort: float | None = None
+    mark: str = ""
+    bar: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Entries under a caption.
+
+    Attributes:
+        frame: of entries. Its index holds keys of cells, or the names of rows that are none.
+        first: the head of the names.
+        with_data: whether a cell is named with its data.
+        reference: the rows that are no cells' but what these are to be compared with.
+        main: whether it is the one that readers filter.
+    """
+
+    caption: str
+    frame: pd.DataFrame
+    first: str = "flow"
+    with_data: bool = False
+    reference: list[str] = field(default_factory=list)
+    main: bool = False
+
+
+Columns = dict[str, list[Entry]]
+
+
+def of_cells(caption: str, scope: Scope, columns: Columns, *, with_data: bool = False) -> Table:
+    """One row for each cell."""
+    first = "cell" if with_data else "flow"
+    frame = pd.DataFrame({head: pd.Series(entries, dtype=object) for head, entries in columns.items()})
+    return Table(caption, frame.set_axis(list(scope.by_key), axis="index"), first, with_data)
+
+
+def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]]) -> Table:
+    """Rows of plain text, each led by its name."""
+    rows = list(rows)
+    entries = [[Entry(text) for text in texts] for _, *texts in rows]
+    return Table(caption, pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object), first)
+
+
+def texts(scope: Scope, text: Callable[[Cell], str]) -> list[Entry]:
+    """What ``text`` says of each cell."""
+    return [Entry(text(cell)) for cell in scope.cells]
+
+
+def of_metric(scope: Scope, metric: str) -> list[Entry]:
+    """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
+    leading: list[str] = []
+    if METRICS[metric].better and METRICS[metric].form in ("interval", "rate", "range") and len(scope.by_data) == 1:
+        found = scope.verdict(metric)
+        leading = found.leading if found.chip in ("clear", "tied") else []
+    marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}
+    return [
+        Entry(scope.written(cell, metric), scope.value(cell, metric), marks.get(cell.key, "")) for cell in scope.cells
+    ]
+
+
+def of_families(scope: Scope, *families: Family) -> Columns:
+    """A column for each metric of some families that has a head and that any cell has."""
+    found = {name: metric for name, metric in of_family(*families).items() if metric.head and scope.measured(name)}
+    return {metric.head: of_metric(scope, name) for name, metric in found.items()}
 
 
 def quality(scope: Scope) -> Table:
-    """How good each flow is on one data set: means over seeds with intervals, the leaders marked.
-
-    For images, the table also shows the budget and the worst round trip, since many readers look at nothing else.
-    """
-    columns = [] if _exact(scope) else [texts(scope, "likelihood", lambda cell: cell.likelihood)]
-    known = known_bits(scope)
-    for column in of_families(scope, "quality"):
-        columns.append(column)
-        if column.head == METRICS["bits_per_dim"].head:
-            if known:
-                columns.append(texts(scope, "above truth", lambda cell: _above_truth(scope, cell)))
-            if any(published.beside(cell) for cell in scope.cells):
-                columns.append(texts(scope, "published", _nearest))
-    columns.append(_parameters(scope))
+    """How good each flow is on one data set, how far behind the best, and at what cost."""
+    score = METRICS[scope.quality].head
+    columns = of_families(scope, "quality")
+    columns = {score: columns.pop(score, of_metric(scope, scope.quality)), "behind the best": behind(scope)} | columns
+    if scope.measured("entropy_floor_bits_per_dim"):
+        above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
+        columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
+    if scope.single and scope.measured("bits_per_dim_standard_error"):
+        errors = [scope.value(cell, "bits_per_dim_standard_error") for cell in scope.cells]
+        columns["test split"] = [Entry(numbers.significant(error, 2), error) for error in errors]
+    if any(published.beside(cell) for cell in scope.cells):
+        columns["published"] = texts(scope, _nearest)
+    if any(cell.likelihood != "exact" for cell in scope.cells):
+        columns["likelihood"] = texts(scope, lambda cell: cell.likelihood)
+    columns["certified"] = [_certified(scope, cell) for cell in scope.cells]
+    columns["sampling, 1/s"] = of_metric(scope, "sample_samples_per_second")
+    columns["training, s"] = of_metric(scope, "train_seconds")
+    columns["parameters"] = [
+        Entry(f"{cell.record.training.parameters:,}", cell.record.training.parameters) for cell in scope.cells
+    ]
     if scope.several_budgets:
-        columns += _budgets(scope)
-    columns.append(of_metric(scope, "train_seconds"))
-    if any("samples" in cell.record.pictures for cell in scope.cells):
-        columns.append(of_metric(scope, "sample_samples_per_second"))
-        columns.append(texts(scope, "round trip", lambda cell: _worst_round_trip(scope, cell)))
+        columns["steps × batch"] = texts(scope, lambda cell: "{:,} × {:,}".format(*cell.budget[:2]) if cell.budget else "")
+        columns["epochs"] = texts(scope, lambda cell: numbers.significant(cell.epochs, 2) if cell.epochs else "")
+    if len({cell.place for cell in scope.cells}) > 1:
+        columns["on"] = texts(scope, lambda cell: cell.place)
     table = of_cells(_quality_caption(scope), scope, columns)
-    for name, bits in known:
-        text = {METRICS["bits_per_dim"].head: f"{bits:.4f}".replace("-", "−")}
-        table.rows.append(Row(name, [Value(text.get(head, "")) for head in table.columns], "", True))
-    return table
+    known = known_bits(scope)
+    for name, bits in known.items():
+        table.frame.loc[name] = [
+            Entry(f"{bits:.4f}".replace("-", "−") if head == score else "") for head in table.frame.columns
+        ]
+    return Table(table.caption, table.frame, reference=list(known), main=True)
 
 
-def known_bits(scope: Scope) -> list[tuple[str, float]]:
+def behind(scope: Scope) -> list[Entry]:
+    """How far each cell is behind the best certified flow, with the interval that the verdict goes by."""
+    found = scope.verdict()
+    gaps = {key: gap for key, gap in found.gaps.items() if math.isfinite(gap.value)}
+    ends = sorted(gap.high if math.isfinite(gap.high) else gap.value for gap in gaps.values())
+    # A flow that is far behind leaves the axis; otherwise the others would be one dot.
+    limit = min(ends[-1], 4 * ends[len(ends) // 2]) if ends else 0.0
+
+    def entry(cell: Cell) -> Entry:
+        gap = gaps.get(cell.key)
+        if gap is None:
+            return Entry(found.excluded.get(cell.key, "–"))
+        text = "best" if cell.key == found.best else f"+{numbers.significant(gap.value, 2)}".replace("+−", "−")
+        known = math.isfinite(gap.low)
+        if known and cell.key != found.best:
+            text += f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
+        bar = (gap.low if known else gap.value, gap.value, gap.high if known else gap.value)
+        scaled = tuple(min(1.05, max(-0.02, end / limit)) for end in bar) if limit > 0 else None
+        mark = "" if gap.told_apart or cell.key not in found.leading or found.chip == "alone" else "tie"
+        return Entry(text, gap.value, mark if found.chip == "tied" else "", scaled)  # type: ignore[arg-type]
+
+    return [entry(cell) for cell in scope.cells]
+
+
+def _certified(scope: Scope, cell: Cell) -> Entry:
+    failed = scope.certificates[cell.key].failed
+    if failed:
+        return Entry(f"fails: {', '.join(failed)}", 1, "fail")
+    measured = any(word != "–" for word in vars(scope.certificates[cell.key]).values() if isinstance(word, str))
+    return Entry("yes", 0) if measured else Entry("–", 2)
+
+
+def known_bits(scope: Scope) -> dict[str, float]:
     """Bits per dim of the true density where they are known: in expectation, and on the test examples of the cells."""
     floor = scope.first("entropy_floor_bits_per_dim")
     if floor is None:
-        return []
+        return {}
     found = {"entropy floor": floor}
     for cell in scope.cells:
         if e := scope.estimates.get(cell.key, "true_bits_per_dim"):
             found[say("truth", n=None if e.n == _whole_test_split(cell) else e.n)] = e.value
-    return list(found.items())
-
-
-def _parameters(scope: Scope) -> Column:
-    """They are known of a lost seed as well."""
-    of = METRICS["parameters"]
-    return Column(of.head, [Value(f"{cell.record.training.parameters:,}") for cell in scope.cells], of.about)
-
-
-def _above_truth(scope: Scope, cell: Cell) -> str:
-    return numbers.spread(scope.estimates.above_truth(cell.key), count=not scope.single)
+    return found
 
 
 def _nearest(cell: Cell) -> str:
@@ -87,49 +175,25 @@ def _nearest(cell: Cell) -> str:
     return next((f"{value.value:.2f}" for value in published.beside(cell)), "")
 
 
-def _budgets(scope: Scope) -> list[Column]:
-    """What each cell was given to train with."""
-    columns = [texts(scope, "steps × batch", _size)]
-    if any(cell.epochs for cell in scope.cells):
-        columns.append(texts(scope, "epochs", lambda c: numbers.significant(c.epochs, 2) if c.epochs else ""))
-    if len({cell.place for cell in scope.cells}) > 1:
-        columns.append(texts(scope, "on", lambda cell: cell.place))
-    return columns
-
-
-def _size(cell: Cell) -> str:
-    return "{:,} × {:,}".format(*cell.budget[:2]) if cell.budget else ""
-
-
-def _worst_round_trip(scope: Scope, cell: Cell) -> str:
-    """Of data, prior samples and noise in float32."""
-    errors = [scope.value(cell, metric) for metric in of_family("float32") if "error_max" in metric]
-    return numbers.power(max((e for e in errors if e is not None), default=None))
-
-
-def _exact(scope: Scope) -> bool:
-    return all(cell.likelihood == "exact" for cell in scope.cells)
-
-
 def _quality_caption(scope: Scope) -> str:
-    values = {
-        metric: [value for cell in scope.cells if (value := scope.value(cell, metric)) is not None]
-        for metric in ("noise_draws", "bits_per_dim_noise_std", "bits_per_dim_standard_error")
-    }
+    return say("quality", seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())))
+
+
+def remarks(scope: Scope) -> list[str]:
+    """What must be known of the numbers on one data set beside their caption."""
     pixels = [cell for cell in scope.cells if cell.likelihood != "none" and scope.has(cell, "noise_draws")]
     logits = by_fact(pixels, lambda cell: cell.params["flow"].get("logit"))
-    return say(
-        "quality",
-        seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())),
-        standard_error=bool(values["bits_per_dim_standard_error"]),
-        exact=_exact(scope),
-        solved=any(scope.has(cell, "solver_tolerance") and cell.likelihood == "exact" for cell in scope.cells),
-        draws=sorted({int(draws) for draws in values["noise_draws"]}),
-        noise=max(values["bits_per_dim_noise_std"], default=None),
+    noise = [value for cell in pixels if (value := scope.value(cell, "bits_per_dim_noise_std")) is not None]
+    text = say(
+        "remarks",
+        draws=sorted({int(scope.value(cell, "noise_draws") or 0) for cell in pixels}),
+        noise=max(noise, default=None),
         logits=sorted(logits.items(), key=lambda pair: pair[0] or 0),
         examples=_parts_of_test(scope),
         annealed=_annealed(scope),
+        several_budgets=scope.several_budgets,
     )
+    return [sentence.strip() for sentence in text.split("¶") if sentence.strip()]
 
 
 def _parts_of_test(scope: Scope) -> dict[int, list[str]]:
@@ -158,32 +222,9 @@ def _annealed(scope: Scope) -> list[str]:
     return [f"{end:.2f}" for end in sorted(ends)] if ends and min(ends) < 1 else []
 
 
-def differences(scope: Scope) -> list[Table]:
-    """How far each cell on one data set is behind the best flow, and whether that may be chance."""
-    found = scope.verdict
-    if found.best is None or len(found.gaps) < 2:
-        return []
-    others = scope.only(lambda cell: cell.key in found.gaps and cell.key != found.best)
-    caption = say(
-        "differences", metric=found.metric, best=scope.labels([found.best])[0], single=scope.single, scale=found.scale
-    )
-    columns = [texts(others, "gap", lambda cell: _gap(found.gaps[cell.key]))]
-    if not scope.single:
-        columns.append(texts(others, "p", lambda cell: numbers.p_value(found.gaps[cell.key].p)))
-        columns.append(texts(others, "at 5 %", lambda cell: _significance(found.gaps[cell.key])))
-    return [of_cells(caption, others, columns)]
-
-
-def _gap(gap: Gap) -> str:
-    text = numbers.significant(gap.value)
-    ends = [numbers.significant(end, 2) for end in (gap.low, gap.high)]
-    return text if gap.p is None else f"{text} ({ends[0]} to {ends[1]})"
-
-
-def _significance(gap: Gap) -> str:
-    if gap.p is None:
-        return "too few seeds"
-    return "told apart" if gap.told_apart else "not told apart"
+def folded(scope: Scope) -> list[Table]:
+    """The other tables of one data set."""
+    return [*noise(scope), *solvers(scope), *autoencoders(scope), *students(scope), *moments(scope), *papers(scope)]
 
 
 def noise(scope: Scope) -> list[Table]:
@@ -198,12 +239,12 @@ def noise(scope: Scope) -> list[Table]:
         "probes": uncertainty.of_probes,
         "test split": uncertainty.of_test_split,
     }
-    columns = []
-    for head, source in sources.items():
-        found = [source(scope.estimates, cell.key) for cell in shown.cells]
-        if any(size is not None for size in found):
-            values = [Value(numbers.significant(size, 2)) for size in found]
-            columns.append(Column(head, values, meanings()[head]))
+    found = {head: [source(scope.estimates, cell.key) for cell in shown.cells] for head, source in sources.items()}
+    columns = {
+        head: [Entry(numbers.significant(size, 2), size) for size in sizes]
+        for head, sizes in found.items()
+        if any(size is not None for size in sizes)
+    }
     return [of_cells(say("noise"), shown, columns)]
 
 
@@ -212,9 +253,9 @@ def solvers(scope: Scope) -> list[Table]:
     shown = scope.having("solver_tolerance")
     if not shown.cells:
         return []
-    columns = [texts(shown, "log p(x)", lambda cell: _log_prob(shown, cell)), *of_families(shown, "solver")]
-    columns.append(of_metric(shown, "invertibility_error_max_float64", "round trip, at tolerance"))
-    return [of_cells(say("solvers", single=shown.single), shown, columns)]
+    columns = {"log p(x)": texts(shown, lambda cell: _log_prob(shown, cell)), **of_families(shown, "solver")}
+    columns["round trip, at tolerance"] = of_metric(shown, "invertibility_error_max_float64")
+    return [of_cells(say("solvers"), shown, columns)]
 
 
 def _log_prob(scope: Scope, cell: Cell) -> str:
@@ -228,16 +269,13 @@ def autoencoders(scope: Scope) -> list[Table]:
     shown = scope.having("reconstruction_error")
     if not shown.cells:
         return []
-    columns = [texts(shown, "flow learns by", lambda cell: cell.learns_by)]
-    for column in of_families(shown, "autoencoder"):
-        values = column.values
-        if column.head == METRICS["latent_bits_per_dim"].head:  # of a flow that learnt nothing about density
-            learnt = [cell.learns_by != "reconstruction" for cell in shown.cells]
-            values = [value if known else Value("–") for value, known in zip(values, learnt, strict=True)]
-        columns.append(Column(column.head, values, column.about))
-    columns.append(of_metric(shown, "invertibility_error_max", "round trip of codes"))
-    reconstructing = any(cell.learns_by == "reconstruction" for cell in shown.cells)
-    return [of_cells(say("autoencoders", single=shown.single, reconstructing=reconstructing), shown, columns)]
+    columns = {"flow learns by": texts(shown, lambda cell: cell.learns_by), **of_families(shown, "autoencoder")}
+    bits = METRICS["latent_bits_per_dim"].head
+    if bits in columns:  # a flow that only reconstructs learnt nothing about density
+        pairs = zip(columns[bits], shown.cells, strict=True)
+        columns[bits] = [entry if cell.learns_by != "reconstruction" else Entry("–") for entry, cell in pairs]
+    columns["round trip of codes"] = of_metric(shown, "invertibility_error_max")
+    return [of_cells(say("autoencoders"), shown, columns)]
 
 
 def students(scope: Scope) -> list[Table]:
@@ -245,29 +283,41 @@ def students(scope: Scope) -> list[Table]:
     shown = scope.having("kl_to_teacher")
     if not shown.cells:
         return []
-    columns = [texts(shown, "teacher", lambda cell: cell.teacher or "–"), of_metric(shown, "bits_per_dim")]
-    return [of_cells(say("students"), shown, [*columns, *of_families(shown, "distillation")])]
+    columns = {"teacher": texts(shown, lambda cell: cell.teacher or "–"), **of_families(shown, "distillation")}
+    return [of_cells(say("students"), shown, columns)]
 
 
-def published_values(scope: Scope) -> list[Table]:
+def moments(scope: Scope) -> list[Table]:
+    """What the flows learnt of the moments, above the true ones."""
+    shown = scope.having("learnt_mean_error")
+    if not shown.cells:
+        return []
+    table = of_cells(say("moments"), shown, of_families(shown, "moments"))
+    true = {metric.head: name.replace("learnt", "true") for name, metric in of_family("moments").items()}
+    values = [shown.first(true[head]) if true[head] in METRICS else None for head in table.frame.columns]
+    table.frame.loc["truth"] = [Entry("" if value is None else numbers.significant(value)) for value in values]
+    return [Table(table.caption, table.frame, reference=["truth"])]
+
+
+def papers(scope: Scope) -> list[Table]:
     """The published values on one data set: beside ours where the settings agree, and the others as context."""
     tables = []
     for metric in published.metrics(scope.cells[0].data):
         name = METRICS[metric].head[:1].upper() + METRICS[metric].head[1:]
-        ours = ["ours", "published", "our budget", "their budget", "setting", "published as"]
-        beside = Table(say("beside", name=name), ours, first="flow", words=True)
-        for cell in scope.cells:
-            for value in published.beside(cell, metric):
-                entries = [scope.written(cell, metric), _value(value), _our_budget(scope, cell), value.budget]
-                entries += [value.setting, f"{value.model}, {_source(value)}"]
-                beside.rows.append(Row(cell.label, [Value(text) for text in entries], scope.note(cell)))
-        rows = [
+        heads = ["ours", "published", "our budget", "their budget", "setting", "published as"]
+        beside = [
+            (cell.label, scope.written(cell, metric), _value(value), _our_budget(scope, cell), value.budget)
+            + (value.setting, f"{value.model}, {_source(value)}")
+            for cell in scope.cells
+            for value in published.beside(cell, metric)
+        ]
+        context = [
             (value.model, _value(value), "; ".join(apart), value.setting, value.budget, _source(value))
             for value, apart in published.context(scope.cells, metric)
         ]
         theirs = [METRICS[metric].head, "what differs", "setting", "budget", "published in"]
-        context = of_words(say("context", name=name), "model", theirs, rows)
-        tables += [table for table in (beside, context) if table.rows]
+        tables += [of_words(say("beside", name=name), "flow", heads, beside)] if beside else []
+        tables += [of_words(say("context", name=name), "model", theirs, context)] if context else []
     return tables
 
 
@@ -292,27 +342,13 @@ def _source(value: Published) -> str:
     return f"{value.paper} {value.year}, arXiv {value.arxiv}{derived}"
 
 
-def moments(scope: Scope) -> list[Table]:
-    """What the flows learnt of the moments, above the true ones."""
-    shown = scope.having("learnt_mean_error")
-    if not shown.cells:
-        return []
-    table = of_cells(say("moments"), shown, of_families(shown, "moments"))
-    names = [name for name, metric in of_family("moments").items() if metric.head in table.columns]
-    true = [name.replace("learnt", "true") for name in names]
-    truth = [shown.value(shown.cells[0], name) if name in METRICS else None for name in true]
-    values = [Value("" if value is None else numbers.significant(value)) for value in truth]
-    table.rows.append(Row("truth", values, "", True))
-    return [table]
-
-
-def costs(scope: Scope, hosts: dict[str, str]) -> Table:
+def costs(scope: Scope, hosts: Mapping[str, str]) -> Table:
     """What each flow costs; where there are several hosts, the letter says on which."""
     columns = of_families(scope, "cost")
     if len(hosts) > 1:
-        columns.append(texts(scope, "host", lambda cell: ", ".join(hosts[host] for host in cell.hosts)))
-    caption = say("costs", single=scope.single, cpu=any(cell.device == "cpu" for cell in scope.cells))
-    return of_cells(caption, scope, columns, with_data=True)
+        columns["host"] = texts(scope, lambda cell: ", ".join(hosts[host] for host in cell.hosts))
+    cpu = any(cell.device == "cpu" for cell in scope.cells)
+    return of_cells(say("costs", single=scope.single, cpu=cpu), scope, columns, with_data=True)
 
 
 def glossary(scope: Scope, shown: Iterable[Table]) -> list[tuple[str, str, str, str]]:
@@ -328,5 +364,5 @@ def glossary(scope: Scope, shown: Iterable[Table]) -> list[tuple[str, str, str, 
             entry = (group.head, group.names, group.unit, group.about)
         if scope.measured(name) and entry not in entries:
             entries.append(entry)
-    columns = {column for table in shown for column in table.columns}
-    return entries + [(head, "", "", about) for head, about in meanings().items() if head in columns]
+    heads = {head for table in shown for head in table.frame.columns}
+    return entries + [(head, "", "", about) for head, about in words("words")["columns"].items() if head in heads]

@@ -1,8 +1,9 @@
-"""Sentences and pages, laid out by the templates in ``templates/``."""
+"""Words of the report's files, sentences, and pages, laid out by the templates in ``templates/``."""
 
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -10,30 +11,28 @@ from typing import Any
 
 import jinja2
 import markupsafe
+from ruamel.yaml import YAML
 
 from flowbench.report.views import numbers
 
-_MARKUP = {ord(character): f"&#{ord(character)};" for character in "\\`*[]|~"}
+REPORT = Path(__file__).parents[1]
+_MARKUP = {ord(character): f"\\{character}" for character in "\\`*[]|~<>&"}
+
+
+@cache
+def words(file: str) -> Any:
+    """What a YAML file of the report says, such as ``flows``."""
+    return YAML(typ="safe").load((REPORT / f"{file}.yaml").read_text(encoding="utf-8"))
+
+
+def render(template: str, facts: Mapping[str, Any]) -> str:
+    """A page; in HTML every value is escaped, and in Markdown by the filter ``md``."""
+    return _environment(template.endswith(".html.jinja")).get_template(template).render(facts)
 
 
 def say(sentence: str, **facts: Any) -> str:
     """A macro of ``sentences.jinja`` as plain text on one line, which a page has yet to escape."""
-    return " ".join(str(getattr(_sentences("sentences.jinja"), sentence)(**facts)).split())
-
-
-def meanings() -> dict[str, str]:
-    """What the columns hold that are no metric of the catalogue, by their heads."""
-    return dict(_sentences("meanings.jinja").columns)  # type: ignore[attr-defined]
-
-
-def data_sets() -> dict[str, str]:
-    """What each data set is, by its name."""
-    return dict(_sentences("meanings.jinja").data_sets)  # type: ignore[attr-defined]
-
-
-def render(template: str, facts: Mapping[str, Any]) -> str:
-    """A page; every value is escaped, in Markdown too, where HTML's entities hold as well."""
-    return _environment(autoescape=True).get_template(template).render(facts)
+    return " ".join(str(getattr(_sentences(), sentence)(**facts)).split())
 
 
 def listed(names: Iterable[str]) -> str:
@@ -42,12 +41,17 @@ def listed(names: Iterable[str]) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def slug(name: str) -> str:
+    """A name as an anchor, which stays the same whatever else is on the page."""
+    return re.sub(r"[^\w-]", "-", name)
+
+
 @cache
-def _sentences(template: str) -> jinja2.environment.TemplateModule:
-    return _environment(autoescape=False).get_template(template).module
+def _sentences() -> jinja2.environment.TemplateModule:
+    return _environment(False).get_template("sentences.jinja").module
 
 
-def _environment(*, autoescape: bool) -> jinja2.Environment:
+def _environment(autoescape: bool) -> jinja2.Environment:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=autoescape,
@@ -58,7 +62,9 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
     )
     environment.filters |= {
         "md": _markdown,
+        "breakable": _breakable,
         "listed": listed,
+        "slug": slug,
         "thousands": lambda value: f"{value:,}",
         "significant": numbers.significant,
         "at_most": numbers.at_most,
@@ -67,6 +73,11 @@ def _environment(*, autoescape: bool) -> jinja2.Environment:
     return environment
 
 
-def _markdown(text: object) -> markupsafe.Markup:
-    """Text on one line in which nothing is HTML or Markdown; underscores within words are neither."""
-    return markupsafe.Markup(html.escape(" ".join(str(text).split())).translate(_MARKUP))
+def _markdown(text: object) -> str:
+    """Text on one line in which nothing is Markdown or HTML; underscores within words are neither."""
+    return re.sub(r"\s+", " ", str(text)).translate(_MARKUP)
+
+
+def _breakable(text: object) -> markupsafe.Markup:
+    """A name that may break after its underscores and hyphens."""
+    return markupsafe.Markup(re.sub(r"([_-])", r"\1<wbr>", html.escape(str(text))))

@@ -1,0 +1,63 @@
+"""A card for each flow: what it is, what it costs, and where it stands."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flowbench.report.views.pictures import OF_FLOWS, Picture
+from flowbench.report.views.scope import Scope
+from flowbench.report.views.text import words
+
+
+def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
+    """The flows of a suite in the order of ``flows.yaml``; those that it does not know come last, with less.
+
+    Args:
+        pictures: of each cell, by its key.
+    """
+    known = words("flows")
+    order = [*known, *(cell.flow for cell in scope.cells)]
+    found = []
+    for flow in sorted({cell.flow for cell in scope.cells}, key=order.index):
+        of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
+        about = {"name": flow, "idea": "", "equation": "", "papers": {}, "density": "", "sampling": "", "variants": {}}
+        about |= known.get(flow, {})
+        labels = dict.fromkeys(cell.label for cell in of_flow.cells)
+        first = {}
+        for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):
+            kind = picture.path.stem.removeprefix(f"{picture.cell}-")
+            if kind in OF_FLOWS:
+                first.setdefault(kind, picture)
+        evaluations = [of_flow.value(cell, "sample_evaluations") for cell in of_flow.cells]
+        counts = sorted({round(n) for n in evaluations if n})
+        found.append(
+            about
+            | {
+                "flow": flow,
+                "labels": {label: about["variants"].get(label, "") for label in labels},
+                "likelihood": sorted({cell.likelihood for cell in of_flow.cells}),
+                "evaluations": f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else "".join(map(str, counts)),
+                "standing": _standing(scope, set(labels)),
+                "pictures": list(first.values()),
+            }
+        )
+    return found
+
+
+def _standing(scope: Scope, labels: set[str]) -> dict[str, list[str]]:
+    """The data sets where a flow is best or tied with the best, and those where it is last of several."""
+    found: dict[str, list[str]] = {"best": [], "tied": [], "last": []}
+    for data, of_data in scope.by_data.items():
+        verdict = of_data.verdict()
+        flows = {key: gap for key, gap in verdict.gaps.items() if not of_data.by_key[key].baseline}
+        if len(flows) < 2:
+            continue
+        ours = [key for key in flows if of_data.by_key[key].label in labels]
+        last = max(flows, key=lambda key: flows[key].value)
+        if verdict.best in ours and verdict.chip == "clear":
+            found["best"].append(data)
+        elif set(ours) & set(verdict.leading):
+            found["tied"].append(data)
+        if last in ours and flows[last].told_apart:
+            found["last"].append(data)
+    return found

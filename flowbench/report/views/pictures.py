@@ -1,0 +1,155 @@
+"""The pictures of cells, copied beside the page; what moves has a still for readers who ask for less motion."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from flowbench.plotting.canvas import DPI, HAIRLINE
+from flowbench.report.frame import Cell
+from flowbench.report.views.scope import Scope
+
+# What the kinds of pictures show, in the order of the page; another kind comes after them under its own name.
+KINDS = {
+    "density": "test data, true density, learnt density and samples",
+    "samples": "samples; all flows of a data set start from the same latents",
+    "training-animation": "the density while training",
+    "training": "while training",
+    "transport": "samples on their way, with the field that moves them",
+    "path": "the density on its way, with the residual of the continuity equation",
+    "coupling": "pairs of the optimal transport beside independent pairs",
+    "warp": "how the flow bends a regular grid; colours are log |det|",
+    "reconstructions": "test images beside what comes back",
+    "reconstructions-training": "reconstructions while training",
+    "latent": "codes of the encoder beside samples of the prior",
+    "interpolation": "between two test images through latent space",
+}
+Box = tuple[int, int, int, int]
+# Those that say most of a flow as such.
+OF_FLOWS = ("training-animation", "transport", "path", "coupling", "warp", "latent")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A file under ``figures/``.
+
+    Attributes:
+        alt: what it shows, for readers who cannot see it.
+        caption: the same below the picture.
+        still: one frame of a picture that moves.
+        cell: the key of the cell that it is of, if it is of one.
+    """
+
+    path: Path
+    alt: str
+    caption: str = ""
+    still: Path | None = None
+    cell: str = ""
+
+    @property
+    def link(self) -> str:
+        """Its address relative to the page."""
+        return f"figures/{quote(self.path.name)}"
+
+    @property
+    def still_link(self) -> str:
+        return f"figures/{quote(self.still.name)}" if self.still else ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """How wide and how high it is meant to be shown, in CSS pixels of 1/96 inch."""
+        with self.path.open("rb") as file:
+            head = file.read(24)
+        return tuple(round(int.from_bytes(head[i : i + 4], "big") * 96 / DPI) for i in (16, 20))  # type: ignore[return-value]
+
+
+def of_cell(scope: Scope, cell: Cell, folder: Path) -> list[Picture]:
+    """Copy the pictures of a cell to ``folder``, in the order of their kinds."""
+    of_first = {"training", "training-animation"}
+    found = []
+    order = [*KINDS]
+    names = sorted(cell.record.pictures, key=lambda name: (order.index(name) if name in KINDS else len(order), name))
+    for name in names:
+        seed = cell.seeds[0] if name in of_first or not cell.record.training.finished else None
+        seed = min(cell.record.training.finished) if seed is None else seed
+        shows = KINDS.get(name, name.replace("_", " ").replace("-", " "))
+        path = folder / f"{cell.key}-{name}.png"
+        shutil.copyfile(cell.record.pictures[name], path)
+        alt = f"{cell.label} on {cell.data}: {shows}"
+        found.append(Picture(path, alt, f"{shows[:1].upper()}{shows[1:]} (seed {seed})", _still(path), cell.key))
+    return found
+
+
+def strip(scope: Scope, folder: Path) -> list[Picture]:
+    """Small multiples of one data set: the truth once, then each learnt density; of images the samples."""
+    found: list[Picture] = []
+    for cell in scope.cells:
+        kind = next((kind for kind in ("density", "samples") if kind in cell.record.pictures), None)
+        if kind is None:
+            continue
+        picture = cell.record.pictures[kind]
+        truth, learnt = _panels(picture) if kind == "density" else _squares(picture)
+        if not found and truth:
+            path = folder / f"truth-{cell.data}.png"
+            _crop(picture, truth, path)
+            found.append(Picture(path, f"{cell.data}: the truth", "truth"))
+        path = folder / f"{cell.key}-strip.png"
+        _crop(picture, learnt, path)
+        what = {"density": "learnt density", "samples": "samples"}[kind]
+        found.append(Picture(path, f"{cell.label} on {cell.data}: {what}", cell.label, None, cell.key))
+    return found if len(found) > 1 else []
+
+
+def _panels(path: Path) -> tuple[Box | None, Box | None]:
+    """The truth and the learnt density in a picture of framed panels, which end with the samples."""
+    import numpy as np
+    from PIL import Image, ImageColor
+
+    with Image.open(path) as image:
+        frame = (np.abs(np.asarray(image.convert("RGB")).astype(int) - ImageColor.getrgb(HAIRLINE)) < 12).all(axis=2)
+    columns, rows = (np.flatnonzero(frame.mean(axis=axis) > 0.5) for axis in (0, 1))
+    edges = [group.mean() for group in np.split(columns, np.flatnonzero(np.diff(columns) > 3) + 1) if len(group)]
+    if len(edges) < 6 or not len(rows):
+        return None, None
+    boxes = [
+        (round(left) + 2, int(rows[0]) + 2, round(right) - 1, int(rows[-1]) - 1)
+        for left, right in zip(edges[::2], edges[1::2], strict=False)
+    ]
+    return boxes[-3], boxes[-2]
+
+
+def _squares(path: Path) -> tuple[Box | None, Box | None]:
+    """The test data and the samples in a picture of squares side by side under a title."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        width, height = image.size
+    side = width / max(1, round(width / height))
+    if width < 2 * side:
+        return None, None
+    top = max(0, height - round(0.96 * side))
+    return (0, top, round(side), height), (round(side), top, round(2 * side), height)
+
+
+def _crop(path: Path, box: Box | None, target: Path) -> None:
+    """Write a part of a picture, or all of it."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        image.crop(box).save(target, format="png", optimize=True)
+
+
+def _still(path: Path) -> Path | None:
+    """The last frame of a picture that moves, written beside it; ``None`` of one that does not."""
+    from PIL import Image
+
+    with Image.open(path) as image:
+        frames = getattr(image, "n_frames", 1)
+        if frames == 1:
+            return None
+        image.seek(frames - 1)
+        still = path.with_name(f"{path.stem}-still.png")
+        image.convert("RGB").quantize(256).save(still, format="png", optimize=True)
+    return still

@@ -1,0 +1,140 @@
+"""The cells that a part of the page is about, with all that is known of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import pandas as pd
+
+from flowbench.metrics import METRICS
+from flowbench.report.frame import Cell
+from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.comparisons import ranking_metric
+from flowbench.report.judgement.estimates import Estimates
+from flowbench.report.judgement.verdict import Verdict, verdict
+from flowbench.report.views import numbers
+from flowbench.report.views.text import say
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Some cells of a suite.
+
+    Attributes:
+        cells: in the order of the suite.
+        whole: the frame of all cells of the suite.
+        estimates, certificates: of all cells of the suite.
+    """
+
+    cells: list[Cell]
+    whole: pd.DataFrame
+    estimates: Estimates
+    certificates: Mapping[str, Verdicts]
+    _verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
+
+    def only(self, condition: Callable[[Cell], bool]) -> Scope:
+        """The cells for which a condition holds."""
+        return replace(self, cells=[cell for cell in self.cells if condition(cell)])
+
+    def having(self, metric: str) -> Scope:
+        """The cells that have a metric."""
+        return self.only(lambda cell: self.has(cell, metric))
+
+    @cached_property
+    def by_data(self) -> dict[str, Scope]:
+        """The cells of each data set."""
+        names = dict.fromkeys(cell.data for cell in self.cells)
+        return {name: self.only(lambda cell, name=name: cell.data == name) for name in names}  # type: ignore[misc]
+
+    @cached_property
+    def by_key(self) -> dict[str, Cell]:
+        return {cell.key: cell for cell in self.cells}
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows of the cells."""
+        return self.whole[self.whole["cell"].isin(self.by_key)]
+
+    @cached_property
+    def quality(self) -> str:
+        """What the cells, which must be on one data set, are ranked by."""
+        return ranking_metric(self.frame)
+
+    def verdict(self, metric: str = "") -> Verdict:
+        """What a metric, or that of quality, says of the cells, which must be all those on one data set."""
+        wanted = (self.cells[0].data, metric or self.quality)
+        if wanted not in self._verdicts:
+            self._verdicts[wanted] = verdict(self.frame, self.cells, wanted[1], self.certificates)
+        return self._verdicts[wanted]
+
+    def has(self, cell: Cell, metric: str) -> bool:
+        """Whether a seed of a cell that finished has a metric."""
+        return self.estimates.get(cell.key, metric) is not None
+
+    def measured(self, metric: str) -> bool:
+        """Whether any cell has a metric."""
+        return any(self.has(cell, metric) for cell in self.cells)
+
+    def value(self, cell: Cell, metric: str) -> float | None:
+        """A metric of a cell as one number."""
+        return self.estimates.value(cell.key, metric)
+
+    def first(self, metric: str) -> float | None:
+        """A metric that is the same for all cells that have it."""
+        return next((value for cell in self.cells if (value := self.value(cell, metric)) is not None), None)
+
+    def written(self, cell: Cell, metric: str) -> str:
+        """A metric of a cell as the catalogue has it written."""
+        return numbers.written(self.estimates.get(cell.key, metric), METRICS[metric].form, count=not self.single)
+
+    def labels(self, keys: Iterable[str]) -> list[str]:
+        """What the rows of cells are called."""
+        return [self.by_key[key].label for key in keys]
+
+    @property
+    def single(self) -> bool:
+        """Whether each cell has one seed."""
+        return all(len(cell.seeds) == 1 for cell in self.cells)
+
+    @property
+    def several_budgets(self) -> bool:
+        """Whether some flows had other budgets than others."""
+        return len({cell.budget for cell in self.cells if not cell.baseline}) > 1
+
+    def note(self, cell: Cell) -> str:
+        """What a reader must know of a cell before comparing it."""
+        return say(
+            "note",
+            baseline=cell.baseline,
+            diverged=len(cell.diverged),
+            failed=len(cell.failed),
+            seeds=len(cell.seeds),
+            in_part=bool(cell.not_measured),
+            failures=self.certificates[cell.key].failed,
+        )
+
+
+def by_fact(cells: Iterable[Cell], fact: Callable[..., Any]) -> dict[Any, list[str]]:
+    """The labels of the cells that share a fact, in the order of the cells."""
+    found: dict[Any, list[str]] = {}
+    for cell in cells:
+        found.setdefault(fact(cell), []).append(cell.label)
+    return found
+
+
+def by_value(cells: Sequence[Cell], value: Callable[..., Any]) -> dict[Any, str]:
+    """Each value that a fact takes, with the keys of the cells where it does."""
+    groups: dict[Any, list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault(value(cell), []).append(cell)
+    return {found: names_of(group, cells) for found, group in groups.items()}
+
+
+def names_of(group: Sequence[Cell], cells: Sequence[Cell]) -> str:
+    """The keys of some of the cells, or how many they are."""
+    if len(group) == len(cells):
+        return "all cells"
+    return ", ".join(cell.key for cell in group) if len(group) < 10 else f"{len(group)} of {len(cells)} cells"

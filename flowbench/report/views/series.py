@@ -1,0 +1,189 @@
+"""What the charts draw, as frames: both matplotlib and Vega-Lite draw the same numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from flowbench.metrics import FEW_EVALUATIONS, METRICS
+from flowbench.records.training import HistoryRow
+from flowbench.report.frame import Cell
+from flowbench.report.views import numbers
+from flowbench.report.views.scope import Scope
+
+# One colour and marker per flow in every figure of every report; told apart by colour-blind readers too.
+LOOKS = {
+    "affine": ("#777777", "s"),
+    "nice": ("#e69f00", "v"),
+    "realnvp": ("#009e73", "^"),
+    "realnvp-convolutional": ("#44aa99", "p"),
+    "realnvp-vector": ("#117733", "*"),
+    "glow": ("#0072b2", "o"),
+    "glow-mixture": ("#56b4e9", "D"),
+    "maf": ("#d55e00", "<"),
+    "iaf": ("#cc79a7", ">"),
+    "planar": ("#882255", "P"),
+    "cnf": ("#332288", "d"),
+    "flow_matching": ("#dd3497", "H"),
+    "flow_matching-conditional": ("#8c510a", "s"),
+    "flow_matching-independent": ("#dd3497", "H"),
+    "flow_matching-ot": ("#5f9e1f", "8"),
+    "flow_matching-diffusion": ("#8e6bd8", "p"),
+    "flow_autoencoder": ("#ee6677", "p"),
+    "flow_autoencoder-reconstruction": ("#661100", "h"),
+    "iaf_distilled": ("#6699cc", ">"),
+    "gaussian": ("#333333", "X"),
+    "gaussian-diagonal": ("#aaaaaa", "X"),
+    "gaussian_mixture": ("#999933", "h"),
+}
+_SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#b8a029", "#aa4499")]
+# A page needs no more points of a curve than this.
+_POINTS = 60
+# Training has reached a plateau where its last fifth brought less than this share of what it brought after its first
+# tenth, in which losses fall from wherever they start.
+PLATEAU_SHARE = 0.02
+
+
+def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """The colour and marker of each flow; one that has none of its own takes the next spare."""
+    new = sorted(set(labels) - LOOKS.keys())
+    return LOOKS | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
+
+
+def losses(rows: Sequence[HistoryRow]) -> list[tuple[int, float]]:
+    """The finite validation losses of a seed by step; the training losses where none was measured."""
+    validated = [(row.step, row.validation_loss) for row in rows if row.validation_loss is not None]
+    points = validated or [(row.step, row.loss) for row in rows]
+    return [(step, loss) for step, loss in points if math.isfinite(loss)]
+
+
+def settled(cell: Cell) -> bool | None:
+    """Whether training reached a plateau for each seed; ``None`` where there are too few losses to say."""
+    shares = []
+    for rows in cell.record.training.history.values():
+        points = losses(rows)
+        if len(points) < 10:
+            return None
+        best = pd.Series([loss for _, loss in points]).cummin()
+        start, late, end = best.iloc[len(best) // 10], best.iloc[4 * len(best) // 5 - 1], best.iloc[-1]
+        shares.append((late - end) / (start - end) if start > end else 0.0)
+    return bool(max(shares) < PLATEAU_SHARE) if shares else None
+
+
+def curves(scope: Scope) -> pd.DataFrame:
+    """Losses of each seed over the steps: ``flow``, ``seed``, ``step``, ``loss``, ``unit`` and ``lost``.
+
+    Bits per dim where -log p is minimised and the table of the data set is in them.
+    """
+    found = []
+    both = [(scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")) for cell in scope.cells]
+    of_bit = next((nats / bits for nats, bits in both if nats and bits and math.isfinite(nats)), None)
+    for cell in scope.cells:
+        unit, size = cell.record.training.loss_unit, 1.0
+        if unit == "nats" and of_bit:
+            unit, size = "bits per dim", of_bit
+        for seed, rows in cell.record.training.history.items():
+            points = losses(rows)
+            kept = points[:: -(-len(points) // _POINTS) or 1] + points[-1:]
+            lost = seed in cell.diverged or seed in cell.failed
+            found += [(cell.label, seed, step, float(f"{loss / size:.6g}"), unit, lost) for step, loss in kept]
+    table = pd.DataFrame(found, columns=["flow", "seed", "step", "loss", "unit", "lost"])
+    return table.drop_duplicates(["flow", "seed", "step"])
+
+
+def limits(table: pd.DataFrame) -> tuple[float, float]:
+    """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest.
+
+    A fifth of the curves may lie so far above the others that they are cut off.
+    """
+    of_seeds = [list(losses) for _, losses in table.groupby(["flow", "seed"], sort=False)["loss"]]
+    low = float(table["loss"].min())
+    after = sorted(values[len(values) // 10] for values in of_seeds)
+    high = min(after[-1], low + 1.5 * (after[int(0.8 * (len(after) - 1))] - low))
+    pad = 0.05 * (high - low) or 0.5
+    return low - pad, high + pad
+
+
+def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFrame:
+    """Quality and speed of the cells on one data set, with where their labels stand.
+
+    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (y of the label).
+    """
+    found = scope.verdict()
+    quality = {cell.key: scope.estimates.get(cell.key, scope.quality) for cell in scope.cells}
+    above = {cell.key: scope.estimates.above_truth(cell.key) for cell in scope.cells}
+    name = METRICS[scope.quality].head
+    # Above the truth a logarithm tells the good ones apart, as long as chance has put none below it.
+    if scope.quality == "bits_per_dim" and all(e is None or not e.finite or e.value > 0 for e in above.values()):
+        if any(above.values()):
+            quality, name = above, "bits per dim above the truth"
+    rows = []
+    for cell in scope.cells:
+        x, e = scope.value(cell, cost), quality[cell.key]
+        if x and x > 0 and e and abs(e.value) < numbers.ASTRONOMIC and cell.key in found.gaps:
+            rows.append((cell.label, x, e.value, cell.key not in found.excluded, name))
+    table = pd.DataFrame(rows, columns=["flow", "x", "y", "good", "of"])
+    return table.assign(label=_apart(table))
+
+
+def logarithmic(values: pd.Series) -> bool:
+    """Whether an axis of values that are all positive should be logarithmic."""
+    return bool((values > 0).all()) and len(values) > 0 and float(values.max() / values.min()) > 5
+
+
+def domains(table: pd.DataFrame) -> tuple[tuple[float, float], tuple[float, float]]:
+    """What the axes of `tradeoff` show: x with room for the labels, which stand at the right of their points."""
+    x = table["x"].map(math.log)
+    start = x.min() - 0.04 * (x.max() - x.min()) - 0.1
+    span = ((x - start) / (1 - _width(table))).max()
+    if logarithmic(table["y"]):
+        y = table["y"].map(math.log)
+    else:
+        y = table["y"]
+    pad = 0.06 * (y.max() - y.min()) or 0.1
+    up = (float(y.min() - 2 * pad), float(y.max() + pad))
+    return (math.exp(start), math.exp(start + span)), tuple(map(math.exp, up)) if logarithmic(table["y"]) else up
+
+
+def _width(table: pd.DataFrame) -> pd.Series:
+    """Of the labels, as shares of the x axis."""
+    return (table["flow"].str.len() * 7 + 14).clip(upper=300) / 480
+
+
+def _apart(table: pd.DataFrame) -> list[float]:
+    """Where labels stand on the y axis so that none hides another; in the order of the table."""
+    if table.empty:
+        return []
+    (left, right), (low, high) = domains(table)
+    log = logarithmic(table["y"])
+    x = (table["x"].map(math.log) - math.log(left)) / math.log(right / left)
+    y = (table["y"].map(math.log) - math.log(low)) / math.log(high / low) if log else (table["y"] - low) / (high - low)
+    width, height, placed = _width(table), 0.047, pd.DataFrame(columns=["left", "right", "y"], dtype=float)
+    for i in y.sort_values(kind="stable").index:
+        at = y[i]
+        beside = placed[(placed["left"] < x[i] + width[i]) & (placed["right"] > x[i])]
+        for other in beside["y"].sort_values():
+            if abs(other - at) < height:
+                at = other + height
+        placed.loc[i] = [x[i], x[i] + width[i], at]
+    found = placed["y"][table.index]
+    return list(low * (high / low) ** found if log else low + found * (high - low))
+
+
+def evaluations(scope: Scope) -> pd.DataFrame:
+    """How far samples are from test data over the evaluations of the field that they took.
+
+    Columns: ``flow``, ``method`` (``Euler``, ``midpoint`` or ``adaptive``), ``evaluations``, ``distance``, ``low`` and
+    ``high`` (of the seeds).
+    """
+    rows = []
+    for cell in scope.having("energy_distance_adaptive").cells:
+        steps = [(method, n, f"energy_distance_{method}_{n}") for method in ("euler", "midpoint") for n in FEW_EVALUATIONS]
+        steps.append(("adaptive", scope.value(cell, "sample_evaluations"), "energy_distance_adaptive"))
+        for method, n, metric in steps:
+            e = scope.estimates.get(cell.key, metric)
+            if n and e and e.finite:
+                rows.append((cell.label, method, n, e.value, e.least, e.most))
+    return pd.DataFrame(rows, columns=["flow", "method", "evaluations", "distance", "low", "high"])

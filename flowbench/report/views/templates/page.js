@@ -1,0 +1,96 @@
+// Without this the page shows its figures as pictures, and tables are neither sorted nor filtered.
+addEventListener("DOMContentLoaded", () => {
+  const config = {
+    background: null, font: "system-ui, sans-serif", view: {stroke: null},
+    axis: {labelColor: "#4a5568", titleColor: "#4a5568", gridColor: "#d5dae1", domainColor: "#b6bec9", ticks: false,
+           labelFontSize: 11, titleFontSize: 12, titleFontWeight: 400},
+    axisX: {grid: false}, legend: {labelFontSize: 11, titleFontSize: 11, symbolLimit: 50, labelLimit: 240},
+  };
+
+  function specification(facts, narrow) {
+    const spec = JSON.parse(document.getElementById("spec-" + facts.kind).textContent);
+    spec.data = {values: facts.rows};
+    const {y, color} = spec.encoding;
+    color.scale = {domain: Object.keys(facts.colours), range: Object.values(facts.colours)};
+    if (facts.kind === "tradeoff") spec.layer[1].encoding.fill.scale = color.scale;
+    // Above the axis, since beside it long words leave a low chart.
+    spec.title = {text: facts.title, anchor: "start", frame: "group", fontSize: 12, fontWeight: 400, color: "#4a5568"};
+    y.title = null;
+    if (facts.domain) y.scale = {type: facts.log ? "log" : "linear", domain: facts.domain, nice: false};
+    if (facts.across) spec.encoding.x.scale.domain = facts.across;
+    if (facts.kind === "tradeoff" && narrow) {  // no room for labels
+      spec.layer = [spec.layer[1], spec.layer[3]];
+      color.legend = {title: null};
+      spec.encoding.x.scale = {type: "log", padding: 10};
+    }
+    if (facts.kind === "training" && !facts.rows.some(row => row.lost)) spec.layer.pop();
+    if (facts.others) spec.layer.push({
+      data: {values: [{distance: facts.others}]}, mark: {type: "rule", strokeDash: [4, 3]},
+      encoding: {x: null, color: {value: "#1b1f24"}, tooltip: null},
+    });
+    if (Object.keys(facts.colours).length === 1) color.legend = null;
+    if (narrow && color.legend) {
+      color.legend = {...color.legend, orient: "bottom", columns: 2, labelLimit: 130};
+      if (facts.kind === "tradeoff") spec.layer[0].encoding.fill.legend = color.legend;
+    }
+    return spec;
+  }
+
+  function draw(place, facts) {
+    const narrow = place.clientWidth < 480;
+    return vegaEmbed(place, specification(facts, narrow), {actions: false, renderer: "svg", config, tooltip: {theme: "custom"}})
+      .then(() => place.querySelector("svg")?.setAttribute("aria-hidden", "true"));
+  }
+
+  const facts = figure => JSON.parse(figure.querySelector("script").textContent);
+  // The page can be read before what draws its charts is there.
+  addEventListener("load", () => {
+    if (!globalThis.vegaEmbed) return;
+    // Charts far below are drawn when they come near.
+    const near = new IntersectionObserver(entries => entries.filter(entry => entry.isIntersecting).forEach(entry => {
+      near.unobserve(entry.target);
+      draw(entry.target.querySelector(".drawn"), facts(entry.target));
+    }), {rootMargin: "600px"});
+    document.querySelectorAll(".charts .chart").forEach(figure => near.observe(figure));
+    const choice = document.getElementById("speed"), shown = document.getElementById("speed-chart");
+    if (choice) {
+      const show = () => {
+        const source = document.getElementById("cost-" + choice.value);
+        if (source) draw(shown.querySelector(".drawn"), facts(source));
+      };
+      choice.value = shown.dataset.first;
+      choice.addEventListener("change", show);
+      show();
+    }
+  });
+
+  document.querySelectorAll("table.main").forEach(table => {
+    const tools = document.createElement("p"), filter = document.createElement("input"), column = document.createElement("select");
+    const label = (text, control) => Object.assign(document.createElement("label"), {textContent: text}).appendChild(control).parentNode;
+    filter.type = "search";
+    filter.addEventListener("input", () => table.tBodies[0].querySelectorAll("tr").forEach(row => {
+      row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
+    }));
+    // A narrow screen shows the flow, its score and one more column.
+    const heads = [...table.tHead.rows[0].cells].slice(2);
+    heads.forEach((head, i) => column.add(new Option(head.textContent, i + 2)));
+    const choose = () => [...table.rows].forEach(row => [...row.cells].forEach((cell, i) => {
+      cell.classList.toggle("chosen", i === Number(column.value));
+    }));
+    column.addEventListener("change", choose);
+    choose();
+    tools.className = "tools";
+    tools.append(label("Filter ", filter), label("Column ", column));
+    tools.lastChild.className = "narrow";
+    table.parentNode.before(tools);
+  });
+
+  // A link to what lies within a folded part opens it, in every browser.
+  const open = () => {
+    const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    for (let part = target?.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    if (target) target.scrollIntoView();
+  };
+  addEventListener("hashchange", open);
+  open();
+});

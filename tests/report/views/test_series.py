@@ -1,0 +1,129 @@
+"""What the charts draw, and that both ways of drawing draw it."""
+
+import math
+
+import pytest
+
+from flowbench.plotting.canvas import canvas
+from flowbench.records.training import HistoryRow
+from flowbench.report.judgement.ranking import ranking
+from flowbench.report.views import figures, series
+from tests.report.made_up import MOONS
+
+
+@pytest.fixture
+def axes(monkeypatch):
+    """The panels of what is drawn."""
+    from contextlib import contextmanager
+
+    found = []
+
+    @contextmanager
+    def watched(*arguments):
+        with canvas(*arguments) as figure:
+            yield figure
+            found.extend(figure.axes)
+
+    monkeypatch.setattr(figures, "canvas", watched)
+    return found
+
+
+def rows(losses):
+    return [HistoryRow(i + 1, loss, loss, 0.1) for i, loss in enumerate(losses)]
+
+
+def test_curves_are_in_the_unit_of_the_table(made):
+    of = made({"moons-nice": ("moons", "nice"), "moons-flow_matching": ("moons", "flow_matching")})
+    table = series.curves(of)
+    assert dict(zip(table["flow"], table["unit"], strict=True)) == {
+        "nice": "bits per dim",
+        "flow_matching": "squared error of velocities",
+    }
+    nats = [loss for _, loss in series.losses(of.cells[0].record.training.history[0])]
+    shown = table[(table["flow"] == "nice") & (table["seed"] == 0)]["loss"]
+    assert shown.iloc[-1] == pytest.approx(nats[-1] / (2 * math.log(2)), rel=1e-4)
+
+
+def test_long_curves_are_thinned_and_keep_their_ends(made):
+    table = series.curves(made({"moons-nice": ("moons", "nice")}, seeds=1, rows=2000))
+    assert len(table) < 70
+    assert table["step"].iloc[-1] == 20_000
+
+
+@pytest.mark.parametrize(
+    ("losses", "settled"),
+    [
+        ([0.9**i for i in range(100)], True),
+        ([100.0 - i for i in range(100)], False),
+        ([1.0] * 100, True),
+        ([1.0, 0.5], None),
+    ],
+)
+def test_a_plateau_is_where_the_last_fifth_brings_little(made, losses, settled, monkeypatch):
+    (cell,) = made({"moons-nice": ("moons", "nice")}, seeds=1).cells
+    cell.record.training.__dict__["history"] = {0: rows(losses)}
+    assert series.settled(cell) is settled
+
+
+def test_one_curve_far_above_does_not_squash_the_others(made):
+    import pandas as pd
+
+    good = [("good", seed, step, loss) for seed in range(5) for step, loss in [(0, 9.0), (10, 3.0), (20, 1 + seed / 10)]]
+    bad = [("bad", 0, step, loss) for step, loss in [(0, 1e9), (10, 1e8), (20, 1e8)]]
+    columns = ["flow", "seed", "step", "loss"]
+    low, high = series.limits(pd.DataFrame(good + bad, columns=columns))
+    assert low < 1.0
+    assert 3.0 < high < 20
+    assert series.limits(pd.DataFrame(good, columns=columns))[1] > 9.0, "nothing is cut off where no curve is apart"
+
+
+def test_a_lost_seed_ends_in_a_cross_within_the_axes(tmp_path, made, axes):
+    of = made({"moons-nice": ("moons", "nice")}, seeds=2, diverged={"moons-nice": [1]})
+    figures.training_curves(tmp_path / "curves.png", series.curves(of), series.looks(["nice"]))
+    assert [line.get_marker() for line in axes[0].lines] == ["None", "None", "x"]
+    assert axes[0].lines[-1].get_ydata()[0] <= axes[0].get_ylim()[1]
+
+
+def test_speed_stands_against_what_is_above_the_truth_and_what_cannot_be_best_is_hollow(tmp_path, made, axes):
+    of = made(values={"moons-nice": {"invertibility_error_max": 1.0}})
+    table = series.tradeoff(of)
+    assert set(table["of"]) == {"bits per dim above the truth"}
+    assert dict(zip(table["flow"], table["good"], strict=True)) == {key.removeprefix("moons-"): key != "moons-nice" for key in MOONS}
+    figures.tradeoff(tmp_path / "cost.png", table, series.looks(table["flow"]))
+    faces = [line.get_markerfacecolor() for line in axes[0].lines]
+    assert [face == "white" for face in faces] == [flow == "nice" for flow in table["flow"]]
+    across, up = series.domains(table)
+    assert axes[0].get_xlim() == pytest.approx(across)
+    assert axes[0].get_ylim() == pytest.approx(up)
+
+
+def test_what_says_nothing_is_not_drawn(made):
+    values = {"moons-nice": {"bits_per_dim": [1e30] * 3}, "moons-maf": {"bits_per_dim": [math.nan] * 3}}
+    assert set(series.tradeoff(made(values=values))["flow"]) == {"realnvp", "gaussian"}
+
+
+def test_no_label_hides_another(made):
+    values = {key: {"sample_samples_per_second": 1000.0, "bits_per_dim": [0.3, 0.31, 0.32]} for key in MOONS}
+    values["moons-gaussian"]["sample_samples_per_second"] = 2000.0
+    table = series.tradeoff(made(values=values))
+    labels = sorted(table.loc[table["flow"] != "gaussian", "label"])
+    assert len(labels) == 3
+    assert all(b > a for a, b in zip(labels, labels[1:], strict=False))
+
+
+def test_evaluations_are_drawn_by_method_with_the_distance_of_other_data(tmp_path, made, axes):
+    table = series.evaluations(made({"moons-cnf": ("moons", "cnf")}))
+    figures.evaluations(tmp_path / "evaluations.png", table, 2e-4, series.looks(["cnf"]))
+    euler, midpoint = axes
+    assert list(euler.lines[0].get_ydata()) == [1 / n for n in (2, 4, 8, 16, 32, 64)]
+    assert list(midpoint.lines[0].get_ydata()) == [1 / n**2 for n in (2, 4, 8, 16, 32, 64)]
+    assert (euler.lines[1].get_xdata()[0], euler.lines[1].get_ydata()[0]) == (50, 1e-4)
+    assert list(euler.lines[2].get_ydata()) == [2e-4, 2e-4]
+
+
+def test_ranks_are_drawn_with_bars_as_wide_as_the_critical_difference(tmp_path, axes):
+    found = ranking({f"data {i}": {"nice": 3.0, "glow": 1.0, "maf": 2.0} for i in range(8)})
+    figures.mean_ranks(tmp_path / "ranks.png", found, series.looks(found.means))
+    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["glow", "maf", "nice"]
+    segment = axes[0].collections[0].get_segments()[0]
+    assert segment[1][0] - segment[0][0] == pytest.approx(found.critical_difference)
