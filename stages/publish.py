@@ -3,6 +3,7 @@
 ``--partial`` is for suites whose cells are run one by one, and goes without those that have not been run.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from flowbench import config
@@ -23,7 +24,13 @@ def main(suite: str, partial: bool = False) -> None:
 
     keys = [key for key in found.cells if not partial or (found.results / key / METRICS_FILE).is_file()]
     lock.check(found, keys)
-    digests = tracking.publish(suite, keys, found.results)
+
+    def best() -> set[str]:
+        from flowbench.report.judgement.verdict import best_cells  # pandas and SciPy take a second to load
+
+        return best_cells(found.results, replace(found, cells={key: found.cells[key] for key in keys}))
+
+    digests = tracking.publish(suite, keys, found.results, best)
     with whole(Path("published")) as folder:
         write_json(folder / f"{suite}.json", {"cells": digests, "locks": lock.lock_digest(found)})
 

@@ -20,7 +20,7 @@ def main(suite: str) -> None:
     params = config.load()
     found = suites.load_fresh(suite, params)
     from flowbench import report, tracking
-    from flowbench.records.commit import committed
+    from flowbench.records.committed import committed
 
     published = json.loads(Path("published", f"{suite}.json").read_text(encoding="utf-8"))
     digests = published["cells"]

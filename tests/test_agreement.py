@@ -10,6 +10,7 @@ from flowbench import tracking
 from flowbench.metrics import METRICS
 from flowbench.report import frame
 from flowbench.report.judgement.estimates import Estimates
+from flowbench.tracking import store
 from tests import fake_results
 
 CELLS = {
@@ -40,12 +41,13 @@ def published(tmp_path_factory):
     suite = fake_results.suite(CELLS)
     fake_results.write(root / "results", suite, values=dict.fromkeys(CELLS, VALUES), diverged={"moons-maf": (1,)})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracking, "ROOT", root)
+        patch.setattr(store, "ROOT", root)
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         tracking.publish("tiny", CELLS, root / "results")
         client = MlflowClient(tracking.store_uri())
         experiment = client.get_experiment_by_name("flowbench-tiny")
-        runs = {run.data.tags[tracking.CELL]: run for run in client.search_runs([experiment.experiment_id])}
+        runs = store.runs_of(client, experiment)
+        runs = {run.data.tags[tracking.CELL]: run for run in runs if tracking.CELL in run.data.tags}
     return suite, root / "results", runs
 
 

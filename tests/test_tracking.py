@@ -1,12 +1,17 @@
+import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from flowbench import tracking
 from flowbench.config import ConfigError
 from flowbench.records import record
+from flowbench.records.training import Training
+from flowbench.tracking import store
 from tests import fake_cell
+from tests.tiny_cells import ENERGY, IMAGES, VECTORS
 
 KEYS = ("moons-nice", "moons-gaussian")
 FILES = ("trained/training.json", "history.csv", "train_timings.json", "metrics.json", "seeds.csv", "timings.json")
@@ -29,7 +34,7 @@ def new_store(empty_store, tmp_path_factory, monkeypatch):
     def use(root: Path | None = None) -> Path:
         root = root or tmp_path_factory.mktemp("root")
         shutil.copy(empty_store, root)
-        monkeypatch.setattr(tracking, "ROOT", root)
+        monkeypatch.setattr(store, "ROOT", root)
         return root
 
     return use
@@ -52,14 +57,24 @@ def publish(results):
     return tracking.publish("tiny", KEYS, results)
 
 
-def runs():
+def runs(keys=KEYS):
     """All runs of the suite's experiment that are not deleted, by cell."""
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name("flowbench-tiny")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
-    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in KEYS}
+    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in keys}
+
+
+def seeds_of(run):
+    """The runs below a cell's, by seed."""
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking.store_uri()).search_runs(
+        [run.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run.info.run_id}'"
+    )
+    return sorted(found, key=lambda one: int(one.data.tags[tracking.SEED]))
 
 
 def identifiers():
@@ -120,19 +135,23 @@ def test_a_run_holds_what_the_cell_left(results):
     assert run.data.tags["mlflow.source.git.commit"] == 40 * "a"
     assert run.data.params["flow.hidden"] == "[64, 64]"
     assert run.data.params["versions.torch"] == "2.9.0"
-    seeds = [run.data.metrics[f"seed_{seed}/bits_per_dim"] for seed in range(3)]
+    assert run.info.run_name == "moons · nice · 3 seeds"
+    of_seeds = seeds_of(run)
+    assert [one.info.run_name for one in of_seeds] == ["seed 0", "seed 1", "seed 2"]
+    assert all(one.info.status == "FINISHED" for one in of_seeds)
+    seeds = [one.data.metrics["bits_per_dim"] for one in of_seeds]
     assert run.data.metrics["bits_per_dim"] == pytest.approx(sum(seeds) / 3, rel=1e-12)
-    errors = [run.data.metrics[f"seed_{seed}/logdet_error_max"] for seed in range(3)]
+    errors = [one.data.metrics["logdet_error_max"] for one in of_seeds]
     assert run.data.metrics["logdet_error_max"] == max(errors) > min(errors), "the worst of the seeds"
     assert run.data.metrics["train_seconds"] == 50
     assert run.data.metrics["parameters"] == 1000
     assert {split.dataset.name for split in run.inputs.dataset_inputs} == {"moons"}
     assert len({split.dataset.digest for split in run.inputs.dataset_inputs}) == 2
     client = MlflowClient(tracking.store_uri())
-    history = client.get_metric_history(run.info.run_id, "seed_1/validation_loss")
+    history = client.get_metric_history(of_seeds[1].info.run_id, "validation_loss")
     assert [point.step for point in history] == [50, 100, 150, 200, 250, 300]
     artifacts = {file.path for file in client.list_artifacts(run.info.run_id)}
-    assert artifacts == {name.partition("/")[0] for name in FILES} | {"pictures", "log_prob"}
+    assert artifacts == {name.partition("/")[0] for name in FILES} | {"pictures", "log_prob", "log_prob.json"}
 
 
 def test_a_cell_measured_in_part_is_published(results):
@@ -208,7 +227,7 @@ def test_changed_results_replace_their_run_alone(results):
     after = runs()
     assert len(after["moons-nice"]) == 1
     assert after["moons-nice"][0].info.run_id not in before["moons-nice"]
-    assert after["moons-nice"][0].data.metrics["seed_0/bits_per_dim"] == 7.25
+    assert seeds_of(after["moons-nice"][0])[0].data.metrics["bits_per_dim"] == 7.25
     assert identifiers()["moons-gaussian"] == before["moons-gaussian"]
 
 
@@ -275,7 +294,7 @@ def test_a_refilled_store_gives_back_the_same_files(results, new_store, tmp_path
 
 def test_lost_artifacts_are_published_again(results, tmp_path):
     publish(results)
-    shutil.rmtree(tracking.ROOT / "mlartifacts")
+    shutil.rmtree(store.ROOT / "mlartifacts")
     digests = publish(results)
     tracking.fetch("tiny", digests, tmp_path / "fetched")
     assert all(len(found) == 1 for found in identifiers().values())
@@ -284,8 +303,8 @@ def test_lost_artifacts_are_published_again(results, tmp_path):
 def test_a_moved_repository_publishes_to_its_own_place(results, tmp_path, monkeypatch):
     publish(results)
     moved = tmp_path / "moved"
-    shutil.copytree(tracking.ROOT, moved)
-    monkeypatch.setattr(tracking, "ROOT", moved)
+    shutil.copytree(store.ROOT, moved)
+    monkeypatch.setattr(store, "ROOT", moved)
     digests = publish(results)
     tracking.fetch("tiny", digests, tmp_path / "fetched")
     assert all(str(moved) in run.info.artifact_uri for of_cell in runs().values() for run in of_cell)
@@ -328,3 +347,62 @@ def test_weights_and_unfinished_files_do_not_count(results):
     assert record.digest(cell) == before
     (cell / "pictures" / "density.png").write_bytes(b"another picture")
     assert record.digest(cell) != before
+
+
+def test_a_deleted_cell_takes_its_seeds_along(results):
+    from mlflow import MlflowClient
+
+    publish(results)
+    tracking.publish("tiny", ["moons-nice"], results)
+    client = MlflowClient(tracking.store_uri())
+    (run,) = runs()["moons-nice"]
+    experiment = client.get_experiment_by_name("flowbench-tiny").experiment_id
+    assert {one.info.run_id for one in client.search_runs([experiment])} == {
+        run.info.run_id,
+        *(one.info.run_id for one in seeds_of(run)),
+    }
+
+
+@pytest.mark.parametrize("first", [[], [VECTORS, IMAGES]], ids=["new", "known"])
+def test_the_best_cells_can_be_loaded_by_mlflow(tiny, new_store, tmp_path, first):
+    """Also where the cell was published before it was best."""
+    import mlflow
+    import pandas as pd
+
+    root, keys = new_store(), [VECTORS, IMAGES]
+    for key in keys:
+        shutil.copytree(tiny.measured(key), root / "results" / key)
+    if first:
+        tracking.publish("tiny", first, root / "results")
+        shutil.rmtree(root / "results" / IMAGES / "pictures")  # so that something is published
+    tracking.publish("tiny", keys, root / "results", lambda: [VECTORS])
+    (run,) = runs([VECTORS])[VECTORS]
+    mlflow.set_tracking_uri(tracking.store_uri())
+    model = mlflow.pyfunc.load_model(f"runs:/{run.info.run_id}/model", dst_path=str(tmp_path))
+    training = Training.load(tiny.measured(VECTORS))
+    losses = {seed: of.best_validation_loss for seed, of in training.seeds.items()}
+    expected = tiny.cell(VECTORS).trained(training, min(losses, key=losses.__getitem__))
+    x = torch.randn(7, 2)
+    found = model.predict(pd.DataFrame(x.numpy()))
+    torch.testing.assert_close(torch.from_numpy(found), expected.log_prob(x).detach(), rtol=0, atol=0)
+    assert model.predict(pd.DataFrame(), params={"sample": 5}).shape == (5, 2)
+    client = mlflow.MlflowClient()
+    assert run.data.tags["flowbench.best"] == "true"
+    (other,) = runs([IMAGES])[IMAGES]
+    assert other.data.tags["flowbench.best"] == "false"
+    others = client.list_artifacts(other.info.run_id)
+    assert not any(file.path == "model" for file in others)
+
+
+def test_pictures_while_training_have_their_steps(tiny, new_store):
+    from mlflow import MlflowClient
+
+    root = new_store()
+    shutil.copytree(tiny.measured(ENERGY), root / "results" / ENERGY)
+    tracking.publish("tiny", [ENERGY], root / "results")
+    (run,) = runs([ENERGY])[ENERGY]
+    files = MlflowClient(tracking.store_uri()).list_artifacts(seeds_of(run)[0].info.run_id, "images")
+    steps = {int(re.search(r"step.(\d+).timestamp", file.path)[1]) for file in files}
+    assert steps <= set(Training.load(tiny.measured(ENERGY)).snapshots()[1])
+    assert min(steps) == 0
+    assert len(steps) > 1

@@ -9,8 +9,12 @@ from torch import Tensor
 from flowbench.core import FlowModel
 from flowbench.evaluation.subject import Family, Subject
 from flowbench.metrics import Measured
+from flowbench.numerics.annealing import beta
 from flowbench.numerics.quadrature import Grid, log_integral
-from flowbench.plotting import densities
+from flowbench.plotting import densities, maps
+
+# The bent grid: cells a side, within the reach of so many samples, where the prior is no more nats below its peak.
+_WARP_CELLS, _REACH_SAMPLES, _WARP_NATS, _WARP_TOLERANCE = 40, 1000, 5.0, 1e-3
 
 
 def kl_to_target(model_log_prob: Tensor, target_log_energy: Tensor, grid: Grid) -> float:
@@ -63,7 +67,7 @@ def _measure(subject: Subject) -> dict[str, Measured]:
 
 
 def _draw(subject: Subject, log_prob: Tensor, grid: Grid) -> None:
-    """The density beside the truth and, for an energy, how it was learnt."""
+    """The density beside the truth."""
     source, square = subject.cell.source, (grid.size, grid.size)
     assert subject.pictures is not None
     assert subject.samples is not None
@@ -79,14 +83,81 @@ def _draw(subject: Subject, log_prob: Tensor, grid: Grid) -> None:
         truth,
         subject.cell.title,
     )
-    snapshots = subject.training.snapshots()
-    if snapshots and truth is not None:
-        title = f"{subject.cell.title}, while training"
-        densities.film_strip(subject.pictures / "training.png", *snapshots, np.exp(truth), grid, title)
 
 
 def _applies(subject: Subject) -> bool:
     return subject.is_planar and isinstance(subject.model, FlowModel) and subject.samples is not None
 
 
-FAMILIES = [Family("grid", _applies, _measure)]
+def _draw_training(subject: Subject) -> dict[str, Measured]:
+    """How the density was learnt, as a strip and as an animation."""
+    source, folder = subject.cell.source, subject.pictures
+    found = subject.training.snapshots()
+    assert source.grid is not None
+    assert folder is not None
+    assert found is not None
+    frames, steps = found
+    grid = Grid(source.grid.low, source.grid.high, frames.shape[1])
+    if source.log_density(grid.points()[:1]) is not None:
+        name, last = "true density", grid.evaluate(source.log_density).exp().view(grid.size, grid.size).numpy()
+    else:
+        name, last = "test data", densities.histogram(subject.cell.splits["test"], grid)
+        # Without the highest cells, which are noise and would set the scale of colours.
+        last = last.clip(max=np.quantile(last[last > 0], 0.97)) if last.any() else last
+    captions = [f"step {step:,}" for step in steps]
+    if source.is_energy:
+        target = grid.evaluate(source.log_energy)
+        for i, (step, frame) in enumerate(zip(steps, frames, strict=True)):
+            kl = kl_to_target(torch.from_numpy(frame).double().log().flatten(), target, grid)
+            of_kl = f"KL {kl:.2f}" if np.isfinite(frame).all() else "no KL"
+            captions[i] += f"\nβ {beta(step, subject.cell.train.anneal_steps):.2f}, {of_kl}"
+    title = f"{subject.cell.title}, while training"
+    densities.film_strip(folder / "training.png", frames, captions, last, name, grid, title)
+    densities.learning(folder / "training-animation.png", frames, captions, last, name, grid, title)
+    return {}
+
+
+def cell_corners(vertices: Tensor, size: int) -> Tensor:
+    """The corners, in order around each, of size² cells between (size + 1)² vertices: ``(size², 4, 2)``, row by row."""
+    rows = vertices.view(size + 1, size + 1, 2)
+    return torch.stack([rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:], rows[1:, :-1]], 2).view(-1, 4, 2)
+
+
+@torch.no_grad()
+def _draw_warp(subject: Subject) -> dict[str, Measured]:
+    """Where the flow puts a grid of the latent plane, wherever its prior has mass."""
+    source, model = subject.cell.source, subject.model
+    assert source.grid is not None
+    assert subject.pictures is not None
+    assert isinstance(model, FlowModel)
+    device = subject.cell.device
+    reach = float(model.prior().sample((_REACH_SAMPLES,)).abs().amax())
+    grid = Grid(-reach, reach, _WARP_CELLS)
+    centres, edges = grid.points(), torch.linspace(-reach, reach, grid.size + 1)
+    vertices = torch.cartesian_prod(edges, edges).flip(1)
+    with model.loosely(_WARP_TOLERANCE):
+        x, logdets = (values.cpu() for values in model.decode(torch.cat([vertices, centres]).to(device)))
+    log_prior = model.log_prior(centres.to(device)).cpu()
+    shown = log_prior > log_prior.max() - _WARP_NATS
+    before, after = (cell_corners(of, grid.size)[shown].numpy() for of in (vertices, x[: len(vertices)]))
+    arrays = before, after, logdets[len(vertices) :][shown].numpy()
+    limits = (source.grid.low, source.grid.high)
+    maps.bent_grid(subject.pictures / "warp.png", *arrays, limits, f"{subject.cell.title}: a latent grid, bent")
+    return {}
+
+
+def _bends(subject: Subject) -> bool:
+    if subject.pictures is None or not subject.is_planar or not subject.is_flow:
+        return False
+    return isinstance(subject.model, FlowModel)
+
+
+def _learnt_by_steps(subject: Subject) -> bool:
+    return subject.pictures is not None and subject.is_planar and subject.training.snapshots() is not None
+
+
+FAMILIES = [
+    Family("grid", _applies, _measure),
+    Family("training", _learnt_by_steps, _draw_training),
+    Family("warp", _bends, _draw_warp),
+]

@@ -1,15 +1,18 @@
-"""A figure in the style of the suite. The bytes of its file depend only on what is drawn."""
+"""A figure in the style of the suite, still or moving. The bytes of its file depend only on what is drawn."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
 INK, MUTED, HAIRLINE = "#1b1f24", "#667080", "#d5dae1"
 STYLE: dict[str, Any] = {
@@ -27,6 +30,11 @@ STYLE: dict[str, Any] = {
     "figure.titleweight": "bold",
 }
 DPI = 150
+# Of a bold letter, in units of the size of the font.
+_LETTER_WIDTH = 0.68
+_MOVING_DPI = 100
+# An animation has one palette, made from this many of its frames. Few colours make it small.
+_MOVING_COLOURS, _PALETTE_FRAMES = 128, 6
 
 
 @contextmanager
@@ -36,16 +44,9 @@ def canvas(path: Path, width: float, height: float, title: str = "", *, colourfu
     The user's matplotlib settings and the time of day do not change the file. A file holds 256
     colours. For figures with more, such as photographs, ``colourful`` chooses them better and takes a second longer.
     """
-    import matplotlib
-    from matplotlib.figure import Figure
     from PIL import Image
 
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(STYLE)
-        figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
-        if title:
-            figure.suptitle(title, x=0.008, ha="left")
+    with _figure(width, height, title, DPI) as figure:
         yield figure
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", metadata={"Software": None})
@@ -54,3 +55,62 @@ def canvas(path: Path, width: float, height: float, title: str = "", *, colourfu
     method, dither = Image.Quantize.MAXCOVERAGE, Image.Dither.NONE
     picture = picture.quantize(256, method, kmeans=int(colourful), dither=dither)
     picture.save(path, format="png", optimize=True)
+
+
+@contextmanager
+def film(path: Path, width: float, height: float, title: str = "") -> Iterator[tuple[Figure, Callable[[float], None]]]:
+    """A figure of ``width`` × ``height`` inches, and a function that adds what it shows as a frame of some seconds.
+
+    The frames are written to ``path`` as an animated PNG, which begins anew without end, when the block ends.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    frames: list[Image.Image] = []
+    milliseconds: list[int] = []
+    with _figure(width, height, title, _MOVING_DPI) as figure:
+        screen = FigureCanvasAgg(figure)
+
+        def shoot(seconds: float) -> None:
+            screen.draw()
+            if not frames:  # then nothing moves but what is meant to
+                figure.set_layout_engine("none")
+            frames.append(Image.fromarray(np.asarray(screen.buffer_rgba())[..., :3].copy()))
+            milliseconds.append(round(1000 * seconds))
+
+        yield figure, shoot
+    write_animation(path, frames, milliseconds)
+
+
+def write_animation(path: Path, frames: list[Image], milliseconds: list[int]) -> None:
+    """Write RGB frames of one size, each with the time that it is shown, as an animated PNG."""
+    from PIL import Image
+
+    chosen = frames[:: -(-len(frames) // _PALETTE_FRAMES)] + frames[-1:]
+    width, height = frames[0].size
+    together = Image.new("RGB", (width, height * len(chosen)))
+    for i, frame in enumerate(chosen):
+        together.paste(frame, (0, i * height))
+    palette = together.quantize(_MOVING_COLOURS, Image.Quantize.MEDIANCUT)
+    first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
+    first.save(path, format="png", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
+
+
+def title_size(title: str, width: float) -> float:
+    """The size in points at which a title fits into so many inches."""
+    return min(STYLE["figure.titlesize"], 72 * width / (_LETTER_WIDTH * max(1, len(title))))
+
+
+@contextmanager
+def _figure(width: float, height: float, title: str, dpi: int) -> Iterator[Figure]:
+    """A figure in the style of the suite, whatever the user's settings are."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
+        if title:
+            figure.suptitle(title, x=0.008, ha="left", size=title_size(title, width))
+        yield figure

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowbench.plotting.canvas import INK, MUTED, canvas
+from flowbench.plotting.canvas import INK, MUTED, canvas, film
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.image import AxesImage
 
     from flowbench.numerics.quadrature import Grid
 
 _COLOURS, _DOTS = "Blues", "#08519c"
 _POINTS = 4000
-_FILM_COLUMNS = 8
+_FILM_FRAMES = 8
+# Of an animation: how long it takes, and how long its last frame stays.
+_LOOP_SECONDS, _LAST_SECONDS = 4.5, 2.0
 
 
 def density(
@@ -52,31 +55,65 @@ def density(
 
 
 def film_strip(
-    path: Path, frames: np.ndarray, steps: Sequence[int], target: np.ndarray, grid: Grid, title: str = ""
+    path: Path, frames: np.ndarray, captions: Sequence[str], last: np.ndarray, name: str, grid: Grid, title: str = ""
 ) -> None:
-    """Draw how a density was learnt: one frame per step, the target last.
+    """Draw how a density was learnt: some of the frames, and what it should become.
 
     Args:
         path: PNG to write.
         frames: densities ``(k, h, w)``; rows follow the second coordinate.
-        steps: the training step of each frame.
-        target: the density that is learnt, ``(h, w)``; it sets the colour scale of every frame.
+        captions: of each frame, a line or two.
+        last: the density that is learnt, ``(h, w)``; it sets the colour scale of every frame.
+        name: of ``last``.
         grid: where the densities are known.
         title: of the whole picture.
     """
-    columns = min(_FILM_COLUMNS, len(frames) + 1)
-    rows = -(-(len(frames) + 1) // columns)
-    with canvas(path, max(0.9 * columns, 4), 1.06 * rows + 0.3, title) as figure:
+    shown = spread(len(frames), _FILM_FRAMES)
+    panels = [(captions[i], frames[i]) for i in shown] + [(name, last)]
+    lines = max(caption.count("\n") + 1 for caption in captions)
+    with canvas(path, max(1.15 * len(panels), 4), 1.35 + 0.22 * lines, title) as figure:
         figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.02, hspace=0.02)
-        axes = figure.subplots(rows, columns, squeeze=False).flat
-        names = [f"step {step:,}" for step in steps] + ["target"]
-        for name, values in zip(names, [*frames, target], strict=True):
-            panel = next(axes)
-            _heat(_square(panel, grid, name), np.nan_to_num(values, posinf=0.0), grid, _highest(target))
+        axes = figure.subplots(1, len(panels), squeeze=False)[0]
+        for panel, (caption, values) in zip(axes, panels, strict=True):
+            _heat(_square(panel, grid, caption), _finite(values), grid, _highest(last))
             panel.set(xticks=[], yticks=[])
-            panel.title.set(fontsize=7, color=INK if name == "target" else MUTED)
-        for panel in axes:
-            panel.set_axis_off()
+            panel.title.set(fontsize=7, color=INK if caption == name else MUTED)
+
+
+def learning(
+    path: Path, frames: np.ndarray, captions: Sequence[str], last: np.ndarray, name: str, grid: Grid, title: str = ""
+) -> None:
+    """Draw all frames of `film_strip` as an animation, beside what the density should become."""
+    with film(path, 4.8, 2.85, title) as (figure, shoot):
+        left, right = figure.subplots(1, 2)
+        for panel in (left, right):
+            panel.set(xticks=[], yticks=[])
+        _heat(_square(right, grid, name), _finite(last), grid, _highest(last))
+        image = _heat(_square(left, grid, ""), _finite(frames[0]), grid, _highest(last))
+        for panel in (left, right):
+            panel.set(xticks=[], yticks=[])
+        pace = min(0.4, _LOOP_SECONDS / len(frames))
+        for i, (values, caption) in enumerate(zip(frames, captions, strict=True)):
+            image.set_data(_finite(values))
+            left.set_title("   ".join(caption.split("\n")))
+            shoot(pace if i < len(frames) - 1 else _LAST_SECONDS)
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most so many of 0 … ``count`` - 1, the first and the last among them, at equal distances where that can be."""
+    even = [n for n in range(most, most // 2, -1) if (count - 1) % (n - 1) == 0]
+    return sorted({int(i) for i in np.linspace(0, count - 1, even[0] if even else min(count, most)).round()})
+
+
+def histogram(points: np.ndarray, grid: Grid) -> np.ndarray:
+    """The density of ``(n, 2)`` points in the cells of a grid, ``(size, size)``; rows follow the second coordinate."""
+    counts, _, _ = np.histogram2d(points[:, 1], points[:, 0], bins=grid.size, range=[(grid.low, grid.high)] * 2)
+    return counts / (len(points) * grid.cell_area)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """A density; it is zero where it is not a number."""
+    return np.nan_to_num(values.astype(np.float32), posinf=0.0, neginf=0.0)
 
 
 def _exp(log_density: np.ndarray) -> np.ndarray:
@@ -96,9 +133,10 @@ def _square(axes: Axes, grid: Grid, name: str) -> Axes:
     return axes
 
 
-def _heat(axes: Axes, values: np.ndarray, grid: Grid, highest: float) -> None:
+def _heat(axes: Axes, values: np.ndarray, grid: Grid, highest: float) -> AxesImage:
     extent = (grid.low, grid.high, grid.low, grid.high)
-    axes.imshow(values, origin="lower", extent=extent, cmap=_COLOURS, vmin=0, vmax=highest)
+    smooth = "bicubic" if len(values) < 100 else "auto"
+    return axes.imshow(values, interpolation=smooth, origin="lower", extent=extent, cmap=_COLOURS, vmin=0, vmax=highest)
 
 
 def _scatter(axes: Axes, points: np.ndarray, grid: Grid, name: str) -> None:

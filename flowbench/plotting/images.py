@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from flowbench.plotting.canvas import DPI, MUTED, canvas
+from flowbench.plotting.canvas import DPI, MUTED, canvas, title_size
 
 # Width of a square of images and of a row of images, in pixels of the picture; number of rows of interpolations.
 _PANEL, _WIDTH, _WAYS = 360, 1080, 6
@@ -50,6 +50,20 @@ def reconstructions(path: Path, images: np.ndarray, again: np.ndarray, title: st
         f"|difference| × {factor:,.0f}; white is none": _paint(difference * factor, 1.0),
     }
     _contact_sheet(path, [[(name, _sheet(row, columns))] for name, row in rows.items()], title)
+
+
+def while_training(path: Path, images: np.ndarray, rows: dict[str, np.ndarray], name: str, title: str = "") -> None:
+    """Draw images, and after them one row for each moment of a training.
+
+    Args:
+        path: PNG to write.
+        images: ``(n, channels, h, w)`` with values from 0 to 1.
+        rows: the same images at each moment, by its name.
+        name: of ``images``.
+        title: of the whole picture.
+    """
+    panels = [(name, _sheet(_paint(row, 1.0), len(row))) for name, row in ({name: images} | rows).items()]
+    _contact_sheet(path, [panels[i : i + 2] for i in range(0, len(panels), 2)], title)
 
 
 def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:
@@ -115,7 +129,7 @@ def _contact_sheet(path: Path, rows: list[list[tuple[str, np.ndarray]]], title: 
         def write(text: str, x: float, top: float, **look: Any) -> None:
             figure.text(x / width, 1 - top / height, text, va="top", **look)
 
-        write(title, margin, 10, fontsize=10, fontweight="bold")
+        write(title, margin, 10, fontsize=title_size(title, (width - 2 * margin) / DPI), fontweight="bold")
         if any((sheet == _NOT_FINITE).all(-1).any() for row in rows for _, sheet in row):
             write("magenta: not finite", width - margin, 12, ha="right", color=MUTED, fontsize=8.5)
         top = head

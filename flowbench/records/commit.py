@@ -32,15 +32,6 @@ def current_commit(root: Path) -> str:
     return ""
 
 
-def committed(root: Path, path: str) -> list[str]:
-    """The last two texts that were committed of a file, the newest first; fewer if there are fewer or git refuses."""
-    try:
-        commits = _git(root, "log", "-2", "--format=%H", "--", path).split()
-        return [_git(root, "show", f"{commit}:./{path}") for commit in commits]
-    except (OSError, subprocess.CalledProcessError):
-        return []
-
-
 def _git(root: Path, *command: str) -> str:
     run = subprocess.run(
         ["git", *command], cwd=root, capture_output=True, encoding="utf-8", errors="replace", check=True

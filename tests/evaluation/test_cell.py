@@ -80,9 +80,17 @@ def declared(*stages: str) -> set[str]:
 def test_the_cells_folder_holds_what_dvc_is_told_of(tiny, key):
     folder = tiny.measured(key)
     assert {path.name for path in folder.iterdir()} == declared("train", "evaluate")
-    of_images = {"samples.png", "reconstructions.png", "interpolation.png"}
-    pictures = dict.fromkeys((IMAGES, STUDENT, AUTOENCODER), of_images) | {ENERGY: {"density.png", "training.png"}}
-    assert {path.name for path in (folder / "pictures").iterdir()} == pictures.get(key, {"density.png"})
+    of_images = {"samples", "reconstructions", "interpolation"}
+    of_plane = {"density", "training", "training-animation", "warp"}
+    pictures = {
+        **dict.fromkeys((IMAGES, STUDENT), of_images),
+        **dict.fromkeys((VECTORS, ENERGY), of_plane),
+        BASELINE: {"density"},
+        CONTINUOUS: of_plane | {"transport", "path"},
+        AUTOENCODER: of_images | {"latent", "training"},
+    }
+    assert {path.stem for path in (folder / "pictures").iterdir()} == pictures[key]
+    assert all(path.suffix == ".png" for path in (folder / "pictures").iterdir())
 
 
 @pytest.mark.parametrize("key", KEYS)

@@ -1,6 +1,7 @@
 """Ways through the latent space, round trips, and the pictures of both."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,11 +10,14 @@ import torch
 from flowbench.core import FittedModel, FlowModel, FlowSequential
 from flowbench.evaluation import images
 from flowbench.evaluation.images import draw_pictures, interpolate, slerp
+from flowbench.evaluation.subject import Subject
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.logit import Logit
+from flowbench.records.training import Training
 from flowbench.runtime.seeding import seeded
+from tests.tiny_cells import IMAGES, STUDENT
 
 
 @pytest.fixture(autouse=True)
@@ -95,6 +99,22 @@ def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
         draw_pictures(tmp_path / kind.__name__, images_of(kind), test, test.float(), 255, "x")
     assert [path.name for path in (tmp_path / "FittedModel").iterdir()] == ["samples.png"]
     assert names == [["test data", "samples", "samples at temperature 0.7"], ["test data", "samples"]]
+
+
+def test_samples_of_all_flows_come_from_the_same_latents(tiny, monkeypatch):
+    """So that they can be set side by side, however many samples a budget asks for."""
+    latents: dict[str, list[torch.Tensor]] = {}
+    for key, samples in ((IMAGES, 200), (STUDENT, 50), (STUDENT, 13)):
+        training, cell = Training.load(tiny.trained(key)), tiny.cell(key)
+        cell = replace(cell, evaluate=cell.evaluate.model_copy(update={"samples": samples}))
+        model = cell.trained(training, 0)
+        found = latents.setdefault(f"{key} {samples}", [])
+        monkeypatch.setattr(model, "generate", lambda z, found=found: found.append(z) or z)
+        subject = Subject(cell, training, 0, model, torch.from_numpy(np.array(cell.splits["test"])))
+        assert len(subject.samples) == samples
+    first, second, third = (torch.cat(found) for found in latents.values())
+    assert torch.equal(first[:50], second)
+    assert torch.equal(first[:13], third)
 
 
 def test_what_is_not_finite_is_drawn(tmp_path):

@@ -3,8 +3,9 @@ import pytest
 from PIL import Image
 
 from flowbench.numerics.quadrature import Grid
-from flowbench.plotting import densities
+from flowbench.plotting import densities, maps
 from flowbench.plotting import images as sheets
+from flowbench.plotting.canvas import canvas
 
 GRID = Grid(-3, 3, 50)
 
@@ -44,13 +45,70 @@ def draw_interpolations(path):
     sheets.interpolations(path, images(12 * 12).reshape(12, 12, 1, 8, 8), 16, "x")
 
 
+def frames_of(count):
+    values = np.stack([np.exp(normal_log_density(1 + 1 / (i + 1))) for i in range(count)]).astype(np.float16)
+    return values, [f"step {10 * i}\nβ 1.00, KL 0.10" for i in range(count)]
+
+
 def draw_film(path, frames=9):
-    values = np.stack([np.exp(normal_log_density(1 + 1 / (i + 1))) for i in range(frames)])
-    densities.film_strip(path, values, [10 * i for i in range(frames)], np.exp(normal_log_density()), GRID, "x")
+    densities.film_strip(path, *frames_of(frames), np.exp(normal_log_density()), "true density", GRID, "x")
+
+
+def draw_learning(path, frames=9):
+    densities.learning(path, *frames_of(frames), np.exp(normal_log_density()), "true density", GRID, "x")
+
+
+def points(n=200):
+    return np.random.default_rng(0).normal(size=(n, 2))
+
+
+def draw_bent_grid(path):
+    centres = np.stack(np.meshgrid(np.arange(20.0), np.arange(20.0)), -1).reshape(-1, 1, 2) / 10 - 1
+    corners = centres + np.array([[0, 0], [0.1, 0], [0.1, 0.1], [0, 0.1]])
+    maps.bent_grid(path, corners, corners**3, np.log(9 * (centres[:, 0] ** 2).prod(1) + 1e-9), (-1, 1), "x")
+
+
+def draw_transport(path, frames=5):
+    times = np.linspace(0, 1, frames)
+    arrows = np.stack(np.meshgrid(np.linspace(-3, 3, 9), np.linspace(-3, 3, 9)), -1).reshape(-1, 2)
+    maps.transport(path, times, points() * np.exp(-times)[:, None, None], arrows, np.stack([-arrows] * frames), "x")
+
+
+def draw_coupling(path):
+    start = points(100)
+    maps.coupling(path, start, {"independent": 2 * start[::-1], "optimal transport": 2 * start}, "x")
+
+
+def draw_density_path(path):
+    maps.density_path(path, [0.0, 0.5, 1.0], frames_of(3)[0], [1e-7, 0.0, np.nan], (-3, 3), "x")
+
+
+def draw_clouds(path):
+    maps.clouds(path, {"codes": points(), "prior": points()}, {"codes": points()[:, 0]}, "x")
+
+
+def draw_while_training(path):
+    x = images(8) / 17
+    sheets.while_training(path, x, {"step 0": x * 0, "step 10": x}, "validation data", "x")
 
 
 @pytest.mark.parametrize(
-    "draw", [draw_density, draw_images, draw_colour_images, draw_reconstructions, draw_interpolations, draw_film]
+    "draw",
+    [
+        draw_density,
+        draw_images,
+        draw_colour_images,
+        draw_reconstructions,
+        draw_interpolations,
+        draw_film,
+        draw_learning,
+        draw_bent_grid,
+        draw_transport,
+        draw_coupling,
+        draw_density_path,
+        draw_clouds,
+        draw_while_training,
+    ],
 )
 def test_bytes_depend_on_the_arrays_alone(draw, tmp_path):
     import matplotlib
@@ -80,12 +138,68 @@ def test_values_that_are_not_finite_are_drawn_as_nothing(tmp_path):
     assert (tmp_path / "broken.png").read_bytes() == (tmp_path / "nothing.png").read_bytes()
 
 
-def test_every_frame_is_shown(tmp_path):
-    heights = []
-    for frames in (1, 7, 8):
+@pytest.mark.parametrize(
+    ("count", "shown"),
+    [
+        (36, [0, 5, 10, 15, 20, 25, 30, 35]),
+        (11, [0, 2, 4, 6, 8, 10]),
+        (8, [*range(8)]),
+        (2, [0, 1]),
+        (1, [0]),
+        (12, [0, 2, 3, 5, 6, 8, 9, 11]),
+    ],
+)
+def test_a_strip_shows_frames_from_the_first_to_the_last(count, shown):
+    assert densities.spread(count, 8) == shown
+
+
+def test_a_strip_has_one_panel_for_each_frame_and_one_for_the_target(tmp_path):
+    widths = {}
+    for frames in (4, 7, 36):
         draw_film(tmp_path / "film.png", frames)
-        heights.append(Image.open(tmp_path / "film.png").height)
-    assert heights[0] == heights[1] < heights[2], "eight frames and the target need a second row"
+        widths[frames] = Image.open(tmp_path / "film.png").width
+    assert widths[7] / widths[4] == pytest.approx(8 / 5, rel=0.01)
+    assert widths[36] / widths[4] == pytest.approx(9 / 5, rel=0.01)
+
+
+@pytest.mark.parametrize(("draw", "frames"), [(draw_learning, 9), (draw_transport, 5), (draw_learning, 1)])
+def test_animations_show_every_frame_again_and_again(draw, frames, tmp_path):
+    draw(tmp_path / "x.png", frames)
+    picture = Image.open(tmp_path / "x.png")
+    assert (getattr(picture, "n_frames", 1), picture.format) == (frames, "PNG")
+    if frames > 1:
+        assert picture.info["loop"] == 0
+        seen = []
+        for i in range(frames):
+            picture.seek(i)
+            seen.append(picture.convert("RGB").tobytes())
+        assert len(set(seen)) == frames
+        assert picture.info["duration"] >= 1000  # the last stays
+
+
+def test_what_is_not_finite_does_not_stop_a_picture(tmp_path):
+    frames, captions = frames_of(9)
+    frames[3] = np.nan
+    frames[4, :5] = np.inf
+    densities.film_strip(tmp_path / "a.png", frames, captions, frames[0], "test data", GRID)
+    densities.learning(tmp_path / "b.png", frames, captions, frames[3], "test data", GRID)
+    corners = np.random.default_rng(0).random((5, 4, 2))
+    for broken in (np.full((5, 4, 2), np.nan), np.where(corners > 0.9, np.inf, corners)):
+        maps.bent_grid(tmp_path / "c.png", corners, broken, np.array([1.0, np.nan, np.inf, 0, 0]), (-1, 1))
+    lost = np.where(np.arange(5)[:, None, None] < 2, points(), np.nan)
+    arrows = points(9)
+    maps.transport(tmp_path / "d.png", [0, 1, 2, 3, 4], lost, arrows, np.full((5, 9, 2), np.nan))
+    maps.density_path(tmp_path / "e.png", [0.0], np.full((1, 9, 9), np.nan), [np.inf], (-3, 3))
+    maps.clouds(tmp_path / "f.png", {"a": np.full((5, 2), np.nan), "b": np.full((5, 2), np.inf)}, {})
+    maps.coupling(tmp_path / "g.png", points(5), {"a": np.full((5, 2), np.nan)})
+    assert len(list(tmp_path.iterdir())) == 7
+
+
+def test_long_names_fit(tmp_path):
+    for width in (2.0, 8.0):
+        with canvas(tmp_path / "x.png", width, 1, "flow_matching-independent on eight_gaussians_to_moons") as figure:
+            figure.canvas.draw()
+            assert figure._suptitle.get_window_extent().x1 <= figure.bbox.width
 
 
 def colours(path):

@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from flowbench.config import Suite
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import Cell, load, tidy
+from flowbench.report.judgement import certification
 from flowbench.report.judgement.certification import Verdicts
 from flowbench.report.judgement.comparisons import Scale, Scores, ranking_metric, scores
 from flowbench.report.judgement.estimates import FEWEST_SEEDS
@@ -143,3 +146,11 @@ def verdicts(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[s
         str(data): verdict(of_data, cells, ranking_metric(of_data), certificates)
         for data, of_data in frame.groupby("data", sort=False)
     }
+
+
+def best_cells(results: Path, suite: Suite) -> set[str]:
+    """The best certified flow on each data set of a suite whose cells are in ``results``."""
+    cells = load(results, suite, {})
+    frame = tidy(suite.name, cells)
+    found = verdicts(frame, cells, certification.verdicts(frame))
+    return {of_data.best for of_data in found.values() if of_data.best}
