@@ -230,16 +230,6 @@ def test_a_digest_is_of_what_was_run():
     assert run("digest").output != first.output
 
 
-def test_a_report_becomes_one_file():
-    folder = Path("reports", "smoke")
-    folder.mkdir(parents=True)
-    (folder / "index.html").write_text('<p>π</p><img src="x.png"><script src="s.js" defer></script>', encoding="utf-8")
-    (folder / "s.js").write_text("'</script>'", encoding="utf-8")
-    assert run("report", "smoke", "--single-file", "page.html").exit_code == 0
-    page = Path("page.html").read_text(encoding="utf-8")
-    assert page == "<p>π</p><img src=\"x.png\"><script>'<\\/script>'</script>"
-
-
 def test_version():
     assert re.fullmatch(r"flowbench \d+\.\d+\.\d+\n", run("--version").output)
 
