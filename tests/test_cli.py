@@ -20,7 +20,7 @@ from flowbench.verify import Comparison
 
 ROOT = Path(__file__).parents[1]
 CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
-COMMANDS = ("list", "expand", "check", "verify", "digest")
+COMMANDS = ("list", "expand", "check", "verify", "digest", "report")
 LOCK = """\
 schema: '2.0'
 stages:
@@ -180,6 +180,11 @@ def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new
             ["verify", "--suite", "smoke", "moons-nise"],
             "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
         ),
+        (["report", "toyy", "--single-file", "x"], "argument 'toyy': no such suite; did you mean 'toy'?"),
+        (
+            ["report", "smoke", "--single-file", "x"],
+            "reports/smoke: there is no report yet; run dvc repro suites/smoke/dvc.yaml",
+        ),
         (["check", "glwo"], "argument 'glwo': no such flow or layer; did you mean 'glow'?"),
         (["verify"], "verify: name the cells to run again, or say --all"),
         (["verify", "--all", "moons-maf"], "verify: name the cells to run again, or say --all"),
@@ -223,6 +228,16 @@ def test_a_digest_is_of_what_was_run():
     assert re.fullmatch(r"[0-9a-f]{64}\n", first.output)
     edit(Path("dvc.lock"), "0a.dir", "0b.dir")
     assert run("digest").output != first.output
+
+
+def test_a_report_becomes_one_file():
+    folder = Path("reports", "smoke")
+    folder.mkdir(parents=True)
+    (folder / "index.html").write_text('<p>π</p><img src="x.png"><script src="s.js" defer></script>', encoding="utf-8")
+    (folder / "s.js").write_text("'</script>'", encoding="utf-8")
+    assert run("report", "smoke", "--single-file", "page.html").exit_code == 0
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert page == "<p>π</p><img src=\"x.png\"><script>'<\\/script>'</script>"
 
 
 def test_version():

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas
-from flowbench.report.judgement.ranking import Ranking
 from flowbench.report.views import series
 
 if TYPE_CHECKING:
@@ -90,20 +89,6 @@ def evaluations(path: Path, table: pd.DataFrame, others: float | None, styles: S
         _logarithmic(panels[0], "y", table["distance"])
         panels[0].set_ylabel("energy distance to test data")
         _legend(figure, table["flow"].unique(), styles)
-
-
-def mean_ranks(path: Path, ranking: Ranking, styles: Styles) -> None:
-    """Draw the mean rank of each flow, with a bar as wide as the difference that is told apart."""
-    means = ranking.means
-    with canvas(path, 6.4, 0.5 + 0.26 * len(means)) as figure:
-        axes = figure.subplots()
-        for y, (name, mean) in enumerate(means.items()):
-            colour, marker = styles[name]
-            axes.errorbar(mean, y, xerr=ranking.critical_difference / 2, color=colour, marker=marker, markersize=7)
-        axes.set_yticks(range(len(means)), [_name(name) for name in means])
-        axes.invert_yaxis()
-        axes.set_xlabel(f"mean rank over {len(ranking.ranks)} data sets")
-        _clean(axes)
 
 
 def _logarithmic(axes: Axes, axis: str, values: Iterable[float]) -> None:

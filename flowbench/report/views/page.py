@@ -20,7 +20,7 @@ from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
-from flowbench.report.views import cards, correctness, figures, origin, pictures, series, tables, top
+from flowbench.report.views import cards, correctness, figures, origin, papers, pictures, series, tables, top
 from flowbench.report.views.changes import changes
 from flowbench.report.views.pictures import Picture
 from flowbench.report.views.scope import Scope
@@ -85,7 +85,6 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "made": {cell.key: origin.of_cell(cell, suite) for cell in cells},
         "cards": cards.cards(scope, of_cells),
         "ranks": _ranks(ranking) if ranking else None,
-        "ranks_figure": _ranks_figure(ranking, folder) if ranking and ranking.apart else None,
         "certification": correctness.certification(scope),
         "certificates": certificates,
         "costs": costs,
@@ -107,7 +106,7 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "strip": pictures.strip(scope, folder),
         "table": tables.quality(scope),
         "remarks": tables.remarks(scope),
-        "folded": tables.folded(scope),
+        "folded": [*tables.folded(scope), *papers.tables(scope)],
         "charts": charts,
         "speed": next((chart for chart in charts if chart["kind"] == "tradeoff"), None),
         "cells": scope.cells,
@@ -200,12 +199,6 @@ def _ranks(ranking: Ranking) -> Table:
     ]
     heads = ["mean rank", *map(str, ranking.ranks.index)]
     return Table(caption, pd.DataFrame(rows, columns=heads, index=list(ranking.means), dtype=object))
-
-
-def _ranks_figure(ranking: Ranking, folder: Path) -> Picture:
-    picture = Picture(folder / "ranks.png", "Mean rank of each flow over all data sets", say("ranks_figure"))
-    figures.mean_ranks(picture.path, ranking, series.looks(ranking.means))
-    return picture
 
 
 def _failures(cells: Sequence[Cell]) -> list[tuple[str, str]]:

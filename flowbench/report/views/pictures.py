@@ -94,7 +94,7 @@ def strip(scope: Scope, folder: Path) -> list[Picture]:
         if not found and truth:
             path = folder / f"truth-{cell.data}.png"
             _crop(picture, truth, path)
-            found.append(Picture(path, f"{cell.data}: the truth", "truth"))
+            found.append(Picture(path, f"{cell.data}: the data or their density", "truth"))
         path = folder / f"{cell.key}-strip.png"
         _crop(picture, learnt, path)
         what = {"density": "learnt density", "samples": "samples"}[kind]

@@ -66,7 +66,7 @@ def shown(folder, suite, lock="", survived=None, digests=None, earlier=()):
 def quick():
     """Figures that take no time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("training_curves", "tradeoff", "evaluations", "mean_ranks"):
+        for name in ("training_curves", "tradeoff", "evaluations"):
             patch.setattr(figures, name, lambda path, *_: path.write_bytes(fake_results.PIXEL))
         yield
 
@@ -285,7 +285,6 @@ def test_ranks_over_data_sets_say_when_they_are_too_few(tmp_path, quick):
     cells = {f"{data}-{flow}": (data, flow) for data in ("moons", "digits") for flow in ("nice", "maf", "gaussian")}
     shown = written(tmp_path, fake_results.suite(cells), rows=1)
     assert "2 data sets are too few to tell flows apart" in shown.markdown
-    assert not (shown.folder / "figures" / "ranks.png").exists()
 
 
 def test_changes_are_told_from_the_last_report_that_is_not_the_same(tmp_path, quick):

@@ -7,7 +7,6 @@ import pytest
 
 from flowbench.plotting.canvas import canvas
 from flowbench.records.training import HistoryRow
-from flowbench.report.judgement.ranking import ranking
 from flowbench.report.views import figures, series
 from tests.report.made_up import MOONS
 
@@ -124,11 +123,3 @@ def test_evaluations_are_drawn_by_method_with_the_distance_of_other_data(tmp_pat
     assert list(midpoint.lines[0].get_ydata()) == [1 / n**2 for n in (2, 4, 8, 16, 32, 64)]
     assert (euler.lines[1].get_xdata()[0], euler.lines[1].get_ydata()[0]) == (50, 1e-4)
     assert list(euler.lines[2].get_ydata()) == [2e-4, 2e-4]
-
-
-def test_ranks_are_drawn_with_bars_as_wide_as_the_critical_difference(tmp_path, axes):
-    found = ranking({f"data {i}": {"nice": 3.0, "glow": 1.0, "maf": 2.0} for i in range(8)})
-    figures.mean_ranks(tmp_path / "ranks.png", found, series.looks(found.means))
-    assert [label.get_text() for label in axes[0].get_yticklabels()] == ["glow", "maf", "nice"]
-    segment = axes[0].collections[0].get_segments()[0]
-    assert segment[1][0] - segment[0][0] == pytest.approx(found.critical_difference)

@@ -7,7 +7,7 @@ import pytest
 
 from flowbench import data, flows
 from flowbench.metrics import METRICS
-from flowbench.report.views import correctness, tables
+from flowbench.report.views import correctness, papers, tables
 from flowbench.report.views.text import words
 from tests.report.made_up import entries
 
@@ -148,7 +148,7 @@ def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(made
     of = made(cells, seeds=1, flow=flow, budget={"mnist-maf": {"steps": 1000, "batch_size": 100}})
     quality = entries(tables.quality(of))
     assert (quality["mnist-maf"]["published"], quality["mnist-glow"]["published"]) == ("1.89", "")
-    beside, context = tables.papers(of)
+    beside, context = papers.tables(of)
     row = entries(beside)["maf"]
     assert (row["ours"], row["published"]) == (of.written(of.cells[0], "bits_per_dim"), "1.89")
     assert re.fullmatch(r"1,000 steps of 100 examples \(2.0 epochs\); [\d.]+ s on cpu", row["our budget"])
@@ -162,7 +162,7 @@ def test_published_values_stand_beside_ours_with_both_budgets_or_as_context(made
 
 def test_values_are_shown_with_their_uncertainty_where_papers_have_one(made):
     cells = {"normal_to_moons-flow_matching": ("normal_to_moons", "flow_matching")}
-    table = next(table for table in tables.papers(made(cells)) if "2-Wasserstein" in table.caption)
+    table = next(table for table in papers.tables(made(cells)) if "2-Wasserstein" in table.caption)
     assert entries(table)["OT-CFM"]["2-Wasserstein"] == "0.427 ± 0.038"
 
 
@@ -207,7 +207,12 @@ def test_one_draw_does_not_know_its_own_noise(made):
 
 
 def test_every_column_is_explained_and_metrics_of_a_group_are_one_entry(families):
-    shown = [tables.quality(families), *tables.folded(families), *correctness.correctness(families)]
+    shown = [
+        tables.quality(families),
+        *tables.folded(families),
+        *papers.tables(families),
+        *correctness.correctness(families),
+    ]
     shown.append(tables.costs(families, {}))
     entries_of = tables.glossary(families, shown)
     heads = {head for head, *_ in entries_of}
@@ -223,7 +228,12 @@ def test_every_column_is_explained_and_metrics_of_a_group_are_one_entry(families
 
 
 def test_captions_have_at_most_25_words(families):
-    shown = [tables.quality(families), *tables.folded(families), *correctness.correctness(families)]
+    shown = [
+        tables.quality(families),
+        *tables.folded(families),
+        *papers.tables(families),
+        *correctness.correctness(families),
+    ]
     assert [table.caption for table in shown if len(table.caption.split()) > 25] == []
 
 
