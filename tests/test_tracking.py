@@ -333,7 +333,7 @@ def test_a_missing_file_is_named_in_one_line(results, name):
 
 def test_a_cell_that_was_never_published_is_named(results, tmp_path):
     publish(results)
-    message = r"no finished run of moons-nice; run `dvc repro suites/tiny/dvc\.yaml:publish`$"
+    message = r"no finished run of moons-nice; run `dvc repro stages/dvc\.yaml:publish@tiny`$"
     with pytest.raises(ConfigError, match=message):
         tracking.fetch("tiny", {"moons-nice": "another digest"}, tmp_path / "fetched")
 

@@ -16,7 +16,7 @@ def expand(
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file would change.")] = False,
 ) -> None:
-    """Write each suite's cells.json from suites/NAME.yaml, and stages/data.yaml from params.yaml.
+    """Write each suite's cells.json from suites/NAME.yaml, and stages/data.yaml and suites.yaml for what all share.
 
     A mistake in one suite does not stop the others.
     """
@@ -47,14 +47,27 @@ def expand(
                 f"{folder}: belongs to no suite, since {suites.source(folder.name)} is gone; remove it", file=sys.stderr
             )
             failed = True
-    path, text = Path("stages", "data.yaml"), data.expanded(params.data)
-    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+    shared = {
+        "data.yaml": (data.expanded(params.data), f"{len(params.data)} data sets"),
+        "suites.yaml": (_listing(), f"{len(suites.names())} suites"),
+    }
+    for file, (text, holds) in shared.items():
+        path = Path("stages", file)
+        if path.is_file() and path.read_text(encoding="utf-8") == text:
+            continue
         if check:
             stale.append(path)
         else:
             path.write_text(text, encoding="utf-8")
-            print(f"{path}: {len(params.data)} data sets")
+            print(f"{path}: {holds}")
     for file in stale:
         print(f"{file}: is stale; run `flowbench expand`", file=sys.stderr)
     if stale or failed:
         raise typer.Exit(2)
+
+
+def _listing() -> str:
+    """The text of ``stages/suites.yaml``: for each suite the path of its cells."""
+    lines = ["# Made from the files of suites/ by `flowbench expand`; edit those instead.", "suites:"]
+    lines += [f"  {name}: {{cells: {suites.folder(name) / suites.CELLS}}}" for name in suites.names()]
+    return "".join(f"{line}\n" for line in lines)

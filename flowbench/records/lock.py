@@ -58,7 +58,7 @@ def lock_digest(suite: Suite, root: Path = Path()) -> str:
     """
     own, shared = _stages(root / path_of(suite)), _stages(root / SHARED)
     cells = {name: entry for name, entry in own.items() if name.partition("@")[2] in suite.cells}
-    data = {name: entry for name, entry in shared.items() if name.partition("@")[2] in suite.data}
+    data = {name: shared[name] for name in shared if name in {f"download@{data}" for data in suite.data}}
     if not cells:
         return ""
     return hashlib.sha256(json.dumps(data | cells, sort_keys=True).encode()).hexdigest()

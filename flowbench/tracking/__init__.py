@@ -17,7 +17,7 @@ from flowbench.runtime.files import without_secrets
 from flowbench.tracking import store
 from flowbench.tracking.store import CELL, DIGEST, PARENT, SEED, store_uri
 
-__all__ = ["CELL", "DIGEST", "PARENT", "SEED", "fetch", "publish", "store_uri"]
+__all__ = ["CELL", "DIGEST", "PARENT", "SEED", "fetch", "publish", "store_uri", "suites"]
 
 
 def publish(
@@ -82,7 +82,7 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> dict[str, str]:
             if not found:
                 where = without_secrets(store_uri())
                 raise ConfigError(
-                    f"MLflow at {where}: no finished run of {key}; run `dvc repro {suites.stage(suite, 'publish')}`"
+                    f"MLflow at {where}: no finished run of {key}; run `dvc repro stages/dvc.yaml:publish@{suite}`"
                 )
             (folder / key).mkdir(parents=True)
             client.download_artifacts(found, "", str(folder / key))

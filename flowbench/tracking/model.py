@@ -5,8 +5,10 @@ MLflow loads this file by itself as a script, and makes the model from it; nothi
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -86,14 +88,17 @@ def save(folder: Path, target: Path) -> None:
         for path in (weights.with_name("training.json"), weights):
             shutil.copy(path, cell / TRAINED)
         shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__", "report"))
-        mlflow.pyfunc.save_model(
-            target,
-            python_model=__file__,
-            artifacts={"cell": str(cell)},
-            code_paths=[str(code)],
-            pip_requirements=[f"{name}=={found[name]}" for name in _REQUIREMENTS if name in found] + [*_ALSO],
-            signature=ModelSignature(params=ParamSchema([ParamSpec("sample", "long", 0)])),
-        )
+        # MLflow would like an example of an input, and to know the version of pip.
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)
+        with warnings.catch_warnings(action="ignore"):
+            mlflow.pyfunc.save_model(
+                target,
+                python_model=__file__,
+                artifacts={"cell": str(cell)},
+                code_paths=[str(code)],
+                pip_requirements=[f"{name}=={found[name]}" for name in _REQUIREMENTS if name in found] + [*_ALSO],
+                signature=ModelSignature(params=ParamSchema([ParamSpec("sample", "long", 0)])),
+            )
 
 
 mlflow.models.set_model(TrainedFlow())

@@ -26,6 +26,7 @@ FOREIGN = ("DVC_", "GIT_DIR", "GIT_INDEX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONPA
 # The suite that the tests run.
 SMOKE = "smoke"
 PIPELINE = f"suites/{SMOKE}/dvc.yaml"
+PUBLISH = f"publish@{SMOKE}"
 
 
 @dataclass(frozen=True)
@@ -118,8 +119,8 @@ class Clone:
             os.environ.clear()
             os.environ.update(before)
 
-    def changed(self, but: Iterable[str] = ("publish",)) -> set[str]:
-        """The stages that ``dvc repro`` of the smoke suite would start with, but for ``publish``, which always runs."""
+    def changed(self, but: Iterable[str] = (PUBLISH,)) -> set[str]:
+        """The stages that ``dvc repro`` of the smoke suite would start with, but for `PUBLISH`, which always runs."""
         from dvc.repo import Repo
 
         with self.here(), Repo() as repo:

@@ -129,7 +129,7 @@ ADDITIONS = {
         files={"suites/mine.yaml": SUITE},
         edits={},
         suite="mine",
-        expanded=("suites/mine/cells.json", "suites/mine/dvc.yaml"),
+        expanded=("suites/mine/cells.json", "suites/mine/dvc.yaml", "stages/suites.yaml"),
     ),
 }
 

@@ -23,8 +23,6 @@ UNDECLARED = {
     "stages/dvc.lock": "the same",
     "mlartifacts/": "what `publish` put there is what published/<suite>.json says",
 }
-# A record of a training is read whole. Nothing of a result depends on these parts of it, which DVC makes with the rest.
-WITH_WEIGHTS = ("history.csv", "train_timings.json")
 # Code that a stage need not have run although its imports lead there.
 UNUSED: dict[str, str] = {}
 
@@ -32,7 +30,6 @@ UNUSED: dict[str, str] = {}
 def declared(clone: Clone, dependencies: list[str]) -> set[str]:
     """Files and folders that are declared, the source files behind the listings in ``code/`` included."""
     paths = {f"{path}/" if (clone.root / path).is_dir() else path for path in dependencies}
-    paths |= {path.replace("trained/", name) for path in paths if path.endswith("/trained/") for name in WITH_WEIGHTS}
     return paths | set().union(*(listed(clone, path) for path in dependencies if path.startswith("code/")))
 
 

@@ -6,6 +6,8 @@ from html import unescape
 
 import pytest
 
+from tests.pipeline.clone import PUBLISH
+
 pytestmark = pytest.mark.slow
 
 ABSURD = """\
@@ -41,7 +43,7 @@ def test_what_diverges_or_cannot_be_solved_or_has_no_teacher_is_recorded_and_rep
     copy.flowbench("expand", "smoke")
     output = copy.repro()
     stages = copy.stages_of([LOST, STUDENT, *UNSOLVABLE])
-    assert set(copy.ran(output)) == stages | {"code", "publish", "report"}
+    assert set(copy.ran(output)) == stages | {"code", PUBLISH, "report"}
 
     metrics = copy.metrics(LOST)
     assert metrics == {"status": "diverged", "seeds": 2, "diverged": 2, "failed": 0}

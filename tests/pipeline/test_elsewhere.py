@@ -7,7 +7,7 @@ import pytest
 from flowbench import tracking
 from flowbench.config import ConfigError
 from stages import publish, report
-from tests.pipeline.clone import PIPELINE, Clone
+from tests.pipeline.clone import PIPELINE, PUBLISH, Clone
 
 CELL = "digits-glow-multi-scale"
 STAGES = [f"{PIPELINE}:train@{CELL}", f"{PIPELINE}:evaluate@{CELL}"]
@@ -35,7 +35,7 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
     assert copy.files(folder, but=timings) == before
     copy.dvc("commit", "--force", *STAGES)
     assert copy.changed() == set()
-    assert copy.ran(copy.repro()) == ["publish", "report"]
+    assert copy.ran(copy.repro()) == [PUBLISH, "report"]
 
 
 def test_a_suite_that_has_been_run_in_part_has_a_report(copy, monkeypatch):

@@ -4,6 +4,8 @@ import shutil
 
 import pytest
 
+from tests.pipeline.clone import PUBLISH
+
 
 @pytest.mark.slow
 def test_the_report_comes_back_without_mlflow_and_without_itself(copy):
@@ -13,6 +15,6 @@ def test_the_report_comes_back_without_mlflow_and_without_itself(copy):
     shutil.rmtree(copy.root / "reports" / "smoke")
     output = copy.repro()
     # Written anew, and not taken from a cache; from results that were not computed again.
-    assert copy.ran(output) == ["publish", "report"]
+    assert copy.ran(output) == [PUBLISH, "report"]
     assert (copy.root / "mlflow.db").is_file()
     assert copy.files("reports/smoke") == before

@@ -11,6 +11,7 @@ from flowbench import flows
 from flowbench.config import Cell, documents
 from flowbench.metrics import METRICS
 from flowbench.records.record import Record
+from tests.pipeline.clone import PUBLISH
 
 EVERYWHERE = {
     "bits_per_dim",
@@ -159,10 +160,15 @@ def test_mlflow_holds_one_finished_run_of_each_cell(smoke, cells):
     client = MlflowClient(f"sqlite:///{smoke.root / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("flowbench-smoke")
     runs = client.search_runs([experiment.experiment_id])
-    assert sorted(run.info.run_name for run in runs) == sorted(cells)
+    of_seeds = [run for run in runs if "flowbench.seed" in run.data.tags]
+    runs = [run for run in runs if run not in of_seeds]
+    assert sorted(run.data.tags["flowbench.cell"] for run in runs) == sorted(cells)
+    below = sorted((run.data.tags["mlflow.parentRunId"], run.data.tags["flowbench.seed"]) for run in of_seeds)
+    assert below == sorted((run.info.run_id, seed) for run in runs for seed in "01")
     commit = smoke.git("rev-parse", "HEAD").strip()
     for run in runs:
-        key, tags = run.info.run_name, run.data.tags
+        key, tags = run.data.tags["flowbench.cell"], run.data.tags
+        assert run.info.run_name == f"{cells[key].data} · {key.removeprefix(f'{cells[key].data}-')} · 2 seeds"
         assert run.info.status == "FINISHED"
         assert (tags["flowbench.cell"], tags["flowbench.suite"], tags["flowbench.status"]) == (key, "smoke", "finished")
         assert tags["mlflow.source.git.commit"] == commit, "nothing was changed while it ran"
@@ -172,13 +178,13 @@ def test_mlflow_holds_one_finished_run_of_each_cell(smoke, cells):
 
 
 def test_nothing_is_stale_after_a_run_but_what_asks_mlflow(smoke):
-    assert smoke.changed(but=()) == {"publish"}
+    assert smoke.changed(but=()) == {PUBLISH}
 
 
 @pytest.mark.slow
 def test_a_second_run_only_asks_mlflow(smoke):
     output, seconds = timed(smoke.repro)
-    assert smoke.ran(output) == ["publish"]
+    assert smoke.ran(output) == [PUBLISH]
     # About 15 seconds, which machines take in their own time: importing MLflow is what most of it goes to.
     _, of_mlflow = timed(smoke.python, "import mlflow")
     assert seconds < 5 * of_mlflow

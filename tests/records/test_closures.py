@@ -220,7 +220,7 @@ def test_the_listings_are_made_again_when_any_code_changes():
         ("flowbench/training/loop.py", "stages/train"),
         ("flowbench/evaluation/two_sample.py", "stages/evaluate"),
         ("flowbench/metrics/catalogue.py", "stages/code stages/evaluate stages/publish stages/report"),
-        ("flowbench/tracking.py", "stages/publish stages/report"),
+        ("flowbench/tracking/__init__.py", "stages/publish stages/report"),
         ("flowbench/records/closures.py", "stages/code"),
         ("flowbench/cli/listing.py", ""),
         ("flowbench/verify.py", ""),
