@@ -108,8 +108,7 @@ def test_list_goes_on_after_a_suite_that_is_wrong():
 
 
 def test_expand_writes_what_dvc_reads_and_then_nothing():
-    result = run("expand")
-    assert result.exit_code == 0
+    assert (result := run("expand")).exit_code == 0
     files = ["cells.json", *(f"suites/{name}/cells.json" for name in suites.names() if name != suites.DEFAULT)]
     files += ["stages/data.yaml", "stages/suites.yaml"]
     assert {line.partition(": ")[0] for line in result.output.splitlines()} == {*files}
@@ -180,11 +179,6 @@ def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new
         (
             ["verify", "--suite", "smoke", "moons-nise"],
             "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
-        ),
-        (["report", "toyy", "--single-file", "x"], "argument 'toyy': no such suite; did you mean 'toy'?"),
-        (
-            ["report", "smoke", "--single-file", "x"],
-            "reports/smoke: there is no report yet; run dvc repro suites/smoke/dvc.yaml",
         ),
         (["check", "glwo"], "argument 'glwo': no such flow or layer; did you mean 'glow'?"),
         (["verify"], "verify: name the cells to run again, or say --all"),

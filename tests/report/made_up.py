@@ -15,6 +15,7 @@ from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table
 from tests import fake_results
 
+ROOT = Path(__file__).parents[2]
 MOONS = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf", "gaussian")}
 FAMILIES = {
     "digits-maf": ("digits", "maf"),
