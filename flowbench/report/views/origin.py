@@ -57,10 +57,11 @@ def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
         made.append(("training", _training(cell)))
     if cell.teacher:
         made.append(("teacher", cell.teacher))
+    made.append(("trained at", f"commit `{trained_at(cell)}`"))
+    if measured := getattr(cell.record.evaluation.timings, "git_commit", ""):  # no record holds it yet
+        made.append(("measured at", f"commit `{measured}`"))
     return [
         *made,
-        ("trained at", f"commit `{trained_at(cell)}`"),
-        ("measured at", f"commit `{measured_at(cell)}`"),
         ("weights", f"`{weights}`, after `dvc pull {weights}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
@@ -69,11 +70,6 @@ def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
 def trained_at(cell: Cell) -> str:
     """The commit of the training."""
     return cell.record.training.timings.git_commit or "unknown"
-
-
-def measured_at(cell: Cell) -> str:
-    """The commit of the evaluation; older records do not hold it."""
-    return getattr(cell.record.evaluation.timings, "git_commit", "") or "unknown"
 
 
 def hosts(cells: Sequence[Cell]) -> dict[str, str]:

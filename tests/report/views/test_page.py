@@ -250,7 +250,6 @@ def test_every_cell_says_how_it_was_made(rich):
         "made by: `dvc repro suites/tiny/dvc.yaml:evaluate@moons-maf`",
         "made of: `data.moons`, `flows.maf.plane`, `budgets.tiny` in `params.yaml`",
         f"trained at: commit `{40 * 'a'}`",
-        "measured at: commit `",
         f"metrics.json: MD5 `{md5}`",
         f"begins with `{12 * 'b'}`",
         "weights: `results/tiny/moons-maf/trained/`",
