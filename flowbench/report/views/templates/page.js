@@ -31,6 +31,7 @@ addEventListener("DOMContentLoaded", () => {
     if (Object.keys(facts.colours).length === 1) color.legend = null;
     if (narrow && color.legend) {
       color.legend = {...color.legend, orient: "bottom", columns: 2, labelLimit: 130};
+      spec.height += 16 * Math.ceil(Object.keys(facts.colours).length / 2) + 20;
       if (facts.kind === "tradeoff") spec.layer[0].encoding.fill.legend = color.legend;
     }
     return spec;
