@@ -100,7 +100,11 @@ def write(
     training.save(folder, timings, history)
     Evaluation(
         values=measured,
-        timings=Timings(host=HOST, seeds={s: {name: Measured(v, 1) for name, v in COSTS.items()} for s in SEEDS}),
+        timings=Timings(
+            host=HOST,
+            git_commit=40 * "b",
+            seeds={s: {name: Measured(v, 1) for name, v in COSTS.items()} for s in SEEDS},
+        ),
         not_measured=not_measured or {},
         log_prob={seed: np.linspace(-3, 0, 300, dtype=np.float32) for seed in SEEDS},
     ).save(folder, training)

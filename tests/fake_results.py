@@ -103,7 +103,9 @@ def write_cell(
     for name in (images if cell.data in PIXELS else ["density"]) if trained.finished else []:
         (folder / "pictures" / f"{name}.png").write_bytes(PIXEL)
     trained.save(folder, timings, history)
-    Evaluation(measured, Timings(host=measured_on, seeds=timed), not_measured or {}, {}).save(folder, trained)
+    Evaluation(measured, Timings(host=measured_on, git_commit=40 * "b", seeds=timed), not_measured or {}, {}).save(
+        folder, trained
+    )
 
 
 def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget):

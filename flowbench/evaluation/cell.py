@@ -32,6 +32,7 @@ from flowbench.evaluation import (
 )
 from flowbench.evaluation.subject import Subject
 from flowbench.metrics import METRICS, Measured
+from flowbench.records.commit import current_commit
 from flowbench.records.evaluation import Evaluation, Timings
 from flowbench.records.files import PICTURES, Host
 from flowbench.records.training import Training
@@ -132,7 +133,11 @@ class CellEvaluation:
                     steady[name][seed] = value
         return Evaluation(
             values=dict(steady),
-            timings=Timings(host=Host(**devices.describe(self.cell.device)), seeds=varying),
+            timings=Timings(
+                host=Host(**devices.describe(self.cell.device)),
+                git_commit=current_commit(self.cell.root),
+                seeds=varying,
+            ),
             not_measured={seed: measured.missing for seed, measured in seeds.items() if measured.missing},
             log_prob={seed: m.log_prob.astype(np.float32) for seed, m in seeds.items() if m.log_prob is not None},
         )

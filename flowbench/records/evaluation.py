@@ -35,9 +35,14 @@ _COLUMNS = ("seed", "metric", "value", "unit", "n")
 
 
 class Timings(Part):
-    """The parts of an evaluation's record that depend on the host: metrics by seed and name."""
+    """The parts of an evaluation's record that depend on the host: metrics by seed and name.
+
+    Attributes:
+        git_commit: that was checked out, with ``-dirty`` where files differ from it; empty if unknown.
+    """
 
     host: Host
+    git_commit: str
     seeds: dict[int, dict[str, Measured]]
 
 

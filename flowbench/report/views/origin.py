@@ -57,11 +57,10 @@ def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
         made.append(("training", _training(cell)))
     if cell.teacher:
         made.append(("teacher", cell.teacher))
-    made.append(("trained at", f"commit `{trained_at(cell)}`"))
-    if measured := getattr(cell.record.evaluation.timings, "git_commit", ""):  # no record holds it yet
-        made.append(("measured at", f"commit `{measured}`"))
     return [
         *made,
+        ("trained at", f"commit `{trained_at(cell)}`"),
+        ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or 'unknown'}`"),
         ("weights", f"`{weights}`, after `dvc pull {weights}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
