@@ -78,7 +78,7 @@ class Evaluation:
         (folder / LOG_PROB).mkdir()
         for seed, log_prob in self.log_prob.items():
             np.save(folder / LOG_PROB / f"seed-{seed}.npy", log_prob.astype(np.float32), allow_pickle=False)
-        write_json(folder / METRICS_FILE, self._summary(training))
+        write_json(folder / METRICS_FILE, self.summary(training))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -100,8 +100,8 @@ class Evaluation:
                 log_prob[int(path.stem.removeprefix("seed-"))] = np.load(path, allow_pickle=False)
         return cls(values, timings, {int(seed): why for seed, why in not_measured.items()}, log_prob)
 
-    def _summary(self, training: Training) -> dict[str, Any]:
-        """What DVC and MLflow show of the cell: each metric combined over its seeds, and how many were lost."""
+    def summary(self, training: Training) -> dict[str, Any]:
+        """``metrics.json``: each steady metric combined over its seeds, and how many seeds were lost."""
         counts = {name: sum(s.status == name for s in training.seeds.values()) for name in ("diverged", "failed")}
         status = next((name for name, count in counts.items() if count), "finished")
         facts: dict[str, Any] = {"status": status, "seeds": len(training.seeds)} | counts

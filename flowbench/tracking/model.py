@@ -20,7 +20,7 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from flowbench import data, flows
 from flowbench.core import FlowModel, Generator
-from flowbench.records.files import TRAINED
+from flowbench.records.files import TRAINED, TRAINING
 from flowbench.records.training import Training, weights_path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -85,7 +85,7 @@ def save(folder: Path, target: Path) -> None:
         cell, code = Path(scratch, "cell"), Path(scratch, _PACKAGE.name)
         weights = weights_path(folder, best_seed(training))
         (cell / TRAINED).mkdir(parents=True)
-        for path in (weights.with_name("training.json"), weights):
+        for path in (weights.with_name(TRAINING), weights):
             shutil.copy(path, cell / TRAINED)
         shutil.copytree(_PACKAGE, code, ignore=shutil.ignore_patterns("__pycache__", "report"))
         # MLflow would like an example of an input, and to know the version of pip.

@@ -13,7 +13,6 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric,
 
 from flowbench.records import record
 from flowbench.records.evaluation import combined
-from flowbench.records.files import METRICS_FILE
 from flowbench.records.record import Record
 from flowbench.tracking.store import BEST, CELL, DIGEST, PARENT, SEED
 
@@ -43,7 +42,7 @@ class Publisher:
     def create(self, key: str, folder: Path, digest: str, *, best: bool) -> str:
         """A new run with everything that the cell in ``folder`` left; its identifier."""
         found = Record.load(folder)
-        training, summary = found.training, json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        training, summary = found.training, found.evaluation.summary(found.training)
         provenance, timings = training.provenance, training.timings
         data = provenance.params["cell"]["data"]
         started = min(seed["started"] for seed in timings.seeds.values())
