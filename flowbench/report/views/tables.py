@@ -12,7 +12,8 @@ import pandas as pd
 from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement import published, uncertainty
-from flowbench.report.views import numbers
+from flowbench.report.judgement.simultaneous import LEVEL
+from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope, by_fact
 from flowbench.report.views.text import say, words
 
@@ -307,6 +308,12 @@ def costs(scope: Scope, hosts: Mapping[str, str]) -> Table:
         columns["host"] = texts(scope, lambda cell: ", ".join(hosts[host] for host in cell.hosts))
     cpu = any(cell.device == "cpu" for cell in scope.cells)
     return of_cells(say("costs", single=scope.single, cpu=cpu), scope, columns, with_data=True)
+
+
+def terms() -> dict[str, str]:
+    """What words of the page mean."""
+    facts = {"level": 100 * LEVEL, "share": 100 * series.PLATEAU_SHARE}
+    return {term: about.format(**facts) for term, about in words("words")["terms"].items()}
 
 
 def glossary(scope: Scope, shown: Iterable[Table]) -> list[tuple[str, str, str, str]]:
