@@ -88,6 +88,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "pictures": of_cells,
         "made": {cell.key: origin.of_cell(cell, suite) for cell in cells},
         "cards": about_flows,
+        "variants": {label: known for card in about_flows for label, known in card["labels"].items()},
         "exactness": cards.exactness(about_flows),
         "ranks": _ranks(ranking) if ranking else None,
         "certification": correctness.certification(scope),
