@@ -25,7 +25,7 @@ _OF_FLOW_MATCHING = {
 def _licence() -> str:
     """As the installed distribution states it; empty where it is run from its source."""
     try:
-        return metadata("normalizing-flow-benchmark").get("License-Expression", "")
+        return str(metadata("normalizing-flow-benchmark").json.get("license_expression", ""))
     except PackageNotFoundError:
         return ""
 

@@ -219,6 +219,18 @@ def test_one_sentence_says_who_leads(made, values, sentence):
     assert page._verdict(made(values=of)) == sentence
 
 
+def test_a_flow_that_cannot_be_best_and_has_a_better_score_is_told(made):
+    values = {"moons-nice": {"bits_per_dim": [0.10, 0.11, 0.12], "invertibility_error_max": 1.0}}
+    found = page._verdict(made(values=values | {"moons-maf": {"bits_per_dim": [9.0, 9.01, 9.02]}}))
+    assert "Cannot be best: nice (fails certification: float32). The score of nice is better" in found
+
+
+def test_words_of_the_page_are_defined(calm):
+    for shown in calm.both:
+        assert "last fifth brought less than 2 % of the fall" in shown
+    assert 'href="#term-plateau"' in calm.raw
+
+
 def test_a_section_says_what_the_data_is(calm):
     for shown in calm.both:
         assert words("words")["data_sets"]["two_modes"] in shown
