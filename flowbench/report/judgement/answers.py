@@ -32,17 +32,19 @@ class Answer:
     Attributes:
         question: what is answered.
         cell: the key of the certified flow that is the answer; ``None`` where none qualifies. Over several data sets it
-            is a label.
+            is a label, and ``None`` too where no flow stands out: all are tied, or the data sets are too few.
         chip: how sure that is, as of a `Verdict`.
-        tied: those that cannot be told from it.
+        tied: those that cannot be told from it; all flows where none stands out.
         margin: how far behind the best density a flow may be for an answer about cost; ``None`` of the density itself.
+        data_sets: over how many the answer is; it is 0 for the answers of one.
     """
 
     question: Question
     cell: str | None
-    chip: Chip
+    chip: Chip | Literal["too few data sets"]
     tied: list[str] = field(default_factory=list)
     margin: float | None = None
+    data_sets: int = 0
 
 
 def answers(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> list[Answer]:
@@ -91,7 +93,7 @@ def overall(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[st
             for data, part in parts.items()
         }
         if len(everywhere) == 1:
-            found.append(Answer(question, next(iter(everywhere)), "alone", [], MARGIN))
+            found.append(Answer(question, next(iter(everywhere)), "alone", [], MARGIN, len(shared)))
         else:
             found.append(_of_ranks(question, flow_ranking(frame, costs), MARGIN))
     return found
@@ -100,6 +102,11 @@ def overall(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[st
 def _of_ranks(question: Question, ranking: Ranking | None, margin: float | None) -> Answer:
     if ranking is None:
         return Answer(question, None, "none", [], margin)
+    data_sets = len(ranking.ranks)
+    if not ranking.conclusive:
+        return Answer(question, None, "too few data sets", list(ranking.means), margin, data_sets)
     (best, lowest), *others = ranking.means.items()
     tied = [label for label, mean in others if mean - lowest < ranking.critical_difference]
-    return Answer(question, best, "tied" if tied else "clear", tied, margin)
+    if len(tied) == len(others):
+        return Answer(question, None, "tied", list(ranking.means), margin, data_sets)
+    return Answer(question, best, "tied" if tied else "clear", tied, margin, data_sets)

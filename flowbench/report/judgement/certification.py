@@ -48,7 +48,7 @@ class Verdicts:
     Attributes:
         float32, float64: of the round trips of test data in each precision, in float64 of log-determinants too.
         density: of log p(x).
-        samples: of the round trips of samples in float32: all must have a finite latent.
+        samples: of the round trips of samples in float32: nearly all must have a finite latent.
         reasons: why those that fail do, one for each metric that is over its limit.
     """
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from flowbench.report.frame import Cell
 from flowbench.report.views.pictures import OF_FLOWS, Picture
 from flowbench.report.views.scope import Scope
-from flowbench.report.views.text import words
+from flowbench.report.views.tables import Table, of_words
+from flowbench.report.views.text import listed, say, words
 
 
 def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
@@ -43,13 +45,34 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
             | {
                 "flow": flow,
                 "labels": {label: about["variants"].get(label, "") for label in labels},
-                "likelihood": sorted({cell.likelihood for cell in of_flow.cells}),
+                "likelihood": likelihood(of_flow),
                 "evaluations": f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else "".join(map(str, counts)),
                 "standing": _standing(scope, set(labels)),
                 "pictures": list(first.values()),
             }
         )
     return found
+
+
+def likelihood(scope: Scope) -> str:
+    """What log p(x) is of the cells of a flow, and on which data where that differs."""
+
+    def word(cell: Cell) -> str:
+        solved = cell.likelihood == "exact" and scope.has(cell, "solver_tolerance")
+        return "exact to the solver’s tolerance" if solved else cell.likelihood
+
+    data: dict[str, list[str]] = {}
+    for cell in scope.cells:
+        data.setdefault(word(cell), []).append(cell.data)
+    if len(data) == 1:
+        return next(iter(data))
+    return ", ".join(f"{found} on {listed(dict.fromkeys(names))}" for found, names in data.items())
+
+
+def exactness(cards: list[dict[str, Any]]) -> Table:
+    """What log p(x) is of each flow, and what it and a sample cost, side by side."""
+    rows = [(card["name"], card["likelihood"], card["density"] or "–", card["sampling"] or "–") for card in cards]
+    return of_words(say("exactness"), "flow", ["log p(x)", "cost of a density", "cost of a sample"], rows)
 
 
 def _standing(scope: Scope, labels: set[str]) -> dict[str, list[str]]:

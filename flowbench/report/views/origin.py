@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from flowbench.config import Suite, TrainBudget
@@ -20,10 +22,21 @@ _OF_FLOW_MATCHING = {
 }
 
 
+def _licence() -> str:
+    """As the installed distribution states it; empty where it is run from its source."""
+    try:
+        return str(metadata("normalizing-flow-benchmark").json.get("license_expression", ""))
+    except PackageNotFoundError:
+        return ""
+
+
 def facts(cells: Sequence[Cell]) -> dict[str, Any]:
     """What the pages lay out of hosts, versions, commits and data, each with the cells that it is of."""
     names = {name for cell in cells for name in cell.record.training.provenance.versions}
+    started = [cell.record.training.timings.started for cell in cells]
     return {
+        "year": str(datetime.fromtimestamp(max(started), UTC).year) if started else "",
+        "licence": _licence(),
         "hosts": {
             host: (letter, names_of([cell for cell in cells if host in cell.hosts], cells))
             for host, letter in hosts(cells).items()

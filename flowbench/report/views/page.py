@@ -20,6 +20,7 @@ from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import verdicts
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
+from flowbench.report.judgement.simultaneous import LEVEL
 from flowbench.report.views import cards, correctness, figures, origin, papers, pictures, series, tables, top
 from flowbench.report.views.changes import changes
 from flowbench.report.views.pictures import Picture
@@ -68,11 +69,14 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     sections = [_section(of_data, folder) for of_data in scope.by_data.values()]
     costs, certificates = tables.costs(scope, origin.hosts(cells)), correctness.correctness(scope)
     ranking = flow_ranking(scope.frame, {data: of.verdict() for data, of in scope.by_data.items()})
+    about_flows = cards.cards(scope, of_cells)
     shown = [table for section in sections for table in [section["table"], *section["folded"]]]
     return origin.facts(cells) | {
         "suite": suite,
         "scope": scope,
         "headline": top.headline(scope) if cells else [],
+        "learning": top.learning(scope),
+        "ties": say("ties", level=LEVEL),
         "questions": top.QUESTIONS,
         "answers": top.three_answers(scope),
         "margin": MARGIN,
@@ -83,12 +87,15 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "sections": sections,
         "pictures": of_cells,
         "made": {cell.key: origin.of_cell(cell, suite) for cell in cells},
-        "cards": cards.cards(scope, of_cells),
+        "cards": about_flows,
+        "variants": {label: known for card in about_flows for label, known in card["labels"].items()},
+        "exactness": cards.exactness(about_flows),
         "ranks": _ranks(ranking) if ranking else None,
         "certification": correctness.certification(scope),
         "certificates": certificates,
         "costs": costs,
         "corrections": [one["what"] for one in words("corrections") if suite.name in one["suites"]],
+        "terms": tables.terms(),
         "definitions": tables.glossary(scope, [*shown, *certificates, costs]),
     }
 
@@ -128,6 +135,7 @@ def _verdict(scope: Scope) -> str:
         tied=scope.labels(found.tied),
         baseline=scope.by_key[nearest].label if nearest and baselines[nearest] < 0 else "",
         excluded={scope.by_key[key].label: why for key, why in found.excluded.items()},
+        better=scope.labels(key for key in found.excluded if key in found.gaps and found.gaps[key].value < 0),
     )
 
 

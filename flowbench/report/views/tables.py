@@ -12,7 +12,8 @@ import pandas as pd
 from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import Cell
 from flowbench.report.judgement import published, uncertainty
-from flowbench.report.views import numbers
+from flowbench.report.judgement.simultaneous import LEVEL
+from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope, by_fact
 from flowbench.report.views.text import say, words
 
@@ -94,7 +95,13 @@ def quality(scope: Scope) -> Table:
     """How good each flow is on one data set, how far behind the best, and at what cost."""
     score = METRICS[scope.quality].head
     columns = of_families(scope, "quality")
-    columns = {score: columns.pop(score, of_metric(scope, scope.quality)), "behind the best": behind(scope)} | columns
+    columns = {
+        score: columns.pop(score, of_metric(scope, scope.quality)),
+        "behind the best": behind(scope),
+        "sampling, 1/s": of_metric(scope, "sample_samples_per_second"),
+        "training, s": of_metric(scope, "train_seconds"),
+        "certified": [_certified(scope, cell) for cell in scope.cells],
+    } | columns
     if scope.measured("entropy_floor_bits_per_dim"):
         above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
         columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
@@ -105,9 +112,6 @@ def quality(scope: Scope) -> Table:
         columns["published"] = texts(scope, _nearest)
     if any(cell.likelihood != "exact" for cell in scope.cells):
         columns["likelihood"] = texts(scope, lambda cell: cell.likelihood)
-    columns["certified"] = [_certified(scope, cell) for cell in scope.cells]
-    columns["sampling, 1/s"] = of_metric(scope, "sample_samples_per_second")
-    columns["training, s"] = of_metric(scope, "train_seconds")
     columns["parameters"] = [
         Entry(f"{cell.record.training.parameters:,}", cell.record.training.parameters) for cell in scope.cells
     ]
@@ -143,6 +147,8 @@ def behind(scope: Scope) -> list[Entry]:
         known = math.isfinite(gap.low)
         if known and cell.key != found.best:
             text += f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
+            # The interval of what is told apart may end at 0, as that of a tie does.
+            text += ", apart" if gap.told_apart and gap.low <= 0 <= gap.high else ""
         bar = (gap.low if known else gap.value, gap.value, gap.high if known else gap.value)
         scaled = tuple(min(1.05, max(-0.02, end / limit)) for end in bar) if limit > 0 else None
         mark = "" if gap.told_apart or cell.key not in found.leading or found.chip == "alone" else "tie"
@@ -307,6 +313,12 @@ def costs(scope: Scope, hosts: Mapping[str, str]) -> Table:
         columns["host"] = texts(scope, lambda cell: ", ".join(hosts[host] for host in cell.hosts))
     cpu = any(cell.device == "cpu" for cell in scope.cells)
     return of_cells(say("costs", single=scope.single, cpu=cpu), scope, columns, with_data=True)
+
+
+def terms() -> dict[str, str]:
+    """What words of the page mean."""
+    facts = {"level": 100 * LEVEL, "share": 100 * series.PLATEAU_SHARE}
+    return {term: about.format(**facts) for term, about in words("words")["terms"].items()}
 
 
 def glossary(scope: Scope, shown: Iterable[Table]) -> list[tuple[str, str, str, str]]:

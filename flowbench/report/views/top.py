@@ -9,7 +9,7 @@ from typing import Any
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
 from flowbench.report.frame import Cell
-from flowbench.report.judgement.answers import COSTS, answers, overall
+from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope
@@ -23,7 +23,7 @@ _LEVELS = 4
 
 
 def headline(scope: Scope) -> list[str]:
-    """Version, commit, host, device, seeds, and whether budgets reach a plateau."""
+    """Version, commit, host, device and seeds."""
     cells = scope.cells
     try:
         release = version("normalizing-flow-benchmark")
@@ -32,15 +32,21 @@ def headline(scope: Scope) -> list[str]:
     commits = sorted({(cell.record.training.timings.git_commit or "unknown")[:7] for cell in cells})
     hosts = sorted({host for cell in cells for host in cell.hosts})
     seeds = sorted({len(cell.seeds) for cell in cells})
-    settled = [series.settled(cell) for cell in cells if not cell.baseline]
-    known = [one for one in settled if one is not None]
     return [
         f"flowbench {release}",
         f"commit {commits[0]}" if len(commits) == 1 else f"{len(commits)} commits",
         hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
         say("seeds", low=seeds[0], high=seeds[-1]),
-        say("plateau", reached=sum(known), known=len(known)),
     ]
+
+
+def learning(scope: Scope) -> dict[str, str]:
+    """How many trainings reached a plateau, and what follows for the rankings."""
+    settled = [series.settled(cell) for cell in scope.cells if not cell.baseline]
+    known = [one for one in settled if one is not None]
+    differing = [data for data, of_data in scope.by_data.items() if of_data.several_budgets]
+    facts = {"reached": sum(known), "known": len(known)}
+    return {"plateau": say("plateau", **facts), "budgets": say("budgets", **facts, differing=differing)}
 
 
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
@@ -48,18 +54,35 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
     found = []
     if len(scope.by_data) > 1:
         everywhere = overall(scope.frame, scope.cells, scope.certificates)
-        if any(answer.cell for answer in everywhere):
-            row = [{"label": answer.cell, "chip": answer.chip, "tied": answer.tied, "key": ""} for answer in everywhere]
-            found.append({"data": "", "answers": row})
+        if any(answer.chip != "none" for answer in everywhere):
+            found.append({"data": "", "answers": [_everywhere(answer) for answer in everywhere]})
     for data, of_data in scope.by_data.items():
         row = []
         for answer in answers(of_data.frame, of_data.cells, of_data.certificates):
             cell = of_data.by_key[answer.cell] if answer.cell else None
             score = _short(of_data, cell, COSTS.get(answer.question, of_data.quality)) if cell else ""
             about = {"label": cell.label if cell else None, "key": answer.cell, "score": score, "chip": answer.chip}
-            row.append(about | {"tied": of_data.labels(answer.tied)})
+            tied = of_data.labels(answer.tied)
+            row.append(about | {"tied": tied, "how_sure": _how_sure(answer, tied, of_data), "undecided": ""})
         found.append({"data": data, "answers": row})
     return found
+
+
+def _everywhere(answer: Answer) -> dict[str, Any]:
+    """An answer over several data sets."""
+    undecided = ""
+    if answer.cell is None and answer.chip != "none":
+        undecided = say("undecided", chip=answer.chip, data_sets=answer.data_sets)
+    about = {"label": answer.cell, "key": "", "score": "", "chip": answer.chip, "tied": answer.tied}
+    return about | {"how_sure": _how_sure(answer, answer.tied, None), "undecided": undecided}
+
+
+def _how_sure(answer: Answer, tied: list[str], scope: Scope | None) -> str:
+    """The chip in words; ``scope`` holds the cells of the data set, where it is one."""
+    found = scope.verdict() if scope else None
+    uncertified = any(why.startswith("fails certification") for why in found.excluded.values()) if found else False
+    only_good = answer.margin is not None and not (found and found.chip == "alone")
+    return say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified)
 
 
 def _short(scope: Scope, cell: Cell, metric: str) -> str:
@@ -119,7 +142,9 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         else:
             # A baseline is compared, and never looks like the best.
             text, level = _short(scope, cell, wanted), f"g{max(levels[cell.key], int(cell.baseline))}"
-            if not metric and cell.key != found.best:
+            if not metric and cell.key == found.best:
+                text = f"score {numbers.significant(scope.value(cell, wanted), 3)}"
+            elif not metric:
                 text = f"+{numbers.significant(gap.value, 2)}".replace("+−", "−")
         reasons = [scope.note(cell)] if scope.note(cell) else []
         if cell.key in excluded:

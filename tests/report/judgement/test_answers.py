@@ -74,10 +74,28 @@ def test_over_data_sets_the_answers_are_labels():
     last = tables[-1]
     last.loc[(last["label"] == "nice") & (last["metric"] == "bits_per_dim"), "value"] += 0.1
     density, fastest, cheapest = overall(pd.concat(tables), (), {})
-    assert (density.cell, fastest.cell, cheapest.cell) == ("maf", "glow", "glow")
+    assert density.cell == "maf"
+    assert (fastest.cell, fastest.tied) == (None, ["glow", "maf"]), "two flows need more data sets"
     assert (density.margin, fastest.margin, cheapest.margin) == (None, MARGIN, MARGIN)
     assert density.tied == ["glow", "nice"]
-    assert density.chip == fastest.chip == "tied"
+    assert (density.chip, fastest.chip) == ("tied", "too few data sets")
+
+
+def several(*names, **flows):
+    tables = [frame(flows, data=data) for data in names]
+    return pd.concat([table.assign(cell=name + "-" + table["cell"]) for name, table in zip(names, tables, strict=True)])
+
+
+def test_over_too_few_data_sets_no_flow_stands_out():
+    density, *_ = overall(several("moons", "rings", **FLOWS), (), {})
+    assert (density.cell, density.chip, density.data_sets) == (None, "too few data sets", 2)
+
+
+def test_where_all_are_tied_no_flow_stands_out():
+    same = cells(maf=(1.0, 10, 90), nice=(1.0, 10, 90))
+    density, *_ = overall(several(*"abcdef", **same), (), {})
+    assert (density.cell, density.chip, density.data_sets) == (None, "tied", 6)
+    assert sorted(density.tied) == ["maf", "nice"]
 
 
 def test_one_data_set_is_not_several():

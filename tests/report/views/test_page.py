@@ -201,7 +201,7 @@ def test_one_seed_has_no_interval_and_no_winner(calm):
         (
             {"nice": 1.0, "realnvp": 1.001, "maf": 3.0, "gaussian": 0.5},
             "nice has the best mean, 1.000 ± 0.025 bits per dim, and cannot be told from realnvp. "
-            "The baseline gaussian is better.",
+            "The baseline gaussian has a better mean than every flow that can be best.",
         ),
         (
             {"nice": None, "realnvp": None, "maf": 3.0},
@@ -217,6 +217,18 @@ def test_one_sentence_says_who_leads(made, values, sentence):
     }
     of.setdefault("moons-gaussian", {"bits_per_dim": [4.0, 4.01, 4.02]})
     assert page._verdict(made(values=of)) == sentence
+
+
+def test_a_flow_that_cannot_be_best_and_has_a_better_score_is_told(made):
+    values = {"moons-nice": {"bits_per_dim": [0.10, 0.11, 0.12], "invertibility_error_max": 1.0}}
+    found = page._verdict(made(values=values | {"moons-maf": {"bits_per_dim": [9.0, 9.01, 9.02]}}))
+    assert "Cannot be best: nice (fails certification: float32). The score of nice is better" in found
+
+
+def test_words_of_the_page_are_defined(calm):
+    for shown in calm.both:
+        assert "last fifth brought less than 2 % of the fall" in shown
+    assert 'href="#term-plateau"' in calm.raw
 
 
 def test_a_section_says_what_the_data_is(calm):

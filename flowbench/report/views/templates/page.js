@@ -65,6 +65,16 @@ addEventListener("DOMContentLoaded", () => {
     }
   });
 
+  // What runs off the right edge fades out there, and a word says that it can be scrolled to.
+  document.querySelectorAll(".scroll").forEach(box => {
+    const hint = document.createElement("p");
+    Object.assign(hint, {className: "hint", textContent: "scroll for more columns →", ariaHidden: "true"});
+    box.after(hint);
+    const mark = () => box.classList.toggle("more", box.scrollLeft + box.clientWidth < box.scrollWidth - 4);
+    box.addEventListener("scroll", mark, {passive: true});
+    new ResizeObserver(mark).observe(box);
+  });
+
   document.querySelectorAll("table.main").forEach(table => {
     const tools = document.createElement("p"), filter = document.createElement("input"), column = document.createElement("select");
     const label = (text, control) => Object.assign(document.createElement("label"), {textContent: text}).appendChild(control).parentNode;
