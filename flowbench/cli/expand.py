@@ -68,6 +68,7 @@ def expand(
 
 def _listing() -> str:
     """The text of ``stages/suites.yaml``: for each suite the path of its cells."""
-    lines = ["# Made from the files of suites/ by `flowbench expand`; edit those instead.", "suites:"]
-    lines += [f"  {name}: {{cells: {suites.folder(name) / suites.CELLS}}}" for name in suites.names()]
-    return "".join(f"{line}\n" for line in lines)
+    head = "# Made from the files of suites/ by `flowbench expand`; edit those instead."
+    cells = {name: str(suites.folder(name) / suites.CELLS) for name in suites.names()}
+    lines = [f"  {name}: {{cells: {path}}}" for name, path in cells.items()]
+    return "\n".join([head, "suites:" if lines else "suites: {}", *lines, ""])

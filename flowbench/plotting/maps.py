@@ -122,6 +122,7 @@ def clouds(path: Path, panels: dict[str, np.ndarray], colours: dict[str, np.ndar
     """
     finite = [points[np.isfinite(points).all(1)] for points in panels.values()]
     reach = 1.1 * max((float(np.quantile(np.abs(points), 0.998)) for points in finite if len(points)), default=1.0)
+    reach = reach or 1.0  # a single point is its own centre
     with canvas(path, 2.3 * len(panels), 2.75, title) as figure:
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for panel, (name, points) in zip(axes, panels.items(), strict=True):

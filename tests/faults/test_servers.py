@@ -119,7 +119,7 @@ def serving(port: int | None = None) -> Iterator[Server]:
 def results(tmp_path, monkeypatch) -> Path:
     """The suite's result files, with a repository of its own for the store."""
     fake_results.write(tmp_path / "results", SUITE)
-    monkeypatch.setattr(tracking, "ROOT", tmp_path)
+    monkeypatch.setattr(tracking.store, "ROOT", tmp_path)
     return tmp_path / "results"
 
 
@@ -140,7 +140,10 @@ def published() -> dict[str, list[str]]:
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name(f"flowbench-{SUITE.name}")
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
-    return {key: [run.data.tags[tracking.DIGEST] for run in runs if run.info.run_name == key] for key in SUITE.cells}
+    return {
+        key: [run.data.tags[tracking.DIGEST] for run in runs if run.data.tags.get(tracking.CELL) == key]
+        for key in SUITE.cells
+    }
 
 
 def assert_publishes(results: Path) -> None:
