@@ -118,7 +118,7 @@ def serving(port: int | None = None) -> Iterator[Server]:
 @pytest.fixture
 def results(tmp_path, monkeypatch) -> Path:
     """The suite's result files, with a repository of its own for the store."""
-    fake_results.write(tmp_path / "results", SUITE)
+    fake_results.write(tmp_path / "results", SUITE, seeds=1)
     monkeypatch.setattr(tracking.store, "ROOT", tmp_path)
     return tmp_path / "results"
 
