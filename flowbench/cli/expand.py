@@ -51,8 +51,8 @@ def expand(
         "data.yaml": (data.expanded(params.data), f"{len(params.data)} data sets"),
         "suites.yaml": (_listing(), f"{len(suites.names())} suites"),
     }
-    for file, (text, holds) in shared.items():
-        path = Path("stages", file)
+    for name, (text, holds) in shared.items():
+        path = Path("stages", name)
         if path.is_file() and path.read_text(encoding="utf-8") == text:
             continue
         if check:
