@@ -162,7 +162,7 @@ class Clone:
         own = documents.read(self.root / "suites" / SMOKE / "dvc.lock")["stages"]
         shared = documents.read(self.root / "stages" / "dvc.lock")["stages"]
         needed = {"code", *(f"download@{name}" for name in self.suite.data)}
-        return own | {name: stage for name, stage in shared.items() if name in needed}
+        return own | {name: stage for name, stage in shared.items() if name in needed} | {"publish": shared[PUBLISH]}
 
     @property
     def reads(self) -> dict[str, set[str]]:

@@ -39,7 +39,7 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
 
 
 def test_a_suite_that_has_been_run_in_part_has_a_report(copy, monkeypatch):
-    monkeypatch.setattr(tracking, "ROOT", copy.root)
+    monkeypatch.setattr(tracking.store, "ROOT", copy.root)
     shutil.rmtree(copy.root / "results" / "smoke" / CELL)
     with copy.here():
         with pytest.raises(ConfigError, match=rf"^results/smoke/{CELL}/trained/training\.json: is missing; "):

@@ -95,7 +95,7 @@ def test_choosing_a_suite_rewrites_no_tracked_file_but_its_own_lock_and_the_shar
 def test_the_report_is_complete(smoke, cells):
     folder = smoke.root / "reports" / "smoke"
     assert {path.name for path in folder.iterdir()} == {"README.md", "index.html", "results.csv", "figures"}
-    text = (folder / "README.md").read_text(encoding="utf-8")
+    text = "".join((folder / page).read_text(encoding="utf-8") for page in ("README.md", "index.html"))
     figures = {path.name for path in (folder / "figures").iterdir()}
     assert set(re.findall(r"figures/([\w.-]+\.png)", text)) == figures
     for key in cells:

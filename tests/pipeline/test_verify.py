@@ -26,7 +26,7 @@ def test_a_student_is_run_again_after_its_data_and_its_teacher(smoke, tmp_path, 
         ["stages.train", "smoke", CELLS[1]],
         ["stages.evaluate", "smoke", CELLS[1]],
     ]
-    copied = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.yaml")}
+    copied = {str(path.relative_to(tmp_path)) for kind in ("yaml", "json") for path in tmp_path.rglob(f"*.{kind}")}
     assert copied == {"params.yaml", "suites/smoke.yaml", "suites/smoke/cells.json"}
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import ast
-from pathlib import Path
 from typing import Any
 
 from flowbench.report.frame import Cell
@@ -14,7 +12,7 @@ from flowbench.report.views.text import listed, say, words
 
 
 def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
-    """The flows of a suite in the order of ``flows.yaml``; those that it does not know come last, with their docstring.
+    """The flows of a suite in the order of ``flows.yaml``; those that it does not know come last, with less.
 
     Args:
         pictures: of each cell, by its key.
@@ -26,7 +24,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
         of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
         about: dict[str, Any] = {
             "name": flow,
-            "idea": _docstring(flow),
+            "idea": "",
             "equation": "",
             "papers": {},
             "density": "",
@@ -75,13 +73,6 @@ def exactness(cards: list[dict[str, Any]]) -> Table:
     """What log p(x) is of each flow, and what it and a sample cost, side by side."""
     rows = [(card["name"], card["likelihood"], card["density"] or "–", card["sampling"] or "–") for card in cards]
     return of_words(say("exactness"), "flow", ["log p(x)", "cost of a density", "cost of a sample"], rows)
-
-
-def _docstring(flow: str) -> str:
-    """The first paragraph of the file of a flow; empty where the flow is no longer there."""
-    path = Path(__file__).parents[2] / "flows" / f"{flow}.py"  # importing it would load torch
-    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
-    return " ".join((text or "").partition("\n\n")[0].split())
 
 
 def _standing(scope: Scope, labels: set[str]) -> dict[str, list[str]]:
