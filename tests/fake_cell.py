@@ -72,7 +72,7 @@ def write(
         provenance=Provenance(
             data={split: hashlib.sha256(f"{data} {split}".encode()).hexdigest() for split in ("train", "test")},
             params={
-                "cell": {"data": data, "flow": flow, "config": "plane", "budget": "tiny"},
+                "cell": {"data": data, "flow": flow, "config": "plane", "budget": "tiny", "seeds": list(SEEDS)},
                 "data": {"train": 500},
                 "flow": {"layers": 8, "hidden": [64, 64]} if options is None else options,
                 "budget": {"steps": 10 * rows},

@@ -89,7 +89,7 @@ class Publisher:
         values = {name: by_seed[seed].value for name, by_seed in found.values.items() if seed in by_seed}
         points = [(name, value, outcome.best_step) for name, value in values.items()]
         self._log_metrics(run, times["ended"], [*points, *_curves(found, seed)])
-        if seed == min(training.seeds):
+        if seed == training.provenance.params["cell"]["seeds"][0]:  # whose training takes snapshots
             for step, picture in _pictures(found):
                 self._client.log_image(run, picture, key="while training", step=step)
         status = "FINISHED" if outcome.status == "finished" else "FAILED"
