@@ -94,7 +94,7 @@ def test_no_secret_of_the_environment_is_told(tiny, tmp_path, monkeypatch):
     told = [stages.run(root, stage, "tiny", tiny_cells.VECTORS, env=environment) for stage in ("train", "evaluate")]
     monkeypatch.setenv("TOKEN", SECRET)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{root}/mlflow.db")
-    monkeypatch.setattr("flowbench.tracking.ROOT", root)
+    monkeypatch.setattr("flowbench.tracking.store.ROOT", root)
     suite = tiny.cell(tiny_cells.VECTORS).suite
     digests = tracking.publish("tiny", [tiny_cells.VECTORS], root / "results" / "tiny")
     report.write(root / "results" / "tiny", suite, root / "reports" / "tiny", digests=digests, lock="", survived={})

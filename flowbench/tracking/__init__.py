@@ -15,7 +15,7 @@ from flowbench.records import record
 from flowbench.records.files import RecordError
 from flowbench.runtime.files import without_secrets
 from flowbench.tracking import store
-from flowbench.tracking.store import CELL, DIGEST, PARENT, SEED, store_uri
+from flowbench.tracking.store import CELL, DIGEST, MODEL, PARENT, SEED, TABLE, store_uri
 
 __all__ = ["CELL", "DIGEST", "PARENT", "SEED", "fetch", "publish", "store_uri", "suites"]
 
@@ -85,6 +85,8 @@ def fetch(suite: str, digests: dict[str, str], folder: Path) -> dict[str, str]:
                     f"MLflow at {where}: no finished run of {key}; run `dvc repro stages/dvc.yaml:publish@{suite}`"
                 )
             (folder / key).mkdir(parents=True)
-            client.download_artifacts(found, "", str(folder / key))
+            for artifact in client.list_artifacts(found):
+                if artifact.path not in (MODEL, TABLE):
+                    client.download_artifacts(found, artifact.path, str(folder / key))
             addresses[key] = f"{without_secrets(pages)}/#/experiments/{experiment.experiment_id}/runs/{found}"
     return addresses

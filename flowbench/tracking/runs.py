@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric,
 from flowbench.records import record
 from flowbench.records.evaluation import combined
 from flowbench.records.record import Record
-from flowbench.tracking.store import BEST, CELL, DIGEST, PARENT, SEED
+from flowbench.tracking.store import BEST, CELL, DIGEST, MODEL, PARENT, SEED, TABLE
 
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
@@ -25,7 +25,6 @@ _TABLE_ROWS = 1000
 _PICTURES = 9
 # The least side of a picture, in pixels: MLflow shows small ones small.
 _SIDE = 192
-MODEL = "model"
 
 
 class Publisher:
@@ -62,7 +61,7 @@ class Publisher:
             parent = path.relative_to(folder).parent.as_posix()
             self._client.log_artifact(run, str(path), None if parent == "." else parent)
         if log_prob := found.evaluation.log_prob:
-            self._client.log_table(run, _table(log_prob), "log_prob.json")
+            self._client.log_table(run, _table(log_prob), TABLE)
         for seed in training.seeds:
             self._create_seed(run, found, seed)
         self.mark(run, folder, best=best)

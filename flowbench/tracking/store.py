@@ -23,6 +23,8 @@ ROOT = Path(__file__).resolve().parents[2]
 # Tags. The run of a cell has the first three; the runs of its seeds, which lie below it, have the fourth.
 CELL, DIGEST, BEST, SEED = "flowbench.cell", "flowbench.digest", "flowbench.best", "flowbench.seed"
 PARENT = "mlflow.parentRunId"
+# Artifacts of a cell's run that are made for MLflow; all others are files of the cell.
+MODEL, TABLE = "model", "log_prob.json"
 # Cell, digest, status and place of each run that is shown in a suite's experiment.
 _RUNS = """
     SELECT cell.value, digest.value, runs.status, runs.artifact_uri
