@@ -40,7 +40,7 @@ class Cell:
 
     suite: Suite
     key: str
-    names: config.Cell
+    names: config.CellConfig
     data_options: dict[str, Any]
     options: dict[str, Any]
     train: TrainBudget

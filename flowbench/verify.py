@@ -16,12 +16,12 @@ from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
 from flowbench.records import lock
 from flowbench.records.evaluation import Evaluation
-from flowbench.records.files import METRICS_FILE, SEEDS, RecordError
+from flowbench.records.files import METRICS_FILE, SEEDS_FILE, RecordError
 from flowbench.runtime.files import md5, md5_of_folder
 from flowbench.runtime.mirror import with_absolute_mirror
 
 # On the machine that made the record, each byte of these must be the same.
-_EXACT = (METRICS_FILE, SEEDS)
+_EXACT = (METRICS_FILE, SEEDS_FILE)
 
 Verdict = Literal["equal", "within tolerance", "different"]
 # A value by seed and metric.

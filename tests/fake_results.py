@@ -9,7 +9,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from flowbench.config import Cell, Suite, TrainBudget
+from flowbench.config import CellConfig, Suite, TrainBudget
 from flowbench.metrics import FEW_EVALUATIONS, METRICS, Measured
 from flowbench.records.evaluation import Evaluation, Timings
 from flowbench.records.files import Host
@@ -34,7 +34,7 @@ def suite(cells: dict[str, tuple[str, str]], name: str = "tiny", about: str = "a
         teacher = f"{data}-maf" if flow == "iaf_distilled" else None
         learns_from = f"results/{name}/{teacher}/trained" if teacher else f"data/{data}/train.npy"
         options = {"config": "plane", "budget": "tiny", "seeds": [0, 1, 2], "device": "auto"}
-        made[key] = Cell(data=data, flow=flow, teacher=teacher, learns_from=learns_from, **options)
+        made[key] = CellConfig(data=data, flow=flow, teacher=teacher, learns_from=learns_from, **options)
     return Suite(name=name, about=about, cells=made)
 
 
@@ -151,7 +151,7 @@ def _training(suite, key, cell, rng, rows, diverged, failed, flow, budget):
     return trained, TrainTimings(host=HOST, git_commit=40 * "a", started=1.7e9, seeds=timings), history
 
 
-def _values(cell: Cell, flow: dict, rng: random.Random) -> dict[str, float | None]:
+def _values(cell: CellConfig, flow: dict, rng: random.Random) -> dict[str, float | None]:
     """What is measured of one seed."""
     gap = 0.4 if cell.flow == "gaussian" else random.Random(cell.flow).uniform(0.01, 0.12)
     bits = FLOOR.get(cell.data, 2.1) + gap * rng.uniform(0.95, 1.05)

@@ -69,7 +69,7 @@ class Blocks(Section):
     cells: Annotated[list[Block], Field(min_length=1)]
 
 
-class Cell(Section):
+class CellConfig(Section):
     """One flow, in one configuration, on one data set, under one budget.
 
     Attributes:
@@ -94,7 +94,7 @@ class Suite:
 
     name: str
     about: str
-    cells: dict[str, Cell]
+    cells: dict[str, CellConfig]
 
     @property
     def source(self) -> Path:
@@ -116,7 +116,7 @@ class Suite:
         """The data sets, in the order of the cells."""
         return list(dict.fromkeys(cell.data for cell in self.cells.values()))
 
-    def cell(self, key: str) -> Cell:
+    def cell(self, key: str) -> CellConfig:
         """The cell called ``key``; a `ConfigError` names the nearest where there is none."""
         return self.cells[known(key, self.cells, f"{self.source}: cell", "cell")]
 
@@ -165,7 +165,7 @@ def load(name: str, params: Params, root: Path = Path()) -> Suite:
     known(name, names(root), "suite", "suite")
     check_names([name], f"{SUITES}: suite")
     blocks = parse(Blocks, read(root / source(name)), str(source(name)))
-    cells: dict[str, Cell] = {}
+    cells: dict[str, CellConfig] = {}
     for i, block in enumerate(blocks.cells):
         where = f"{source(name)}: cells.{i}"
         for data in block.data:
@@ -182,7 +182,7 @@ def load(name: str, params: Params, root: Path = Path()) -> Suite:
                     raise ConfigError(f"{where}.budgets.{budget} = {label!r}: there is a cell {key} already")
                 flow, config = _flow_and_config(label, block.config, params, f"{where}.budgets.{budget}")
                 teacher = f"{data}-{block.teachers[label]}" if label in block.teachers else None
-                cells[key] = Cell(
+                cells[key] = CellConfig(
                     data=data,
                     flow=flow,
                     config=config,
@@ -259,7 +259,7 @@ def load_fresh(name: str, params: Params, root: Path = Path()) -> Suite:
     return suite
 
 
-def _check_teacher(suite: Suite, key: str, cell: Cell) -> None:
+def _check_teacher(suite: Suite, key: str, cell: CellConfig) -> None:
     """A student's teacher is another cell of the suite that learns from data itself."""
     where = f"{suite.source}: {key}: teacher"
     assert cell.teacher is not None

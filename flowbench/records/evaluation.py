@@ -13,7 +13,7 @@ from flowbench.metrics import METRICS, Measured
 from flowbench.records.files import (
     LOG_PROB,
     METRICS_FILE,
-    SEEDS,
+    SEEDS_FILE,
     TIMINGS,
     Host,
     Part,
@@ -73,7 +73,7 @@ class Evaluation:
         ]
         order = {name: i for i, name in enumerate(METRICS)}
         rows.sort(key=lambda row: (row[0], order[row[1]]))
-        write_csv(folder / SEEDS, _COLUMNS, rows)
+        write_csv(folder / SEEDS_FILE, _COLUMNS, rows)
         write_json(folder / TIMINGS, self.timings.model_dump())
         (folder / LOG_PROB).mkdir()
         for seed, log_prob in self.log_prob.items():
@@ -86,10 +86,10 @@ class Evaluation:
         import numpy as np
 
         values: dict[str, dict[int, Measured]] = {}
-        with reading(folder / SEEDS, folder):
-            for seed, name, value, _, n in read_csv(folder / SEEDS, folder, _COLUMNS):
+        with reading(folder / SEEDS_FILE, folder):
+            for seed, name, value, _, n in read_csv(folder / SEEDS_FILE, folder, _COLUMNS):
                 if name not in METRICS:
-                    raise refused(folder / SEEDS, folder, f"has {name}, and there is no such metric")
+                    raise refused(folder / SEEDS_FILE, folder, f"has {name}, and there is no such metric")
                 values.setdefault(name, {})[int(seed)] = Measured(float(value), int(n))
         timings = read_json(folder / TIMINGS, Timings, folder)
         with reading(folder / METRICS_FILE, folder):

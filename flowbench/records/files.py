@@ -19,7 +19,13 @@ from flowbench.runtime.errors import ExpectedError
 FORMAT = 3
 TRAINED, TRAINING = "trained", "training.json"
 HISTORY, TRAIN_TIMINGS = "history.csv", "train_timings.json"
-METRICS_FILE, SEEDS, LOG_PROB, TIMINGS, PICTURES = "metrics.json", "seeds.csv", "log_prob", "timings.json", "pictures"
+METRICS_FILE, SEEDS_FILE, LOG_PROB, TIMINGS, PICTURES = (
+    "metrics.json",
+    "seeds.csv",
+    "log_prob",
+    "timings.json",
+    "pictures",
+)
 
 
 class RecordError(ExpectedError):

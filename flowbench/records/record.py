@@ -29,7 +29,7 @@ from flowbench.records.files import (
     HISTORY,
     METRICS_FILE,
     PICTURES,
-    SEEDS,
+    SEEDS_FILE,
     TIMINGS,
     TRAIN_TIMINGS,
     TRAINED,
@@ -86,7 +86,7 @@ class Record:
 
 def files(folder: Path) -> list[Path]:
     """All files of a cell except weights, snapshots and what a killed stage left unfinished."""
-    for name in (f"{TRAINED}/{TRAINING}", HISTORY, TRAIN_TIMINGS, METRICS_FILE, SEEDS, TIMINGS):
+    for name in (f"{TRAINED}/{TRAINING}", HISTORY, TRAIN_TIMINGS, METRICS_FILE, SEEDS_FILE, TIMINGS):
         if not (folder / name).is_file():
             raise refused(folder / name, folder, "is missing")
     found = [folder / TRAINED / TRAINING]

@@ -8,7 +8,7 @@ import resource
 import pytest
 
 from flowbench import flows
-from flowbench.config import Cell, documents
+from flowbench.config import CellConfig, documents
 from flowbench.metrics import METRICS
 from flowbench.records.record import Record
 from tests.pipeline.clone import PUBLISH
@@ -53,11 +53,11 @@ NAMED = (
 
 
 @pytest.fixture(scope="module")
-def cells(smoke) -> dict[str, Cell]:
+def cells(smoke) -> dict[str, CellConfig]:
     return smoke.suite.cells
 
 
-def applicable(cell: Cell) -> set[str]:
+def applicable(cell: CellConfig) -> set[str]:
     """The named metrics that a cell must have, no more and no fewer."""
     return (
         (EVERYWHERE if cell.flow not in AUTOENCODERS else EVERYWHERE - DENSITIES_ONLY | AUTOENCODERS_ONLY)
