@@ -12,7 +12,7 @@ from torch import nn
 from torch.distributions import Normal
 from typer.testing import CliRunner
 
-from flowbench import certify, cli, config, flows, layers
+from flowbench import certificates, cli, config, flows, layers
 from flowbench.config import ConfigError
 from flowbench.core import Event, FixedPrior, FlowSequential
 from flowbench.layers.continuous import ContinuousFlow
@@ -250,10 +250,10 @@ def test_registered_things_may_be_listed_and_fixed_priors_hold_distributions():
     module.aliases = [module.log_scale, {"all": module}]
     module.prior = FixedPrior(Normal(torch.zeros(2), torch.ones(2)))
     module.counts = torch.zeros(2, dtype=torch.long)
-    certify.require_registered(FlowSequential(module))
+    certificates.require_registered(FlowSequential(module))
     module.base = Normal(torch.zeros(2), torch.ones(2))
     with pytest.raises(ConfigError, match=r"the distribution base \(use FixedPrior\)"):
-        certify.require_registered(nn.Sequential(module))
+        certificates.require_registered(nn.Sequential(module))
 
 
 FILES = {
@@ -340,7 +340,7 @@ def test_a_broken_flow_is_explained(radial, mistake):
         assert re.fullmatch(wanted, line), line
     event = Event((1, 8, 8), levels=17)
     with pytest.raises(ConfigError) as error:
-        certify.require_sound("radial", event, {"layers": 2}, "params.yaml: flows.radial.plane")
+        certificates.require_sound("radial", event, {"layers": 2}, "params.yaml: flows.radial.plane")
     assert re.fullmatch(wanted, str(error.value))
 
 
@@ -401,11 +401,11 @@ def test_a_flow_that_accepts_no_event_is_reported(radial):
 @pytest.mark.parametrize("mistake", ["decode's sign", "encode raises", "another latent"])
 @pytest.mark.parametrize("event", [Event((2,)), Event((200,)), Event((3, 32, 32), levels=256)])
 def test_training_refuses_what_the_check_would(radial, mistake, event):
-    certify.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
+    certificates.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
     old, new, (pattern,) = WRONG_MAPS[mistake]
     radial("layers/radial.py", old, new)
     with pytest.raises(ConfigError) as error:
-        certify.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
+        certificates.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
     wanted = pattern.replace("expected 8 events", r"expected \d+ events").replace(r"(8, 1\)", r"(\d+, 1\)")
     assert re.match(rf"params\.yaml: flows\.radial\.plane: the map is wrong: {wanted}", str(error.value))
     assert "\n" not in str(error.value)
@@ -415,7 +415,7 @@ def sound(flow: str, event: Event, configurations: dict) -> bool:
     """Whether training takes the flow in the first of its configurations that is for such events."""
     for name, options in configurations.items():
         try:
-            certify.require_sound(flow, event, options, f"params.yaml: flows.{flow}.{name}")
+            certificates.require_sound(flow, event, options, f"params.yaml: flows.{flow}.{name}")
         except flows.EventError:
             continue
         return True
@@ -430,18 +430,22 @@ def test_training_takes_every_flow_and_baseline_that_is_right():
 
 def test_fewer_digits_of_a_solution_still_show_a_mistake(monkeypatch):
     event, options = Event((2,)), {"hidden": [8], "tolerance": 1e-5}
-    certify.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
+    certificates.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
     right = ContinuousFlow.decode
     monkeypatch.setattr(ContinuousFlow, "decode", lambda self, z: (right(self, z)[0], -right(self, z)[1]))
     with pytest.raises(ConfigError, match=r"flows\.cnf\.plane: the map is wrong: decode's log-determinant: expected "):
-        certify.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
+        certificates.require_sound("cnf", event, options, "params.yaml: flows.cnf.plane")
 
 
 def test_maps_are_the_same_only_to_the_last_bit():
     module = Rescaling((2,))
-    assert certify.identity(module, (2,)) == certify.identity(Rescaling((2,)), (2,))
-    other = certify.randomised(module)
-    different = [certify.identity(module, (2,)), certify.identity(other, (2,)), certify.identity(module, (3,))]
+    assert certificates.identity(module, (2,)) == certificates.identity(Rescaling((2,)), (2,))
+    other = certificates.randomised(module)
+    different = [
+        certificates.identity(module, (2,)),
+        certificates.identity(other, (2,)),
+        certificates.identity(module, (3,)),
+    ]
     other.log_scale = module.log_scale
     other.alpha = 0.5
-    assert len({*different, certify.identity(other, (2,))}) == 4
+    assert len({*different, certificates.identity(other, (2,))}) == 4

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import certify, cli, config, flows, layers, verify
+from flowbench import certificates, cli, config, flows, layers, verify
 from flowbench.config import documents, suites
 from flowbench.core import Check
 from flowbench.layers import actnorm
@@ -241,7 +241,7 @@ def test_check_of_one_flow():
 
 def test_check_without_a_name_takes_every_layer_and_flow(monkeypatch):
     # That they pass is tested elsewhere, at length.
-    monkeypatch.setattr(certify, "certify", lambda module, shape, points: Check(0, 0, 0, 0, points * 1e-9))
+    monkeypatch.setattr(certificates, "certify", lambda module, shape, points: Check(0, 0, 0, 0, points * 1e-9))
     checked = CHECKED.findall(run("check", "--points", "3").output)
     found = {re.split("[:/]", name)[0] for name, *_ in checked}
     # A baseline has no map, and dequantisation draws noise.
@@ -256,7 +256,7 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
             return z, -logdet
 
     subjects = [("right", Rescaling((2,)), (2,)), ("wrong", Wrong((2,)), (2,))]
-    monkeypatch.setattr(certify, "subjects", lambda params, flow: iter(subjects))
+    monkeypatch.setattr(certificates, "subjects", lambda params, flow: iter(subjects))
     result = run("check")
     assert result.exit_code == 1
     assert [(name, verdict) for name, *_, verdict in CHECKED.findall(result.output)] == [
@@ -280,7 +280,7 @@ def test_check_of_a_layer():
 
 
 def test_a_name_of_both_a_layer_and_a_flow_checks_both(monkeypatch):
-    monkeypatch.setattr(certify, "certify", lambda module, shape, points: Check(0, 0, 0, 0, 0))
+    monkeypatch.setattr(certificates, "certify", lambda module, shape, points: Check(0, 0, 0, 0, 0))
     checked = [name for name, *_ in CHECKED.findall(run("check", "planar").output)]
     assert {re.split("[:/]", name)[0] for name in checked} == {"planar"}
     assert any(name.startswith("planar: ") for name in checked)

@@ -8,6 +8,7 @@ import typer
 from flowbench import config
 from flowbench.cli.check import check
 from flowbench.cli.expand import expand
+from flowbench.cli.export import export
 from flowbench.cli.listing import digest, list_
 from flowbench.cli.report import report
 from flowbench.cli.verify import verify
@@ -44,6 +45,7 @@ app.command()(check)
 app.command()(verify)
 app.command()(digest)
 app.command()(report)
+app.command()(export)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution
@@ -75,17 +76,25 @@ class Generator(nn.Module):
     def extra_repr(self) -> str:
         return f"likelihood={self.likelihood}, event_shape={self.event_shape}"
 
-    def transform_input(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def transform_input(self, x: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)`` as the transform takes it, dequantised if it is integer, and the log-determinant."""
-        self.require_event(x)
+        x = self.events(x)
         return self.dequantise.encode(x) if self.dequantise else (x, constant_logdet(x))
 
-    def require_event(self, x: Tensor) -> None:
-        """Raise a `ShapeError` unless ``x`` is ``(batch, *event)``."""
+    def events(self, x: Tensor | np.ndarray) -> Tensor:
+        """Data as a tensor; a `ShapeError` unless it is ``(batch, *event)``.
+
+        An array of NumPy's comes to the device of the model, and its floating-point numbers to the model's dtype.
+        """
+        if not isinstance(x, Tensor):
+            like = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
+            x = np.ascontiguousarray(x)
+            x = torch.tensor(x, device=like.device, dtype=like.dtype if x.dtype.kind == "f" else None)
         if self.event_shape is not None:
             require_shape(x, self.event_shape)
+        return x
 
-    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(self, x: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""
         x, logdet_of_input = self.transform_input(x)
         z, logdet = self.transform.encode(x)
@@ -166,7 +175,7 @@ class FlowModel(Generator):
         super().__init__(transform, prior, dequantise=dequantise)
         self.likelihood = likelihood
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def log_prob(self, x: Tensor | np.ndarray) -> Tensor:
         """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``."""
         z, logdet = self.encode(x)
         return self.log_prior(z) + logdet

@@ -137,7 +137,7 @@ class FlowAutoencoder(Generator):
 
     def _shades(self, x: Tensor) -> Tensor:
         """Grey levels as numbers in the unit interval."""
-        self.require_event(x)
+        x = self.events(x)
         require_levels(x, self.white + 1, wait=not self.training)
         return x.to(next(self.parameters()).dtype) / self.white
 

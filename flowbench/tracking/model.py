@@ -18,8 +18,8 @@ import pandas as pd
 import torch
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from flowbench import data, flows
-from flowbench.core import FlowModel, Generator
+from flowbench.core import FlowModel
+from flowbench.export import best_seed, rebuild
 from flowbench.records.files import TRAINED, TRAINING
 from flowbench.records.training import Training, weights_path
 
@@ -38,7 +38,7 @@ class TrainedFlow(PythonModel):
 
     def load_context(self, context: PythonModelContext) -> None:
         """Build the flow and load its weights."""
-        self.model = load(Path(context.artifacts["cell"]))
+        self.model = rebuild(Path(context.artifacts["cell"]))
 
     @torch.no_grad()
     def predict(
@@ -52,26 +52,6 @@ class TrainedFlow(PythonModel):
         shape = self.model.event_shape or (-1,)
         x = torch.from_numpy(np.array(model_input, dtype=np.float32)).reshape(-1, *shape)
         return self.model.log_prob(x).numpy()
-
-
-def load(folder: Path) -> Generator:
-    """The seed of the cell in ``folder`` that validated best, on the CPU.
-
-    Raises:
-        RecordError: a file is missing or damaged.
-    """
-    training = Training.load(folder)
-    params = training.provenance.params
-    event = data.load(params["cell"]["data"], **params["data"]).event
-    model = flows.build(params["cell"]["flow"], event, params["flow"], str(folder))
-    model.load_state_dict(training.weights(best_seed(training)))
-    return model.eval()
-
-
-def best_seed(training: Training) -> int:
-    """The seed of the lowest validation loss."""
-    losses = {seed: training.seeds[seed].best_validation_loss for seed in training.finished}
-    return min(losses, key=lambda seed: (losses[seed] is None, losses[seed] or 0.0))
 
 
 def save(folder: Path, target: Path) -> None:

@@ -21,7 +21,7 @@ import torch
 from safetensors.torch import save
 from tqdm import tqdm
 
-from flowbench import certify, data
+from flowbench import certificates, data
 from flowbench.cell import Cell, TeacherError
 from flowbench.config import ConfigError
 from flowbench.core import FittedModel, FlowModel, Generator, ResolutionError, SolverError
@@ -126,7 +126,7 @@ class CellTraining:
         """Train one seed; write its weights, return what became of it."""
         cell, started = self.cell, time.time()
         if seed == cell.names.seeds[0]:
-            certify.require_sound(cell.names.flow, cell.source.event, cell.options, cell.where)
+            certificates.require_sound(cell.names.flow, cell.source.event, cell.options, cell.where)
         devices.forget(cell.device)
         # This concerns the weights of convolutions alone. A GPU is faster with it, and so is Glow on a CPU.
         model = cell.build(seed).to(cell.device, memory_format=torch.channels_last)

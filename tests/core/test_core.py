@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.distributions import (
@@ -16,7 +17,7 @@ from torch.distributions import (
     Uniform,
 )
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import (
     Event,
     FittedModel,
@@ -25,6 +26,7 @@ from flowbench.core import (
     FlowSequential,
     Inverse,
     NoSuchDirectionError,
+    ShapeError,
     soft_clamp,
     sum_event,
 )
@@ -262,3 +264,17 @@ def test_preprocessing_is_initialised_with_all_data_and_a_learnt_map_with_a_part
     torch.testing.assert_close(standardise.mean, x.mean(0))
     assert z.shape == (10, 2)
     torch.testing.assert_close(z.mean(0), torch.zeros(2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_arrays_are_scored_as_tensors_are(dtype):
+    """An array comes to the model's dtype; a tensor is taken as it is."""
+    model = FlowModel(Standardise((2,)), PRIORS["normal"]()).to(dtype)
+    model.event_shape = (2,)
+    x = np.random.default_rng(0).normal(size=(5, 2))
+    expected = model.log_prob(torch.tensor(x, dtype=dtype))
+    assert expected.dtype == dtype
+    assert torch.equal(model.log_prob(x), expected)
+    assert torch.equal(model.log_prob(x[::-1]), expected.flip(0))  # strides that a tensor cannot have
+    with pytest.raises(ShapeError, match=r"expected events of shape \(2,\), got \(3,\)"):
+        model.log_prob(np.zeros((5, 3)))

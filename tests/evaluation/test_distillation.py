@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from flowbench import flows
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import Event, FlowModel
 from flowbench.evaluation import distillation
 from flowbench.evaluation.distillation import decode_naively, divergence, sample_naively, speedup

@@ -9,7 +9,7 @@ from scipy import stats
 from torch import Tensor
 from torch.distributions import Independent, MultivariateNormal, Normal, kl_divergence
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import FlowModel, FlowModule, FlowSequential
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import bits_per_dim, likelihood, negative_log_likelihoods

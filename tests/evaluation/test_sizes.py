@@ -89,7 +89,7 @@ def test_a_batch_of_the_training_may_be_small(tiny, tmp_path, monkeypatch, key, 
     monkeypatch.setattr(
         training_cell, "for_each_seed", lambda train, seeds, *_: {seed: train(seed) for seed in seeds[:1]}
     )
-    monkeypatch.setattr("flowbench.certify.require_sound", lambda *_: None)
+    monkeypatch.setattr("flowbench.certificates.require_sound", lambda *_: None)
     budget = {"batch_size": size, "steps": 2, "validation_examples": size}
     training = CellTraining(replace(cell, train=cell.train.model_copy(update=budget)))
     if (key, size) == (AUTOENCODER, 1):

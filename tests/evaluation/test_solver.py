@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.distributions import Independent, Normal
 
 from flowbench import flows
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import Event, SolverError
 from flowbench.evaluation.consistency import consistency
 from flowbench.evaluation.logdet import logdet

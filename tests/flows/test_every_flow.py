@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flowbench import certify, config, data, flows
+from flowbench import certificates, config, data, flows
 from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel, ShapeError
 from flowbench.flows._continuous import ContinuousModel
@@ -41,7 +41,7 @@ def cases() -> dict[str, Case]:
             event = data.load(cell.data, **PARAMS.data[cell.data]).event
             if (cell.flow, cell.config, event) not in seen:
                 seen.add((cell.flow, cell.config, event))
-                event, options = certify.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
+                event, options = certificates.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
                 found[f"{cell.flow}/{cell.config} on {cell.data}"] = Case(cell.flow, options, event)
     return found
 
@@ -70,7 +70,7 @@ def build(name: str, seed: int = 0) -> FlowModel:
 def ready(name: str) -> FlowModel:
     """A model at random parameters with data-dependent ones set, or fitted; not to be changed."""
     event = CASES[name].event
-    model = certify.randomised(build(name))
+    model = certificates.randomised(build(name))
     if isinstance(model, FittedModel):
         with seeded(0):
             model.fit(examples(event, 300), examples(event, 100))
@@ -158,7 +158,7 @@ def test_mass_of_a_wide_map_is_that_of_its_samples(flow, options):
     Between the quartiles of each coordinate a grid can resolve it, and there its mass is the share of the samples.
     """
     with seeded(0):
-        model = certify.randomised(flows.build(flow, Event((2,)), {"hidden": [16], **options}), scale=3.0)
+        model = certificates.randomised(flows.build(flow, Event((2,)), {"hidden": [16], **options}), scale=3.0)
         model.initialise(torch.randn(500, 2))
     model.double()
     n, size = 200_000, 1000
@@ -275,7 +275,7 @@ def test_couplings_refuse_a_single_feature(flow):
 @pytest.mark.parametrize("shape", [(1,), (3,), (2, 2, 1)], ids=str)
 def test_flows_take_events_of_any_shape(flow, options, shape):
     model = flows.build(flow, Event(shape), options)
-    assert certify.passes(certify.certify(model.transform, shape, points=3))
+    assert certificates.passes(certificates.certify(model.transform, shape, points=3))
     assert model.sample(2).shape == (2, *shape)
 
 

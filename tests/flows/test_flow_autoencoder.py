@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from flowbench import config, data, flows
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import Event, FlowModel
 from flowbench.flows import flow_autoencoder
 from flowbench.runtime.seeding import seeded

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench import certify, config, data, flows
+from flowbench import certificates, config, data, flows
 from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel
 from flowbench.runtime.seeding import seeded
@@ -32,9 +32,9 @@ def ready(name: str) -> tuple[FlowModel, Event]:
     """A small model at random parameters, those that depend on data set, or fitted; not to be changed."""
     cell = CELLS[name]
     event = data.load(cell.data, **PARAMS.data[cell.data]).event
-    event, options = certify.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
+    event, options = certificates.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
     with seeded(0):
-        model = certify.randomised(flows.build(cell.flow, event, options))
+        model = certificates.randomised(flows.build(cell.flow, event, options))
         if isinstance(model, FittedModel):
             model.fit(ordinary(event, 300), ordinary(event, 100))
         else:

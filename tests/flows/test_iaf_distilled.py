@@ -6,7 +6,7 @@ from safetensors.torch import load_file, save_file
 
 from flowbench import config, flows
 from flowbench.cell import Cell
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.config import ConfigError, suites
 from flowbench.core import Event, FlowModel, ShapeError
 from flowbench.flows._student import Student

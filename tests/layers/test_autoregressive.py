@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import soft_clamp
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.networks.made import MADE

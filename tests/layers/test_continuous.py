@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import FlowModel, SolverError
 from flowbench.layers.continuous import ContinuousFlow, solving
 from flowbench.networks.field import PerceptronField, VectorField

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import ShapeError
 from flowbench.layers._parts import coupling_parts, join, split
 from flowbench.layers.additive_coupling import AdditiveCoupling

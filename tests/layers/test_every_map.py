@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from flowbench import certify, config, layers
+from flowbench import certificates, config, layers
 from flowbench.core import Check, FlowModule, FlowSequential
 from flowbench.core.checks import autograd_logdet
 from flowbench.layers.continuous import ContinuousFlow, solving
@@ -25,11 +25,11 @@ def distinct(subjects: Iterable[tuple[str, FlowModule, tuple[int, ...]]]) -> dic
     """Subjects without those that are the same to the last bit: in miniature, or trained otherwise, some are."""
     found: dict[tuple, tuple] = {}
     for name, module, shape in subjects:
-        found.setdefault(certify.identity(module, shape), (name, module, shape))
+        found.setdefault(certificates.identity(module, shape), (name, module, shape))
     return {name: (module, shape) for name, module, shape in found.values()}
 
 
-SUBJECTS = distinct(certify.subjects(PARAMS))
+SUBJECTS = distinct(certificates.subjects(PARAMS))
 LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}
 BOTH = pytest.mark.parametrize("direction", ["encode", "decode"])
 # Of a solver, in place of the 1e-10 that the subjects ask for: to see where it leads, fewer digits do.
@@ -53,11 +53,11 @@ def solved(module: FlowModule) -> bool:
 @pytest.fixture(params=SUBJECTS, scope="module")
 def subject(request) -> Subject:
     module, shape = SUBJECTS[request.param]
-    module = certify.randomised(module)
+    module = certificates.randomised(module)
     for part in module.modules():
         if isinstance(part, ContinuousFlow):
             part.tolerance = TOLERANCE
-    x = certify.events(module, shape, 7, seed=1)
+    x = certificates.events(module, shape, 7, seed=1)
     return Subject(module, x, module.initialise(x))
 
 
@@ -67,7 +67,7 @@ def test_every_layer_has_examples():
 
 
 def certified(module: FlowModule, shape: tuple[int, ...], points: int) -> Check:
-    """`certify.certify`, where autograd goes through the states of a solver only, which need no log-determinants.
+    """`certificates.certify`, where autograd goes through the states of a solver only, which need no log-determinants.
 
     In 64 dimensions this takes a tenth of the time.
     """
@@ -78,13 +78,13 @@ def certified(module: FlowModule, shape: tuple[int, ...], points: int) -> Check:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("flowbench.core.maps.autograd_logdet", through_states)
-        return certify.certify(module, shape, points=points)
+        return certificates.certify(module, shape, points=points)
 
 
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_inverses_and_log_determinants_are_right(name):
     check = certified(*SUBJECTS[name], points=4)
-    assert certify.passes(check)
+    assert certificates.passes(check)
     if not solved(SUBJECTS[name][0]):
         assert check.round_trip_error < 1e-11
         assert check.logdet_error < 1e-11
@@ -155,7 +155,7 @@ def drawn_anew() -> dict[str, FlowModule]:
 @pytest.mark.parametrize("name", LAYERS)
 def test_a_checkpoint_holds_all_that_is_learnt_or_drawn(name, tmp_path):
     module, shape = LAYERS[name]
-    module = certify.randomised(module)
+    module = certificates.randomised(module)
     x = 0.1 + 0.8 * torch.rand(7, *shape)
     module.initialise(x)
     z, _ = module.encode(x)
@@ -188,7 +188,7 @@ class Planted(FlowModule):
 def test_a_planted_error_is_caught(name, place):
     module, shape = LAYERS[name]
     for error in (1e-6, math.nan):
-        assert not certify.passes(certified(Planted(module, place, error), shape, points=1))
+        assert not certificates.passes(certified(Planted(module, place, error), shape, points=1))
 
 
 class WithMistake(FlowSequential):
@@ -234,8 +234,8 @@ class WithMistake(FlowSequential):
 )
 def test_a_mistake_is_caught(name, mistake):
     module, shape = LAYERS[name]
-    assert not certify.passes(certify.certify(WithMistake(module, mistake), shape))
-    assert certify.passes(certify.certify(WithMistake(module, "none"), shape))
+    assert not certificates.passes(certificates.certify(WithMistake(module, mistake), shape))
+    assert certificates.passes(certificates.certify(WithMistake(module, "none"), shape))
 
 
 @torch.no_grad()
@@ -257,8 +257,8 @@ def test_autocast_rounds_only_the_networks(subject, direction):
 @pytest.mark.parametrize("name", LAYERS)
 def test_both_directions_see_the_same_network_under_autocast(name):
     module, shape = LAYERS[name]
-    module = certify.randomised(module)
-    x = certify.events(module, shape, 200, seed=1)
+    module = certificates.randomised(module)
+    x = certificates.events(module, shape, 200, seed=1)
     exact, _ = module.encode(x)
     with torch.autocast("cpu", torch.bfloat16):
         z, logdet = module.encode(x)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench import certify, layers
+from flowbench import certificates, layers
 from flowbench.core import FlowModule, ShapeError, SolverError
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.runtime.seeding import seeded
@@ -41,18 +41,18 @@ SEEDS = st.integers(0, 2**32)
 def subject(name: str, dtype: torch.dtype, seed: int, scale: float) -> FlowModule:
     """A layer at random parameters, those that depend on data set; not to be changed."""
     module, shape = LAYERS[name]
-    module = certify.randomised(module, seed, scale)
+    module = certificates.randomised(module, seed, scale)
     for part in module.modules():
         if isinstance(part, ContinuousFlow):
             part.tolerance = TOLERANCE
-    module.initialise(certify.events(module, shape, 64, seed))
+    module.initialise(certificates.events(module, shape, 64, seed))
     return module.to(dtype)
 
 
 @cache
 def latent_shape(name: str) -> tuple[int, ...]:
     module, shape = LAYERS[name]
-    return tuple(module.encode(certify.events(module, shape, 1, 0))[0].shape[1:])
+    return tuple(module.encode(certificates.events(module, shape, 1, 0))[0].shape[1:])
 
 
 def taken(name: str, direction: str) -> tuple[tuple[int, ...], tuple[float, float] | None]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from flowbench import flows
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.config import ConfigError
 from flowbench.core import Event, FlowSequential, ShapeError
 from flowbench.layers.checkerboard_coupling import CheckerboardCoupling

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.layers.linear import InvertibleLinear
 from flowbench.layers.permutation import Permutation
 from flowbench.runtime.seeding import seeded

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.networks.conv import ResNet, convnet
 from flowbench.runtime.seeding import seeded
 

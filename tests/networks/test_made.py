@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from flowbench import certify
+from flowbench import certificates
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.networks.made import MADE
 from flowbench.runtime.seeding import seeded
@@ -68,4 +68,4 @@ def test_starts_at_zero():
 def test_any_sizes_give_an_autoregressive_map(features, hidden, batch, seed):
     with seeded(seed):
         layer = MaskedAutoregressive(MADE(features, hidden, outputs=2))
-    assert certify.passes(certify.certify(layer, (features,), points=batch, seed=seed))
+    assert certificates.passes(certificates.certify(layer, (features,), points=batch, seed=seed))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from flowbench.certify import randomised
+from flowbench.certificates import randomised
 from flowbench.core import ShapeError
 from flowbench.networks.unet import UNetField, _Attention
 from flowbench.runtime.seeding import seeded

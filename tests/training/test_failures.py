@@ -32,7 +32,7 @@ def trained(tiny, tmp_path) -> Path:
 @pytest.fixture
 def unchecked(monkeypatch) -> None:
     """The check before a training would solve its own equations."""
-    monkeypatch.setattr("flowbench.certify.require_sound", lambda *_: None)
+    monkeypatch.setattr("flowbench.certificates.require_sound", lambda *_: None)
 
 
 def train(root: Path) -> dict[int, SeedTraining]:

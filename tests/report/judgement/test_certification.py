@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench import certify
+from flowbench import certificates
 from flowbench.report.judgement import certification
 from flowbench.report.judgement.certification import TO_TOLERANCE, Verdicts, verdicts
 from tests.report.made_up import frame
@@ -24,7 +24,7 @@ def solved(errors, tightened, logdets=(1e-5, 1e-5), **values):
 
 def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
     limit = certification.LARGEST_FLOAT64_ERROR
-    assert certify.LARGEST_ROUND_TRIP_ERROR == certify.LARGEST_LOGDET_ERROR == limit
+    assert certificates.LARGEST_ROUND_TRIP_ERROR == certificates.LARGEST_LOGDET_ERROR == limit
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowbench import certify, config, flows
+from flowbench import certificates, config, flows
 from flowbench.core import Check, FlowModule, FlowSequential
 from flowbench.layers.logit import Logit
 from flowbench.layers.rescaling import Rescaling
@@ -15,7 +15,7 @@ BASELINES = {"gaussian", "gaussian_mixture"}
 
 
 def test_every_flow_in_every_configuration_is_a_subject():
-    subjects = list(certify.subjects(PARAMS))
+    subjects = list(certificates.subjects(PARAMS))
     assert [str(module) for _, module, _ in subjects if isinstance(module, Exception)] == []
     found = {name.partition(" on ")[0] for name, _, _ in subjects if "/" in name}
     known = {f"{flow}/{configuration}" for flow, those in PARAMS.flows.items() for configuration in those}
@@ -28,15 +28,15 @@ def test_every_flow_in_every_configuration_is_a_subject():
 
 
 def test_one_flow_alone():
-    names = [name for name, _, _ in certify.subjects(PARAMS, "glow")]
+    names = [name for name, _, _ in certificates.subjects(PARAMS, "glow")]
     assert {name.partition(" on ")[0] for name in names} == {f"glow/{name}" for name in PARAMS.flows["glow"]}
     assert len(names) == len(set(names))
-    assert list(certify.subjects(PARAMS, "gaussian")) == []
+    assert list(certificates.subjects(PARAMS, "gaussian")) == []
 
 
 def test_randomised_copies_follow_their_seed_and_leave_the_original():
     module = Rescaling((1000,))
-    copies = [certify.randomised(module, seed, scale=0.5) for seed in (0, 0, 1)]
+    copies = [certificates.randomised(module, seed, scale=0.5) for seed in (0, 0, 1)]
     assert not module.log_scale.any()
     assert torch.equal(copies[0].log_scale, copies[1].log_scale)
     assert not torch.equal(copies[0].log_scale, copies[2].log_scale)
@@ -46,10 +46,10 @@ def test_randomised_copies_follow_their_seed_and_leave_the_original():
 @pytest.mark.parametrize("field", range(5))
 def test_each_error_alone_fails_a_check(field):
     errors = [0.0] * 5
-    assert certify.passes(Check(*errors))
+    assert certificates.passes(Check(*errors))
     for wrong in (1e-7, float("inf")):
         errors[field] = wrong
-        assert not certify.passes(Check(*errors))
+        assert not certificates.passes(Check(*errors))
 
 
 class WrongBelowZero(FlowModule):
@@ -61,9 +61,9 @@ class WrongBelowZero(FlowModule):
 
 
 def test_points_have_both_signs_unless_the_domain_forbids():
-    assert not certify.passes(certify.certify(WrongBelowZero(), (3,)))
+    assert not certificates.passes(certificates.certify(WrongBelowZero(), (3,)))
     module = FlowSequential(Logit(0.05))
-    x = certify.events(module, (1000,), 3, seed=0)
+    x = certificates.events(module, (1000,), 3, seed=0)
     assert x.min() > 0
     assert x.max() < 1
-    assert certify.passes(certify.certify(module, (3,)))
+    assert certificates.passes(certificates.certify(module, (3,)))

@@ -1,0 +1,30 @@
+"""``flowbench export``: a trained flow in a folder of its own."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from flowbench import config
+from flowbench.config import suites
+
+
+def export(
+    cell: Annotated[str, typer.Argument(help="A cell that was trained and measured, such as moons-glow.")],
+    folder: Annotated[Path, typer.Argument(help="A new folder, or one that holds an older export.")],
+    suite: Annotated[str, typer.Option(help="The suite of the cell.")] = suites.DEFAULT,
+    seed: Annotated[
+        int | None, typer.Option(help="Which of its trainings; the one that validated best if left out.")
+    ] = None,
+) -> None:
+    """Write a trained flow to FOLDER: its weights, how to build it, its certificates and a model card.
+
+    flowbench.load("FOLDER") reads it, in any place where flowbench is installed.
+    """
+    config.known_argument(suite, suites.names(), "suite")
+    found = suites.load(suite, config.load_here())
+    config.known_argument(cell, found.cells, f"cell of the suite {suite}")
+    from flowbench.export import export as write
+
+    write(found.results / cell, folder, seed)
+    print(f"{folder}: {cell} of {suite}; load it with flowbench.load({str(folder)!r})")
