@@ -38,9 +38,11 @@ def load(name: str, **options) -> Source:
     where = f"{PARAMS}: data.{name}"
     options = check_options(build, options, where)
     try:
-        return build(**options)
+        source = build(**options)
+        _ = source.event, source.grid  # where they depend on options, these may be wrong together
     except ValueError as error:
         raise ConfigError(f"{where} = {options}: {error}") from None
+    return source
 
 
 def expanded(sets: Mapping[str, dict[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 import logging
 import sys
 import traceback
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +86,7 @@ def _check_training(source: Source, train: np.ndarray) -> None:
         others = f", and so are {len(constant) - 1:,} others" if len(constant) > 1 else ""
         fault = f"{where}[:, {_text(index)}] is constant: {train[0][index]}{others}"
         if not source.constant_features_allowed:
-            raise DataError(f"{fault}; leave it out, or set constant_features_allowed=True in the source")
+            raise DataError(f"{fault}; leave it out, or set constant_features_allowed = True in the source")
         log.warning("%s; bits per dim mean little", fault)
 
 
@@ -99,7 +98,7 @@ def _origin(source: Source) -> str:
 
 def _more(source: Source, split: str) -> str:
     """How to give a split more examples."""
-    sizes = {field.name: getattr(source, field.name) for field in fields(source) if field.name in SPLITS}
+    sizes = {option: size for option, size in vars(source).items() if option in SPLITS}
     if split in sizes:
         return f"raise data.{source.name}.{split} = {sizes[split]} in {PARAMS}"
     if sizes:
