@@ -84,7 +84,7 @@ def _check_training(source: Source, train: np.ndarray) -> None:
     if len(constant):
         index = tuple(constant[0])
         others = f", and so are {len(constant) - 1:,} others" if len(constant) > 1 else ""
-        fault = f"{where}[:, {_text(index)}] is constant: {train[0][index]}{others}"
+        fault = f"{where}[:, {', '.join(map(str, index))}] is constant: {train[0][index]}{others}"
         if not source.constant_features_allowed:
             raise DataError(f"{fault}; leave it out, or set constant_features_allowed = True in the source")
         log.warning("%s; bits per dim mean little", fault)
@@ -109,9 +109,5 @@ def _more(source: Source, split: str) -> str:
 
 def _first(array: np.ndarray, wrong: np.ndarray) -> str:
     """The first wrong value and its index, as in ``[50, 2] = nan``."""
-    index = tuple(np.argwhere(wrong)[0])
-    return f"[{_text(index)}] = {array[index]}"
-
-
-def _text(index: tuple[int, ...]) -> str:
-    return ", ".join(map(str, index))
+    index = np.argwhere(wrong)[0].tolist()
+    return f"{index} = {array[tuple(index)]}"

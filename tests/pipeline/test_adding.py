@@ -187,8 +187,7 @@ class Table(Source):
         return (Path("my data.csv"),)
 
 
-def source() -> Table:
-    return Table()
+source = Table
 """
 
 
