@@ -42,7 +42,7 @@ def load(name: str, **options) -> Source:
     options = check_options(build, options, where)
     try:
         source = build(**options)
-        _ = source.event, source.grid  # where they depend on options, these may be wrong together
+        _ = source.event, source.grid  # they may find options that are wrong together
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"{where} = {options}: {error}") from None
     return source

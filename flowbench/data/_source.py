@@ -29,9 +29,9 @@ class DataError(ExpectedError):
 class Source:
     """One data set: its splits, and what is known about the distribution that they come from.
 
-    A subclass is a frozen dataclass, and needs no decorator for that. Its attributes with annotations are the options
-    that ``params.yaml`` gives. All else has no annotation, or is a property; what it cannot be made of, such as a grid
-    that would be too fine, is a `ValueError`.
+    A subclass is a frozen dataclass without a decorator. Its attributes with annotations are the options that
+    ``params.yaml`` gives, and the annotations say which values are right. What is no option has no annotation, or is a
+    property. A source whose options are wrong together raises a `ValueError`.
 
     Attributes:
         constant_features_allowed: whether a continuous feature may have one value in the whole training split. Such a
