@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, check_options, known, plugins
+from flowbench.config.sources import file_of
 from flowbench.data._saved import fingerprint, read, save, saved_entropy
 from flowbench.data._source import SPLITS, DataError, SampledSource, Source
 
@@ -32,15 +33,19 @@ def load(name: str, **options) -> Source:
     """The source called ``name`` with the options that ``params.yaml`` gives under ``data.<name>``.
 
     Raises:
-        ConfigError: there is no such source, or an option is wrong.
+        ConfigError: there is no such source, its file offers none, or an option is wrong.
     """
-    build = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set")).source
+    module = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set"))
+    if not callable(build := getattr(module, "source", None)):
+        raise ConfigError(f"{file_of(module)}: add source = ..., with the class of the source")
     where = f"{PARAMS}: data.{name}"
     options = check_options(build, options, where)
     try:
-        return build(**options)
-    except ValueError as error:
+        source = build(**options)
+        _ = source.event, source.grid  # they may find options that are wrong together
+    except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"{where} = {options}: {error}") from None
+    return source
 
 
 def expanded(sets: Mapping[str, dict[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 import logging
 import sys
 import traceback
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -85,9 +84,9 @@ def _check_training(source: Source, train: np.ndarray) -> None:
     if len(constant):
         index = tuple(constant[0])
         others = f", and so are {len(constant) - 1:,} others" if len(constant) > 1 else ""
-        fault = f"{where}[:, {_text(index)}] is constant: {train[0][index]}{others}"
+        fault = f"{where}[:, {', '.join(map(str, index))}] is constant: {train[0][index]}{others}"
         if not source.constant_features_allowed:
-            raise DataError(f"{fault}; leave it out, or set constant_features_allowed=True in the source")
+            raise DataError(f"{fault}; leave it out, or set constant_features_allowed = True in the source")
         log.warning("%s; bits per dim mean little", fault)
 
 
@@ -99,7 +98,7 @@ def _origin(source: Source) -> str:
 
 def _more(source: Source, split: str) -> str:
     """How to give a split more examples."""
-    sizes = {field.name: getattr(source, field.name) for field in fields(source) if field.name in SPLITS}
+    sizes = {option: size for option, size in vars(source).items() if option in SPLITS}
     if split in sizes:
         return f"raise data.{source.name}.{split} = {sizes[split]} in {PARAMS}"
     if sizes:
@@ -110,9 +109,5 @@ def _more(source: Source, split: str) -> str:
 
 def _first(array: np.ndarray, wrong: np.ndarray) -> str:
     """The first wrong value and its index, as in ``[50, 2] = nan``."""
-    index = tuple(np.argwhere(wrong)[0])
-    return f"[{_text(index)}] = {array[index]}"
-
-
-def _text(index: tuple[int, ...]) -> str:
-    return ", ".join(map(str, index))
+    index = np.argwhere(wrong)[0].tolist()
+    return f"{index} = {array[tuple(index)]}"

@@ -4,13 +4,14 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from tarfile import TarError
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
+from pydantic import Field, PositiveInt
 
+from flowbench.core import Event
 from flowbench.data import DataError, Source
 from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
 from flowbench.runtime.mirror import MIRROR
@@ -20,7 +21,6 @@ Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, heigh
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
 class ImageSource(Source):
     """A published image set.
 
@@ -29,7 +29,7 @@ class ImageSource(Source):
         fingerprints: of the official ``train`` and ``test`` images, as `content_order` gives them.
     """
 
-    validation: int
+    validation: PositiveInt
     fingerprints: ClassVar[Mapping[str, str]]
 
     def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
@@ -100,11 +100,12 @@ class ImageSource(Source):
         return images
 
 
-@dataclass(frozen=True, kw_only=True)
 class MnistLike(ImageSource):
     """A set in the format of MNIST. torchvision and the mirror both call it ``folder``."""
 
+    validation: Annotated[int, Field(gt=0, lt=60_000)]
     folder: ClassVar[str]
+    event = Event((1, 28, 28), levels=256)
 
     def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
         import torchvision.datasets  # slow

@@ -1,10 +1,12 @@
 """What a data source is."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import dataclass_transform
 
 import numpy as np
 import torch
+from pydantic import PositiveInt
 from torch import Tensor
 
 from flowbench.core import Event
@@ -23,20 +25,33 @@ class DataError(ExpectedError):
         super().__init__(without_secrets(message))
 
 
-@dataclass(frozen=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(field,))
 class Source:
     """One data set: its splits, and what is known about the distribution that they come from.
 
+    A subclass is a frozen dataclass without a decorator. Its attributes with annotations are the options that
+    ``params.yaml`` gives, and the annotations say which values are right. What is no option has no annotation, or is a
+    property. A source whose options are wrong together raises a `ValueError`.
+
     Attributes:
-        event: what an example looks like.
-        grid: for 2-D data, the square that holds nearly all of the mass. Figures and integrals use it.
         constant_features_allowed: whether a continuous feature may have one value in the whole training split. Such a
             feature has no density, so it is refused by default.
     """
 
-    event: Event
-    grid: Grid | None = None
-    constant_features_allowed: bool = False
+    constant_features_allowed = False
+
+    def __init_subclass__(cls) -> None:
+        dataclass(frozen=True, kw_only=True)(cls)
+
+    @property
+    def event(self) -> Event:
+        """What an example looks like."""
+        raise NotImplementedError(f"{type(self).__name__} does not say what an example looks like")
+
+    @property
+    def grid(self) -> Grid | None:
+        """For 2-D data, the square that holds nearly all of the mass. Figures and integrals use it."""
+        return None
 
     @property
     def name(self) -> str:
@@ -78,13 +93,12 @@ class Source:
         return entropy(self.grid.evaluate(self.log_density, dtype=torch.float64), self.grid)
 
 
-@dataclass(frozen=True, kw_only=True)
 class SampledSource(Source):
     """A distribution that can be sampled without limit. Each split is a sample of the given size."""
 
-    train: int
-    validation: int
-    test: int
+    train: PositiveInt
+    validation: PositiveInt
+    test: PositiveInt
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``(n, *event.shape)`` examples."""

@@ -1,11 +1,9 @@
 """The uniform distribution on the dark squares of a checkerboard of 4 × 4 squares over [-4, 4)²."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from flowbench.core import Event
@@ -16,8 +14,13 @@ SIDE = 2.0  # of a square
 DARK_AREA = 8 * SIDE**2
 
 
-@dataclass(frozen=True, kw_only=True)
 class Checkerboard(SampledSource):
+    """The checkerboard."""
+
+    event = Event((2,))
+    # In the margin one sees what a model puts outside of the board. The edges of the board are edges of cells.
+    grid = Grid(-5, 5, 400)
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         # The points are uniform on the whole board. Then each light square moves onto the dark square beside it.
         # All of this is exact in float32. In float64, a later rounding could move a point off its square.
@@ -35,7 +38,4 @@ class Checkerboard(SampledSource):
         return math.log(DARK_AREA)
 
 
-def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> Checkerboard:
-    """The checkerboard."""
-    # In the margin one sees what a model puts outside of the board. The edges of the board are edges of cells.
-    return Checkerboard(event=Event((2,)), grid=Grid(-5, 5, 400), train=train, validation=validation, test=test)
+source = Checkerboard

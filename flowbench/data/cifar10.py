@@ -4,7 +4,6 @@ import io
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar
@@ -23,8 +22,11 @@ MAX_SHARDS = 20
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, kw_only=True)
 class Cifar10(ImageSource):
+    """CIFAR-10 as ``(3, 32, 32)``: 50,000 images for training and validation, and 10,000 test images."""
+
+    validation: Annotated[int, Field(gt=0, lt=50_000)]
+    event = Event((3, 32, 32), levels=256)
     fingerprints: ClassVar = {
         "train": "6a3b2c04d0a79ce272dcdacaf0bc440275db5a8cbe3717521a28fada2ea0d2ed",
         "test": "65a6ffe079453e514083f99356b35e02cbfd581b4951e3937fae188974b79f39",
@@ -121,6 +123,4 @@ def removed_if_bad(path: Path) -> Iterator[None]:
         raise DataError(f"{path}: expected Parquet with 32 × 32 PNG images, found {error!r}; removed") from error
 
 
-def source(*, validation: Annotated[int, Field(gt=0, lt=50_000)]) -> Cifar10:
-    """CIFAR-10 as ``(3, 32, 32)``: 50,000 images for training and validation, and 10,000 test images."""
-    return Cifar10(event=Event((3, 32, 32), levels=256), validation=validation)
+source = Cifar10

@@ -1,7 +1,5 @@
 """Handwritten digits of 8 × 8 pixels with grey levels from 0 to 16, from scikit-learn."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from pydantic import PositiveInt
 
@@ -12,10 +10,16 @@ from flowbench.runtime.seeding import seed_for
 TOTAL = 1797
 
 
-@dataclass(frozen=True, kw_only=True)
 class Digits(Source):
-    validation: int
-    test: int
+    """The digits as ``(1, 8, 8)``. The images that are not for validation or test are for training."""
+
+    validation: PositiveInt
+    test: PositiveInt
+    event = Event((1, 8, 8), levels=17)
+
+    def __post_init__(self) -> None:
+        if self.validation + self.test >= TOTAL:
+            raise ValueError(f"validation and test take all of the {TOTAL} examples; leave some to train on")
 
     def splits(self) -> dict[str, np.ndarray]:
         from sklearn.datasets import load_digits  # slow
@@ -27,8 +31,4 @@ class Digits(Source):
         return {"train": train, "validation": validation, "test": test}
 
 
-def source(*, validation: PositiveInt, test: PositiveInt) -> Digits:
-    """The digits as ``(1, 8, 8)``. The images that are not for validation or test are for training."""
-    if validation + test >= TOTAL:
-        raise ValueError(f"validation and test take all of the {TOTAL} examples; leave some to train on")
-    return Digits(event=Event((1, 8, 8), levels=17), validation=validation, test=test)
+source = Digits

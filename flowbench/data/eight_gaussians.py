@@ -1,11 +1,11 @@
 """Eight equal Gaussians with their centres on a circle."""
 
 import math
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from flowbench.core import Event
@@ -20,10 +20,17 @@ def centres(radius: float) -> np.ndarray:
     return radius * np.stack([np.cos(angles), np.sin(angles)], 1)
 
 
-@dataclass(frozen=True, kw_only=True)
 class EightGaussians(SampledSource):
-    radius: float
-    std: float
+    """Eight Gaussians with the given standard deviation, on a circle with the given radius."""
+
+    radius: PositiveFloat
+    std: PositiveFloat
+    event = Event((2,))
+
+    @cached_property
+    def grid(self) -> Grid:
+        reach = self.radius + 6 * self.std
+        return Grid.resolving(-reach, reach, detail=self.std)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(centres(self.radius)[rng.integers(8, size=n)], self.std)
@@ -32,22 +39,4 @@ class EightGaussians(SampledSource):
         return log_mixture(x, torch.from_numpy(centres(self.radius)), torch.full((8,), 1 / 8), self.std)
 
 
-def source(
-    *,
-    train: PositiveInt,
-    validation: PositiveInt,
-    test: PositiveInt,
-    radius: PositiveFloat,
-    std: PositiveFloat,
-) -> EightGaussians:
-    """Eight Gaussians with the given standard deviation, on a circle with the given radius."""
-    reach = radius + 6 * std
-    return EightGaussians(
-        event=Event((2,)),
-        grid=Grid.resolving(-reach, reach, detail=std),
-        train=train,
-        validation=validation,
-        test=test,
-        radius=radius,
-        std=std,
-    )
+source = EightGaussians

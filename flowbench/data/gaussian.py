@@ -1,11 +1,11 @@
 """A Gaussian in the plane with independent coordinates."""
 
 import math
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat, PositiveInt
+from pydantic import PositiveFloat
 from torch import Tensor
 
 from flowbench.core import Event
@@ -13,10 +13,22 @@ from flowbench.data import SampledSource
 from flowbench.numerics.quadrature import Grid
 
 
-@dataclass(frozen=True, kw_only=True)
 class Gaussian(SampledSource):
+    """A 2-D Gaussian with the given mean and standard deviation along each axis.
+
+    The data is not standardised. A flow must learn mean and standard deviation, and the report compares them with the
+    truth.
+    """
+
     mean: tuple[float, float]
-    std: tuple[float, float]
+    std: tuple[PositiveFloat, PositiveFloat]
+    event = Event((2,), standardise=False)
+
+    @cached_property
+    def grid(self) -> Grid:
+        low = min(m - 6 * s for m, s in zip(self.mean, self.std, strict=True))
+        high = max(m + 6 * s for m, s in zip(self.mean, self.std, strict=True))
+        return Grid.resolving(low, high, detail=min(self.std))
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return rng.normal(self.mean, self.std, size=(n, 2))
@@ -32,27 +44,4 @@ class Gaussian(SampledSource):
         return sum(math.log(std) + 0.5 * math.log(2 * math.pi * math.e) for std in self.std)
 
 
-def source(
-    *,
-    train: PositiveInt,
-    validation: PositiveInt,
-    test: PositiveInt,
-    mean: tuple[float, float],
-    std: tuple[PositiveFloat, PositiveFloat],
-) -> Gaussian:
-    """A 2-D Gaussian with the given mean and standard deviation along each axis.
-
-    The data is not standardised. A flow must learn mean and standard deviation, and the report compares them with the
-    truth.
-    """
-    low = min(m - 6 * s for m, s in zip(mean, std, strict=True))
-    high = max(m + 6 * s for m, s in zip(mean, std, strict=True))
-    return Gaussian(
-        event=Event((2,), standardise=False),
-        grid=Grid.resolving(low, high, detail=min(std)),
-        train=train,
-        validation=validation,
-        test=test,
-        mean=mean,
-        std=std,
-    )
+source = Gaussian

@@ -1,12 +1,12 @@
 """Two interleaved half circles with Gaussian noise: scikit-learn's ``make_moons``."""
 
 import math
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field, PositiveInt
+from pydantic import Field
 from torch import Tensor
 
 from flowbench.core import Event
@@ -15,9 +15,15 @@ from flowbench.data._mixture import log_mixture
 from flowbench.numerics.quadrature import Grid
 
 
-@dataclass(frozen=True, kw_only=True)
 class Moons(SampledSource):
-    noise: float
+    """The moons with noise of the given standard deviation."""
+
+    noise: Annotated[float, Field(ge=0.01)]
+    event = Event((2,))
+
+    @cached_property
+    def grid(self) -> Grid:
+        return Grid.resolving(-1 - 6 * self.noise, 2 + 6 * self.noise, detail=self.noise)
 
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Half of the points lie on each arc, at equal steps of the angle. Only the noise is random."""
@@ -39,19 +45,4 @@ class Moons(SampledSource):
         return log_mixture(x, torch.cat([upper, lower]), torch.from_numpy(weights).repeat(2) / 4, self.noise)
 
 
-def source(
-    *,
-    train: PositiveInt,
-    validation: PositiveInt,
-    test: PositiveInt,
-    noise: Annotated[float, Field(ge=0.01)],
-) -> Moons:
-    """The moons with noise of the given standard deviation."""
-    return Moons(
-        event=Event((2,)),
-        grid=Grid.resolving(-1 - 6 * noise, 2 + 6 * noise, detail=noise),
-        train=train,
-        validation=validation,
-        test=test,
-        noise=noise,
-    )
+source = Moons

@@ -4,22 +4,23 @@ The constants are those of the examples in their code. The table in the paper ha
 """
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
-from pydantic import PositiveInt
 
 from flowbench.core import Event
 from flowbench.data import SampledSource
 from flowbench.numerics.quadrature import Grid
 
-# The moons lie in [-4, 5.6] × [-2.5, 2.6]. In the margin one sees what a model puts outside of them.
-GRID = Grid(-5, 6.5, 400)
 _SHIFT = 0.2
 
 
-@dataclass(frozen=True, kw_only=True)
 class NormalToMoons(SampledSource):
+    """Two moons. Models do not standardise them, because the cost of a transport depends on the scale."""
+
+    event = Event((2,), standardise=False)
+    # The moons lie in [-4, 5.6] × [-2.5, 2.6]. In the margin one sees what a model puts outside of them.
+    grid = Grid(-5, 6.5, 400)
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Points 3 (x + s) - 1, with x on one of two half circles and s uniform on [0, 0.2).
 
@@ -32,6 +33,4 @@ class NormalToMoons(SampledSource):
         return 3 * (np.stack([x, y], 1) + _SHIFT * rng.random((n, 1))) - 1
 
 
-def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> NormalToMoons:
-    """Two moons. Models do not standardise them, because the cost of a transport depends on the scale."""
-    return NormalToMoons(event=Event((2,), standardise=False), grid=GRID, train=train, validation=validation, test=test)
+source = NormalToMoons

@@ -4,12 +4,10 @@ Rezende and Mohamed 2015, "Variational inference with normalizing flows", table 
 the ridges have half of the width.
 """
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
 from flowbench.core import Event
@@ -18,11 +16,14 @@ from flowbench.numerics.quadrature import Grid, log_integral
 
 RING = 2 * 0.1
 RIDGE = 3 * 0.1
-GRID = Grid(-4, 4, 400)
 
 
-@dataclass(frozen=True, kw_only=True)
 class TwoModes(SampledSource):
+    """The two-mode energy. It is not standardised, because a model that learns from an energy sees no data."""
+
+    event = Event((2,), standardise=False)
+    grid = Grid(-4, 4, 400)
+
     def log_energy(self, x: Tensor) -> Tensor:
         """log p(z) = -½((‖z‖-2)/0.2)² - ½((|z₁|-2)/0.3)² + log(1 + exp(-4|z₁|/0.3²)), up to a constant.
 
@@ -36,7 +37,7 @@ class TwoModes(SampledSource):
     @cached_property
     def log_normaliser(self) -> float:
         """log Z = log ∫ exp(log_energy), by quadrature, in nats."""
-        return log_integral(GRID.evaluate(self.log_energy, dtype=torch.float64), GRID)
+        return log_integral(self.grid.evaluate(self.log_energy, dtype=torch.float64), self.grid)
 
     def log_density(self, x: Tensor) -> Tensor:
         return self.log_energy(x.double()) - self.log_normaliser
@@ -55,6 +56,4 @@ class TwoModes(SampledSource):
         return kept[:n]
 
 
-def source(*, train: PositiveInt, validation: PositiveInt, test: PositiveInt) -> TwoModes:
-    """The two-mode energy. It is not standardised, because a model that learns from an energy sees no data."""
-    return TwoModes(event=Event((2,), standardise=False), grid=GRID, train=train, validation=validation, test=test)
+source = TwoModes

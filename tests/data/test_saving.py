@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +62,10 @@ def test_the_fingerprint_is_of_type_and_shape_too(tmp_path, source, monkeypatch)
     seen = set()
     content = np.arange(8, dtype=np.float32)
     for array, levels in ((content.reshape(4, 2), None), (content.reshape(2, 4), None), (content.view(np.uint8), 256)):
-        event = Event(array.shape[1:], levels=levels)
+        monkeypatch.setattr(type(source), "event", Event(array.shape[1:], levels=levels))
+        monkeypatch.setattr(type(source), "grid", None)
         monkeypatch.setattr(type(source), "splits", lambda self, array=array: dict.fromkeys(data.SPLITS, array))
-        data.save(replace(source, event=event, grid=None), tmp_path / "x")
+        data.save(source, tmp_path / "x")
         seen.add(data.fingerprint(tmp_path / "x")["test"])
     assert len(seen) == 3
 

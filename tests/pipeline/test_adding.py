@@ -47,23 +47,22 @@ def build(event: Event, *, layers: PositiveInt) -> FlowModel:
 SOURCE = '''\
 """A data set of one's own."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from flowbench.core import Event
 from flowbench.data import SampledSource
 
 
-@dataclass(frozen=True, kw_only=True)
 class Triangle(SampledSource):
+    """Two independent triangular variables."""
+
+    event = Event((2,))
+
     def draw(self, n: int, rng: np.random.Generator) -> np.ndarray:
         return rng.triangular(-1, 0, 2, size=(n, 2))
 
 
-def source(*, train: int, validation: int, test: int) -> Triangle:
-    """Two independent triangular variables."""
-    return Triangle(event=Event((2,)), train=train, validation=validation, test=test)
+source = Triangle
 '''
 METRIC = """\
     "median_log_prob": Metric("nats", "higher", "Median log-likelihood of a test example.", "likelihood"),
@@ -175,21 +174,20 @@ def test_a_mistake_in_one_suite_does_not_stop_the_cells_of_another(clone):
 
 
 TABLE = """\
-from dataclasses import dataclass
 from pathlib import Path
 
 from flowbench.core import Event
 from flowbench.data import Source
 
 
-@dataclass(frozen=True)
 class Table(Source):
+    event = Event((2,))
+
     def files(self):
         return (Path("my data.csv"),)
 
 
-def source() -> Table:
-    return Table(event=Event((2,)))
+source = Table
 """
 
 
