@@ -15,13 +15,13 @@ def main() -> None:
     from flowbench.records import closures
 
     for flow, configurations in params.flows.items():
-        config.known(flow, flows.names(), f"{PARAMS}: flows", "file in flowbench/flows")
+        config.known(flow, flows.names(), f"{PARAMS}: flows", "file in flowbench/flows or plugins/flows")
         for name, options in configurations.items():
             flows.check(flow, options, f"{PARAMS}: flows.{flow}.{name}")
     for name, options in params.data.items():
         data.load(name, **options)
     with whole(Path("code")) as folder:
-        closures.write(folder)
+        closures.write(folder, {name: options.get("source", name) for name, options in params.data.items()})
 
 
 if __name__ == "__main__":

@@ -23,29 +23,37 @@ __all__ = [
     "saved_entropy",
 ]
 
+__path__.append(plugins.own("data"))
+
 
 def names() -> list[str]:
     """All data sources, in alphabetical order."""
-    return plugins.names(__path__)
+    return plugins.names(__name__, __path__)
 
 
-def load(name: str, **options) -> Source:
-    """The source called ``name`` with the options that ``params.yaml`` gives under ``data.<name>``.
+def load(name: str, *, source: str = "", **options) -> Source:
+    """The data set called ``name`` with the options that ``params.yaml`` gives under ``data.<name>``.
+
+    Args:
+        source: the name of the data source, if it is not that of the data set.
 
     Raises:
         ConfigError: there is no such source, its file offers none, or an option is wrong.
     """
-    module = plugins.load(__name__, known(name, names(), f"{PARAMS}: data", "data set"))
+    where = f"{PARAMS}: data.{name}"
+    if source:
+        known(source, names(), f"{where}.source", "data source")
+    module = plugins.load(__name__, source or known(name, names(), f"{PARAMS}: data", "data set"), __path__)
     if not callable(build := getattr(module, "source", None)):
         raise ConfigError(f"{file_of(module)}: add source = ..., with the class of the source")
-    where = f"{PARAMS}: data.{name}"
     options = check_options(build, options, where)
     try:
-        source = build(**options)
-        _ = source.event, source.grid  # they may find options that are wrong together
+        found = build(**options)
+        vars(found)["name"] = name
+        _ = found.event, found.grid  # they may find options that are wrong together
     except (ValueError, NotImplementedError) as error:
         raise ConfigError(f"{where} = {options}: {error}") from None
-    return source
+    return found
 
 
 def expanded(sets: Mapping[str, dict[str, Any]]) -> str:

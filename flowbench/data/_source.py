@@ -1,6 +1,7 @@
 """What a data source is."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import dataclass_transform
 
@@ -53,9 +54,9 @@ class Source:
         """For 2-D data, the square that holds nearly all of the mass. Figures and integrals use it."""
         return None
 
-    @property
+    @cached_property
     def name(self) -> str:
-        """The name of the file that defines the source."""
+        """The name of the data set: the key in ``params.yaml`` or, if it was made otherwise, the source's file."""
         return type(self).__module__.rpartition(".")[2]
 
     def files(self) -> tuple[Path, ...]:

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from flowbench.config import PARAMS, ConfigError, check_options, known
-from flowbench.config.plugins import load
-from flowbench.config.plugins import names as _names
+from flowbench.config import PARAMS, ConfigError, check_options, known, plugins
 from flowbench.config.sources import explain, file_of
 from flowbench.core import Event, FlowModel, Generator, ShapeError
 from flowbench.runtime.device import is_out_of_memory
+
+__path__.append(plugins.own("flows"))
 
 _WANTED = "build(event, *, ...), which returns a model such as a FlowModel"
 
@@ -28,7 +28,7 @@ class EventError(ConfigError):
 
 def names() -> list[str]:
     """All flows and baselines, in alphabetical order."""
-    return _names(__path__)
+    return plugins.names(__name__, __path__)
 
 
 def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> Generator:
@@ -95,7 +95,7 @@ def check_teacher(name: str, teacher: str | None, where: str) -> None:
 
 
 def _module(name: str) -> ModuleType:
-    return load(__name__, known(name, names(), f"{PARAMS}: flows", "flow"))
+    return plugins.load(__name__, known(name, names(), f"{PARAMS}: flows", "flow"), __path__)
 
 
 def _function(name: str) -> Callable[..., Generator]:

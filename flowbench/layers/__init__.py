@@ -8,18 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from flowbench.config import ConfigError
-from flowbench.config.plugins import load
-from flowbench.config.plugins import names as _names
+from flowbench.config import ConfigError, plugins
 from flowbench.config.sources import explain, file_of
 from flowbench.core import FlowModule
+
+__path__.append(plugins.own("layers"))
 
 Examples = dict[str, tuple[FlowModule, tuple[int, ...]]]
 
 
 def names() -> list[str]:
     """All layers, in alphabetical order."""
-    return _names(__path__)
+    return plugins.names(__name__, __path__)
 
 
 def examples() -> Iterator[tuple[str, FlowModule, tuple[int, ...]]]:
@@ -34,7 +34,7 @@ def examples_of(file: str) -> list[tuple[str, FlowModule, tuple[int, ...]]]:
     Raises:
         ConfigError: the file cannot be imported, or its ``examples()`` is missing, raises, or returns something else.
     """
-    module = load(__name__, file)
+    module = plugins.load(__name__, file, __path__)
     wanted = "examples(), which returns a dictionary from a name to a pair of a layer and its event shape"
     if not callable(function := getattr(module, "examples", None)):
         raise ConfigError(f"{file_of(module)}: add {wanted}")

@@ -8,27 +8,31 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import io
 import json
 import sys
 import tokenize
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
+from flowbench.config import plugins
 from flowbench.metrics import stored_facts
 from flowbench.runtime.files import write_json
 
 ROOT = Path(__file__).parents[2]
-# Packages of plug-ins: a registry loads a file of these by name, which no import statement shows.
-PLUGINS = ("flows", "data")
 # Files that say how metrics are shown as well. Results depend on `metrics.stored_facts` of them alone; reports on all.
 _CATALOGUE = ("flowbench/metrics/catalogue.py", "flowbench/metrics/metric.py")
 
 
-def write(folder: Path) -> None:
-    """Write ``stages/<stage>.json``, ``flows/<flow>.json`` and ``data/<source>.json``: source file to digest.
+def write(folder: Path, sets: Mapping[str, str] | None = None) -> None:
+    """Write ``stages/<stage>.json``, ``flows/<flow>.json`` and ``data/<data set>.json``: source file to digest.
 
-    And ``download/<source>.json``, with all that the stage of that name runs for a source.
+    And ``download/<data set>.json``, with all that the stage of that name runs for a data set.
+
+    Args:
+        sets: the source of each data set; those that are called like a source need not be in it.
     """
     digest_of = cache(code_digest)  # most files are in many listings
     facts = hashlib.sha256(json.dumps(stored_facts()).encode()).hexdigest()
@@ -39,41 +43,63 @@ def write(folder: Path) -> None:
         shows_metrics = name in ("stages/publish", "stages/report")
         digests = {}
         for source in closure(*modules):
-            file = str(source.relative_to(ROOT))
+            file = _shown(source)
             digests[file] = facts if file in _CATALOGUE and not shows_metrics else digest_of(source)
         write_json(path, digests)
 
     for path in (ROOT / "stages").glob("[a-z]*.py"):
         listing(f"stages/{path.stem}", f"stages.{path.stem}")
-    for package in PLUGINS:
-        for path in (ROOT / "flowbench" / package).glob("[a-z]*.py"):
-            listing(f"{package}/{path.stem}", f"flowbench.{package}.{path.stem}", *_teacher(path))
-    for path in (ROOT / "flowbench" / "data").glob("[a-z]*.py"):
-        listing(f"download/{path.stem}", "stages.download", f"flowbench.data.{path.stem}")
+    for flow in plugins.names("flowbench.flows", _folders("flows")):
+        module = _module("flows", flow)
+        listing(f"flows/{flow}", module, *_teacher(module))
+    sources = {name: name for name in plugins.names("flowbench.data", _folders("data"))}
+    for name, source in (sources | dict(sets or {})).items():
+        module = _module("data", source)
+        listing(f"data/{name}", module)
+        listing(f"download/{name}", "stages.download", module)
 
 
-def _teacher(path: Path) -> list[str]:
+def _folders(kind: str) -> list[str]:
+    """Where the files of a kind of plug-in are: in the package, and below ``plugins/``."""
+    return [str(ROOT / "flowbench" / kind), plugins.own(kind)]
+
+
+def _module(kind: str, name: str) -> str:
+    """The name by which a plug-in is imported."""
+    entries = plugins.installed(f"flowbench.{kind}").get(name)
+    return entries[0].module if entries else f"flowbench.{kind}.{name}"
+
+
+def _teacher(module: str) -> list[str]:
     """The module of the flow that a flow learns from: a teacher is loaded by its name, which no import shows."""
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+    file = _file(module)
+    for node in ast.parse(file.read_text(encoding="utf-8")).body if file else []:
         match node:
             case ast.Assign(targets=[ast.Name("TEACHER")], value=ast.Constant(str(name))):
-                return [f"flowbench.flows.{name}"]
+                return [_module("flows", name)]
     return []
 
 
 def closure(*modules: str) -> list[Path]:
-    """The project's files that importing ``modules`` can load, themselves and the packages around them included."""
+    """The files that importing ``modules`` can load, themselves and the packages around them included.
+
+    These are files of the project, files of one's own below ``plugins/``, and the packages of installed plug-ins.
+    """
     graph = _import_graph()
-    found: set[str] = set()
+    found: dict[str, Path] = {}
     waiting = [*modules]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            waiting += graph.find_modules_directly_imported_by(name)
-            # Importing a module runs its packages first.
-            waiting += [name.rpartition(".")[0]] if "." in name else []
-    return sorted(_file(name) for name in found)
+        if name in found:
+            continue
+        if not (file := _file(name)):
+            continue
+        found[name] = file
+        # The graph of the project does not hold files from elsewhere.
+        waiting += graph.find_modules_directly_imported_by(name) if name in graph.modules else _imports(name, file)
+        # Importing a module runs its packages first.
+        waiting += [name.rpartition(".")[0]] if "." in name else []
+    return sorted(found.values())
 
 
 @cache
@@ -85,9 +111,37 @@ def _import_graph():
     return grimp.build_graph("flowbench", "stages", exclude_type_checking_imports=True, cache_dir=None)
 
 
-def _file(module: str) -> Path:
-    path = ROOT.joinpath(*module.split("."))
-    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+def _imports(module: str, file: Path) -> list[str]:
+    """The modules of flowbench and of its own package that a module outside of the project imports."""
+    package = module if file.name == "__init__.py" else module.rpartition(".")[0]
+    names: list[str] = []
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = importlib.util.resolve_name(f"{'.' * node.level}{node.module or ''}", package)
+            names += [base, *(f"{base}.{alias.name}" for alias in node.names)]
+    wanted = ("flowbench", package.partition(".")[0])
+    return [name for name in names if name.partition(".")[0] in wanted and _file(name)]
+
+
+def _file(module: str) -> Path | None:
+    """The file of a module of the project, of one below ``plugins/``, or of an installed package, if there is one."""
+    package, *rest = module.split(".")
+    if package not in ("flowbench", "stages"):
+        spec = importlib.util.find_spec(module)
+        return Path(spec.origin) if spec and spec.origin else None
+    paths = [folder.joinpath(*rest) for folder in (ROOT / package, plugins.OWN.absolute())]
+    found = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
+    return found[0] if found else None
+
+
+def _shown(file: Path) -> str:
+    """A file's name in a listing: relative to the project, to ``plugins/``, or to what is installed."""
+    for folder in (ROOT, Path.cwd()):
+        if file.is_relative_to(folder):
+            return str(file.relative_to(folder))
+    return str(Path(*file.parts[-2:]))
 
 
 def code_digest(path: Path) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 # DVC rewrites locks and reports while it runs, and the values of the configuration are on record.
 _IGNORED = (":!*dvc.lock", ":!reports", ":!params.yaml", ":!suites", ":!*cells.json", ":!stages/data.yaml")
-_CODE = ("flowbench", "stages")
+_CODE = ("flowbench", "plugins", "stages")
 
 
 def current_commit(root: Path) -> str:

@@ -92,7 +92,7 @@ def test_a_value_that_is_no_number_is_named(lines, value):
     lines[49] = f'{cells[0]},"{value}",{cells[2]}'
     write(lines)
     found = repr(value) if value else "nothing"
-    assert complaint(PLANE) == (
+    assert complaint(PLANE).startswith(
         f"my data.csv: row 50, column 'y': expected a number that is finite in float32, found {found}"
     )
 
@@ -107,10 +107,10 @@ def test_a_column_of_words_is_named(lines):
     [
         (lambda lines: [*lines[:49], "1,2", *lines[50:]], "row 50, column 'z': .* found nothing"),
         (lambda lines: [*lines[:49], "", *lines[50:]], "row 50, column 'x': .* found nothing"),
-        (lambda lines: [*lines[:49], "1,2,3,4", *lines[50:]], "expected a table in CSV, found: .*line 50, saw 4"),
+        (lambda lines: [*lines[:49], "1,2,3,4", *lines[50:]], "row 50: expected 3 values, as row 1 has names, found 4"),
         (lambda lines: ["x,y", *lines[1:]], "row 2: expected 2 values, as row 1 has names, found 3"),
         (lambda lines: lines[1:], r"row 1: expected the names of the columns, found the numbers "),
-        (lambda lines: [], "expected a table in CSV, found: No columns"),
+        (lambda lines: [], "row 1: expected the names of the columns, found nothing"),
     ],
 )
 def test_a_table_of_another_form_is_one_line(lines, change, message):
@@ -121,7 +121,7 @@ def test_a_table_of_another_form_is_one_line(lines, change, message):
 
 def test_a_file_in_another_encoding_is_one_line(lines):
     CSV.write_bytes("x,y,größe\n1,2,3\n".encode("latin-1"))
-    assert complaint(PLANE).startswith("my data.csv: expected a table in CSV, found: 'utf-8' codec")
+    assert complaint(PLANE).startswith("my data.csv: expected a table, found: 'utf-8' codec")
 
 
 def test_blank_lines_at_the_end_and_a_byte_order_mark_do_no_harm(lines):

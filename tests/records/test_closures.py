@@ -203,7 +203,7 @@ def test_the_listings_are_made_again_when_any_code_changes():
     """The folder of the stages itself holds the lock, so that it would always have changed."""
     stage = documents.read(ROOT / "stages" / "dvc.yaml")["stages"]["code"]
     scripts = {f"stages/{path.name}" for path in (ROOT / "stages").glob("*.py")}
-    assert set(stage["deps"]) == {"flowbench", "params.yaml"} | scripts
+    assert set(stage["deps"]) == {"flowbench", "plugins", "params.yaml"} | scripts
 
 
 @pytest.mark.parametrize(
