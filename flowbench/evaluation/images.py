@@ -21,17 +21,20 @@ _WAYS, _STEPS = 12, 12
 
 
 @torch.no_grad()
-def draw_pictures(folder: Path, model: Generator, test: Tensor, samples: Tensor, white: int, title: str) -> None:
+def draw_pictures(
+    folder: Path, model: Generator, test: Tensor, latents: Tensor, samples: Tensor, white: int, title: str
+) -> None:
     """Write ``samples.png`` and, for a flow, ``reconstructions.png`` and ``interpolation.png``.
 
     Args:
         test, samples: ``(n, channels, h, w)`` with grey levels from 0 to ``white``.
+        latents: that the samples are of, ``(n, *latent)``. Scaled, they give the samples at another temperature.
     """
     panels = {"test data": test, "samples": samples}
     # A baseline has no map to speak of.
     if not isinstance(model, FittedModel):
         with solving(model, logdets=False):
-            panels[f"samples at temperature {_COOL}"] = model.sample(IMAGES, temperature=_COOL)
+            panels[f"samples at temperature {_COOL}"] = model.generate(_COOL * latents[:IMAGES])
             images, again = model.reconstruct(test[:_ROUND_TRIPS])
             reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
             pairs = min(_WAYS, len(test) // 2)
@@ -74,7 +77,8 @@ def _draw(subject: Subject) -> dict[str, Measured]:
     assert subject.pictures is not None
     assert subject.samples is not None
     white = (subject.cell.source.event.levels or 0) - 1
-    draw_pictures(subject.pictures, subject.model, subject.test, subject.samples, white, subject.cell.title)
+    tensors = subject.test, subject.latents, subject.samples
+    draw_pictures(subject.pictures, subject.model, *tensors, white, subject.cell.title)
     return {}
 
 

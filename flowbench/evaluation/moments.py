@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flowbench.evaluation.subject import Family, Subject, sample
+from flowbench.evaluation.subject import Family, Subject, generate
 from flowbench.metrics import Measured, over
 
 # Moments need more samples than distances do, and only one pass over them.
@@ -30,7 +30,9 @@ def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, f
 def _measure(subject: Subject) -> dict[str, Measured]:
     truth = subject.cell.source.moments()
     assert truth is not None
-    drawn = sample(subject.model, _SAMPLES, subject.budget.batch_size)
+    # At once, so that the samples do not depend on the size of a batch.
+    latents = subject.model.prior().sample((_SAMPLES,))
+    drawn = generate(subject.model, latents, subject.budget.batch_size)
     return over(_SAMPLES, moments(drawn.cpu(), *map(torch.tensor, truth)))
 
 

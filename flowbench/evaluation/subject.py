@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -67,19 +68,32 @@ class Subject:
         return self.cell.source.grid is not None
 
     @cached_property
+    def latents(self) -> Tensor:
+        """Of the samples, ``(n, *latent)``: no more than there are test examples, and the same for flows of one prior.
+
+        All flows of a data set whose samples are as many can so be set side by side.
+        """
+        with self._random("samples"):
+            return self.model.prior().sample((min(self.budget.samples, len(self.test)),))
+
+    @cached_property
     def samples(self) -> Tensor | None:
-        """Samples of the model, no more than there are test examples; ``None`` where it cannot be sampled."""
-        n = min(self.budget.samples, len(self.test))
-        return self.attempt("samples", lambda: sample(self.model, n, self.budget.batch_size))
+        """What the model makes of the latents, ``(n, *event)``; ``None`` where it cannot be sampled."""
+        latents = self.latents
+        return self.attempt("generation", lambda: generate(self.model, latents, self.budget.batch_size))
+
+    def _random(self, purpose: str) -> AbstractContextManager[None]:
+        """A block whose random numbers derive from the data set, the purpose and the seed alone."""
+        return seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed))
 
     def attempt(self, purpose: str, function: Callable[[], Any]) -> Any:
         """What ``function`` finds, with random numbers of its own; ``None`` where it cannot.
 
-        The random numbers derive from the data set, the purpose and the seed alone, so that no family of metrics
-        disturbs another. A solver that gives up, or a direction that a flow lacks, costs one family only.
+        So no family of metrics disturbs another. A solver that gives up, or a direction that a flow lacks, costs one
+        family only.
         """
         try:
-            with seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed)):
+            with self._random(purpose):
                 return function()
         except (SolverError, NoSuchDirectionError) as error:
             self._given_up[str(error)].append(purpose)
@@ -113,9 +127,6 @@ class Family:
 
 
 @torch.no_grad()
-def sample(model: Generator, n: int, batch_size: int) -> Tensor:
-    """``(n, *event)`` from the model, as `Generator.sample` draws them, generated ``batch_size`` at a time.
-
-    The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
-    """
-    return torch.cat([model.generate(z) for z in model.prior().sample((n,)).split(batch_size)])
+def generate(model: Generator, latents: Tensor, batch_size: int) -> Tensor:
+    """Data ``(n, *event)`` from latents ``(n, *latent)``, ``batch_size`` at a time."""
+    return torch.cat([model.generate(z) for z in latents.split(batch_size)])

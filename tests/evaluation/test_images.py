@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +25,12 @@ from tests.tiny_cells import IMAGES, STUDENT
 def _seeded():
     with seeded(0):
         yield
+
+
+def draw(folder: Path, model: FlowModel, test: torch.Tensor, samples: torch.Tensor | None = None) -> None:
+    """The pictures of a model, with other samples than its own if they are given."""
+    latents = model.prior().sample((110,))
+    draw_pictures(folder, model, test, latents, model.generate(latents) if samples is None else samples, 255, "x")
 
 
 def images_of(kind: type[FlowModel] = FlowModel, shape: tuple[int, ...] = (1, 8, 8)) -> FlowModel:
@@ -74,7 +81,7 @@ def test_round_trips_are_not_rounded_to_levels():
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_a_flow_has_three_pictures(shape, tmp_path):
     test = torch.randint(256, (130, shape[0], 1, 1), dtype=torch.uint8).expand(-1, *shape)
-    draw_pictures(tmp_path, images_of(shape=shape), test, test[:110].float(), 255, "x")
+    draw(tmp_path, images_of(shape=shape), test)
     assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "reconstructions.png", "interpolation.png"}
     assert all(path.stat().st_size < 150_000 for path in tmp_path.iterdir())
 
@@ -82,23 +89,40 @@ def test_a_flow_has_three_pictures(shape, tmp_path):
 @pytest.mark.parametrize("examples", [1, 2, 3, 4, 5])
 def test_few_test_images_are_drawn_and_one_has_no_other_to_go_to(examples, tmp_path):
     test = torch.randint(256, (examples, 1, 8, 8), dtype=torch.uint8)
-    draw_pictures(tmp_path, images_of(), test, test[:1].float(), 255, "x")
+    draw(tmp_path, images_of(), test)
     names = {"samples.png", "reconstructions.png"} | ({"interpolation.png"} if examples > 1 else set())
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
-    names = []
-    draw = images.image_samples
+@pytest.fixture
+def panels(monkeypatch) -> list[dict[str, np.ndarray]]:
+    """What the pictures of samples show."""
+    shown: list[dict[str, np.ndarray]] = []
+    write = images.image_samples
     monkeypatch.setattr(
-        images, "image_samples", lambda path, panels, *rest: names.append([*panels]) or draw(path, panels, *rest)
+        images, "image_samples", lambda path, panels, *rest: shown.append(panels) or write(path, panels, *rest)
     )
+    return shown
+
+
+def test_a_baseline_has_but_samples(tmp_path, panels):
     test = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
     for kind in (FlowModel, FittedModel):
         (tmp_path / kind.__name__).mkdir()
-        draw_pictures(tmp_path / kind.__name__, images_of(kind), test, test.float(), 255, "x")
+        draw(tmp_path / kind.__name__, images_of(kind), test)
     assert [path.name for path in (tmp_path / "FittedModel").iterdir()] == ["samples.png"]
-    assert names == [["test data", "samples", "samples at temperature 0.7"], ["test data", "samples"]]
+    names = ["test data", "samples", "samples at temperature 0.7"]
+    assert [[*shown] for shown in panels] == [names, names[:2]]
+
+
+def test_cooler_samples_are_of_the_same_latents(tmp_path, panels, monkeypatch):
+    model = images_of()
+    latents = model.prior().sample((110,))
+    monkeypatch.setattr(model, "generate", lambda z: z.view(-1, 1, 8, 8))
+    draw_pictures(tmp_path, model, torch.zeros(1, 1, 8, 8), latents, latents.view(-1, 1, 8, 8), 255, "x")
+    _, samples, cooler = panels[0].values()
+    assert np.array_equal(samples, latents[: images.IMAGES].view(-1, 1, 8, 8).numpy())
+    np.testing.assert_allclose(cooler, 0.7 * samples, rtol=1e-6)
 
 
 def test_samples_of_all_flows_come_from_the_same_latents(tiny, monkeypatch):
@@ -121,5 +145,5 @@ def test_what_is_not_finite_is_drawn(tmp_path):
     model = images_of()
     model.transform.chain[1].decode = lambda z: (torch.full((len(z), 1, 8, 8), np.nan), z.new_zeros(len(z)))
     test = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
-    draw_pictures(tmp_path, model, test, torch.full((30, 1, 8, 8), torch.inf), 255, "x")
+    draw(tmp_path, model, test, torch.full((30, 1, 8, 8), torch.inf))
     assert len(list(tmp_path.iterdir())) == 3
