@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel
-from flowbench.evaluation.subject import Family, Subject
+from flowbench.evaluation.subject import Family, Pictures, Subject
 from flowbench.metrics import Measured
 from flowbench.numerics.annealing import beta
 from flowbench.numerics.quadrature import Grid, log_integral
@@ -50,7 +52,7 @@ def _measure(subject: Subject) -> dict[str, Measured]:
     assert isinstance(model, FlowModel)
     grid = Grid(source.grid.low, source.grid.high, subject.budget.grid)
     device = subject.cell.device
-    log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
+    subject.on_grid = log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
     mass, outside = float(np.exp(log_integral(log_prob, grid))), outside_share(samples, grid)
     values = {
         "density_mass": Measured(mass, len(log_prob)),
@@ -61,24 +63,25 @@ def _measure(subject: Subject) -> dict[str, Measured]:
         kl = kl_to_target(log_prob, grid.evaluate(source.log_energy), grid)
         values["kl_to_target"] = Measured(kl, len(log_prob))
         values["minor_mode_share"] = Measured(minor_mode_share(samples), len(samples))
-    if subject.pictures:
-        _draw(subject, log_prob, grid)
     return values
 
 
-def _draw(subject: Subject, log_prob: Tensor, grid: Grid) -> None:
+def _draw_density(subject: Subject, folder: Path) -> None:
     """The density beside the truth."""
-    source, square = subject.cell.source, (grid.size, grid.size)
-    assert subject.pictures is not None
+    source = subject.cell.source
+    assert source.grid is not None
+    assert subject.on_grid is not None
     assert subject.samples is not None
+    grid = Grid(source.grid.low, source.grid.high, subject.budget.grid)
+    square = (grid.size, grid.size)
     truth = None
     if source.log_density(grid.points()[:1]) is not None:
         truth = grid.evaluate(source.log_density).view(square).numpy()
     densities.density(
-        subject.pictures / "density.png",
+        folder / "density.png",
         subject.cell.splits["test"],
         subject.samples.cpu().numpy(),
-        log_prob.view(square).numpy(),
+        subject.on_grid.view(square).numpy(),
         grid,
         truth,
         subject.cell.title,
@@ -89,12 +92,11 @@ def _applies(subject: Subject) -> bool:
     return subject.is_planar and isinstance(subject.model, FlowModel) and subject.samples is not None
 
 
-def _draw_training(subject: Subject) -> dict[str, Measured]:
+def _draw_training(subject: Subject, folder: Path) -> None:
     """How the density was learnt, as a strip and as an animation."""
-    source, folder = subject.cell.source, subject.pictures
+    source = subject.cell.source
     found = subject.training.snapshots()
     assert source.grid is not None
-    assert folder is not None
     assert found is not None
     frames, steps = found
     grid = Grid(source.grid.low, source.grid.high, frames.shape[1])
@@ -114,7 +116,6 @@ def _draw_training(subject: Subject) -> dict[str, Measured]:
     title = f"{subject.cell.title}, while training"
     densities.film_strip(folder / "training.png", frames, captions, last, name, grid, title)
     densities.learning(folder / "training-animation.png", frames, captions, last, name, grid, title)
-    return {}
 
 
 def cell_corners(vertices: Tensor, size: int) -> Tensor:
@@ -124,11 +125,10 @@ def cell_corners(vertices: Tensor, size: int) -> Tensor:
 
 
 @torch.no_grad()
-def _draw_warp(subject: Subject) -> dict[str, Measured]:
+def _draw_warp(subject: Subject, folder: Path) -> None:
     """Where the flow puts a grid of the latent plane, wherever its prior has mass."""
     source, model = subject.cell.source, subject.model
     assert source.grid is not None
-    assert subject.pictures is not None
     assert isinstance(model, FlowModel)
     device = subject.cell.device
     reach = float(model.prior().sample((_REACH_SAMPLES,)).abs().amax())
@@ -142,22 +142,20 @@ def _draw_warp(subject: Subject) -> dict[str, Measured]:
     before, after = (cell_corners(of, grid.size)[shown].numpy() for of in (vertices, x[: len(vertices)]))
     arrays = before, after, logdets[len(vertices) :][shown].numpy()
     limits = (source.grid.low, source.grid.high)
-    maps.bent_grid(subject.pictures / "warp.png", *arrays, limits, f"{subject.cell.title}: a latent grid, bent")
-    return {}
+    maps.bent_grid(folder / "warp.png", *arrays, limits, f"{subject.cell.title}: a latent grid, bent")
 
 
 def _bends(subject: Subject) -> bool:
-    if subject.pictures is None or not subject.is_planar or not subject.is_flow:
-        return False
-    return isinstance(subject.model, FlowModel)
+    return subject.is_planar and subject.is_flow and isinstance(subject.model, FlowModel)
 
 
 def _learnt_by_steps(subject: Subject) -> bool:
-    return subject.pictures is not None and subject.is_planar and subject.training.snapshots() is not None
+    return subject.is_planar and subject.training.snapshots() is not None
 
 
-FAMILIES = [
-    Family("grid", _applies, _measure),
-    Family("training", _learnt_by_steps, _draw_training),
-    Family("warp", _bends, _draw_warp),
+FAMILIES = [Family("grid", _applies, _measure)]
+PICTURES = [
+    Pictures("density", lambda subject: subject.on_grid is not None, _draw_density),
+    Pictures("training", _learnt_by_steps, _draw_training),
+    Pictures("warp", _bends, _draw_warp),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -13,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from flowbench.cell import Cell
 from flowbench.config import EvaluateBudget
@@ -20,6 +22,9 @@ from flowbench.core import FittedModel, Generator, NoSuchDirectionError, SolverE
 from flowbench.metrics import Measured
 from flowbench.records.training import Training
 from flowbench.runtime.seeding import seed_for, seeded
+
+# What a flow may answer to what is asked of it.
+_REFUSALS = (SolverError, NoSuchDirectionError)
 
 
 @dataclass
@@ -32,9 +37,9 @@ class Subject:
         seed: that is measured.
         model: of the seed, on the cell's device.
         split: the whole test split ``(n, *event)``, on the cell's device.
-        pictures: the folder for pictures; ``None`` where this seed has none.
         values: of the metrics so far.
         log_prob: log-likelihood of each test example in nats, ``(n,)``; ``None`` if the model has no density.
+        on_grid: log-density in nats on the square of planar data, ``(size²,)`` on the CPU; ``None`` if there is none.
     """
 
     cell: Cell
@@ -42,9 +47,9 @@ class Subject:
     seed: int
     model: Generator
     split: Tensor
-    pictures: Path | None = None
     values: dict[str, Measured] = field(default_factory=dict)
     log_prob: np.ndarray | None = None
+    on_grid: Tensor | None = None
     _given_up: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -95,7 +100,7 @@ class Subject:
         try:
             with self._random(purpose):
                 return function()
-        except (SolverError, NoSuchDirectionError) as error:
+        except _REFUSALS as error:
             self._given_up[str(error)].append(purpose)
             return None
 
@@ -104,6 +109,17 @@ class Subject:
         for family in families:
             if family.applies(self):
                 self.values |= self.attempt(family.purpose, partial(family.measure, self)) or {}
+
+    def draw(self, pictures: Iterable[Pictures], folder: Path) -> None:
+        """Write those that apply. What a solver gives up on is left out, and a line says so: no number is missing."""
+        for some in pictures:
+            if some.applies(self):
+                try:
+                    with self._random(some.purpose):
+                        some.draw(self, folder)
+                except _REFUSALS as error:
+                    line = f"{self.cell.key} seed {self.seed}: {some.purpose} is not drawn; {self.cell.where}: {error}"
+                    tqdm.write(line, file=sys.stderr)
 
     @property
     def missing(self) -> str:
@@ -124,6 +140,21 @@ class Family:
     purpose: str
     applies: Callable[[Subject], bool]
     measure: Callable[[Subject], dict[str, Measured]]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that are drawn together, of one seed of a cell and after all metrics.
+
+    Attributes:
+        purpose: what they show, from which their random numbers derive.
+        applies: whether a subject has them.
+        draw: writes them to a folder.
+    """
+
+    purpose: str
+    applies: Callable[[Subject], bool]
+    draw: Callable[[Subject, Path], None]
 
 
 @torch.no_grad()
