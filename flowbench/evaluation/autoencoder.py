@@ -56,7 +56,6 @@ def principal_plane(x: Tensor) -> Tensor:
     return plane * plane.gather(0, plane.abs().argmax(0, keepdim=True)).sign()
 
 
-@torch.no_grad()
 def _draw_latents(subject: Subject, folder: Path) -> None:
     """Codes, what the flow makes of them, and the prior that samples come from, in the plane where the codes vary."""
     model = subject.model
@@ -78,9 +77,9 @@ def _draw_latents(subject: Subject, folder: Path) -> None:
 
 
 def _draw_training(subject: Subject, folder: Path) -> None:
-    """What became of the first validation images at each snapshot."""
-    found = subject.training.snapshots()
-    assert found is not None
+    """What became of the first validation images at each snapshot, if any was taken."""
+    if (found := subject.training.snapshots()) is None:
+        return
     frames, steps = found
     images = subject.cell.splits["validation"][: frames.shape[1]] / ((subject.cell.source.event.levels or 2) - 1)
     rows = {f"step {step:,}": frame / 255 for step, frame in zip(steps, frames, strict=True)}
@@ -92,12 +91,8 @@ def _applies(subject: Subject) -> bool:
     return not isinstance(subject.model, FlowModel)
 
 
-def _learnt_by_steps(subject: Subject) -> bool:
-    return _applies(subject) and subject.training.snapshots() is not None
-
-
 FAMILIES = [Family("autoencoder", _applies, _measure)]
 PICTURES = [
     Pictures("latents", _applies, _draw_latents),
-    Pictures("training", _learnt_by_steps, _draw_training),
+    Pictures("training", _applies, _draw_training),
 ]

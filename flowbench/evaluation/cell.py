@@ -108,7 +108,6 @@ class CellEvaluation:
                 ) from None
             self._record(seeds).save(folder, self.training)
 
-    @torch.no_grad()
     def _evaluate_seed(self, seed: int, pictures: Path | None) -> _Measured:
         cell = self.cell
         split = torch.from_numpy(np.array(cell.splits["test"])).to(cell.device)

@@ -19,10 +19,8 @@ _ROUND_TRIPS = 30
 _WAYS, _STEPS = 12, 12
 
 
-@torch.no_grad()
 def _draw_samples(subject: Subject, folder: Path) -> None:
     """Test data, samples and, of a flow, samples of the same latents at another temperature."""
-    assert subject.samples is not None
     panels = {"test data": subject.test, "samples": subject.samples}
     if subject.is_flow:
         cool = generate(subject.model, _COOL * subject.latents[:IMAGES], subject.budget.batch_size)
@@ -31,14 +29,12 @@ def _draw_samples(subject: Subject, folder: Path) -> None:
     image_samples(folder / "samples.png", arrays, _white(subject), subject.cell.title)
 
 
-@torch.no_grad()
 def _draw_reconstructions(subject: Subject, folder: Path) -> None:
     with solving(subject.model, logdets=False):
         images, again = subject.model.reconstruct(subject.test[:_ROUND_TRIPS])
     reconstructions(folder / "reconstructions.png", _array(images), _array(again), subject.cell.title)
 
 
-@torch.no_grad()
 def _draw_interpolation(subject: Subject, folder: Path) -> None:
     pairs = min(_WAYS, len(subject.test) // 2)
     with solving(subject.model, logdets=False):
@@ -79,7 +75,7 @@ def _shows(subject: Subject) -> bool:
 
 
 PICTURES = [
-    Pictures("samples", lambda subject: _shows(subject) and subject.samples is not None, _draw_samples),
+    Pictures("samples", _shows, _draw_samples),
     Pictures("reconstructions", lambda subject: _shows(subject) and subject.is_flow, _draw_reconstructions),
     Pictures(
         "interpolation",

@@ -17,12 +17,8 @@ def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, f
         "learnt_mean_error": float(((mean - true_mean) / true_std).abs().max()),
         "learnt_std_error": float(((std - true_std) / true_std).abs().max()),
     }
-    for name, vector in {
-        "learnt_mean": mean,
-        "learnt_std": std,
-        "true_mean": true_mean,
-        "true_std": true_std,
-    }.items():
+    vectors = {"learnt_mean": mean, "learnt_std": std, "true_mean": true_mean, "true_std": true_std}
+    for name, vector in vectors.items():
         values |= {f"{name}_x{i}": float(value) for i, value in enumerate(vector, start=1)}
     return values
 

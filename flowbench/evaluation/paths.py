@@ -14,16 +14,11 @@ from flowbench.evaluation.subject import Pictures, Subject
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.flows._coupling import independent, optimal_transport
 from flowbench.numerics.quadrature import Grid
-from flowbench.plotting import maps
+from flowbench.plotting import densities, maps
 
 _POINTS, _FRAMES, _STEPS_PER_FRAME, _ARROWS = 500, 24, 3, 13
 _TIMES, _CELLS, _POINTS_OF_RESIDUAL, _TOLERANCE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 64, 40, 1e-2
 _PAIRS = 128
-
-
-def _model(subject: Subject) -> ContinuousModel:
-    assert isinstance(subject.model, ContinuousModel)
-    return subject.model
 
 
 def _ways(model: ContinuousModel, count: int) -> tuple[list[float], Tensor]:
@@ -42,9 +37,8 @@ def _square(ways: Tensor, cells: int) -> Grid:
     return Grid(low - margin, high + margin, cells)
 
 
-@torch.no_grad()
 def _draw_transport(subject: Subject, folder: Path) -> None:
-    model = _model(subject)
+    model = subject.continuous
     times, ways = _ways(model, _POINTS)
     # Of which no point lies on the edge of the picture.
     arrows = _square(ways, _ARROWS).points().to(ways)
@@ -53,9 +47,8 @@ def _draw_transport(subject: Subject, folder: Path) -> None:
     maps.transport(folder / "transport.png", times, points, tails, velocities, subject.cell.title)
 
 
-@torch.no_grad()
 def _draw_path(subject: Subject, folder: Path) -> None:
-    model = _model(subject)
+    model = subject.continuous
     times, ways = _ways(model, _POINTS)
     at = [min(range(len(times)), key=lambda i: abs(times[i] - wanted)) for wanted in _TIMES]
     points = ways[at][:, :_POINTS_OF_RESIDUAL]
@@ -64,13 +57,13 @@ def _draw_path(subject: Subject, folder: Path) -> None:
     sizes = [values.square().view(len(at), -1).mean(1).sqrt() for values in (residual, rate)]
     grid = _square(ways, _CELLS)
     with model.loosely(_TOLERANCE):
-        densities = [grid.evaluate(partial(_log_prob, model, t)).exp() for t in _TIMES]
-    maps.density_path(
+        frames = [grid.evaluate(partial(_log_prob, model, t)).exp() for t in _TIMES]
+    densities.density_path(
         folder / "path.png",
         _TIMES,
-        torch.stack(densities).view(-1, grid.size, grid.size).numpy(),
+        torch.stack(frames).view(-1, grid.size, grid.size).numpy(),
         (sizes[0] / sizes[1]).tolist(),
-        (grid.low, grid.high),
+        grid,
         f"{subject.cell.title}: density on the way",
     )
 
@@ -84,9 +77,8 @@ def _log_prob(model: ContinuousModel, t: float, x: Tensor) -> Tensor:
     return (model.log_start(solution.x) + solution.logdets.mean(1)).cpu()
 
 
-@torch.no_grad()
 def _draw_coupling(subject: Subject, folder: Path) -> None:
-    model = _model(subject)
+    model = subject.continuous
     end = model.end(subject.split[:_PAIRS])
     start = model.start(model.prior().sample((len(end),)))
     own = subject.cell.options["coupling"]
@@ -99,7 +91,7 @@ def _draw_coupling(subject: Subject, folder: Path) -> None:
 
 
 def _applies(subject: Subject) -> bool:
-    return subject.is_planar and isinstance(subject.model, ContinuousModel)
+    return subject.is_planar and subject.is_continuous
 
 
 PICTURES = [

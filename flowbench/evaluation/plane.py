@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,12 +46,25 @@ def outside_share(samples: Tensor, grid: Grid) -> float:
     return 1 - float(((samples > grid.low) & (samples < grid.high)).all(1).double().mean())
 
 
+def _square(subject: Subject, size: int) -> Grid:
+    """So many cells a side of the square that the data lies in."""
+    square = subject.cell.source.grid
+    assert square is not None
+    return replace(square, size=size)
+
+
+def _truth(subject: Subject, grid: Grid) -> Tensor | None:
+    """The true log-density, ``(size, size)``, where it is known."""
+    log_density = subject.cell.source.log_density
+    if log_density(grid.points()[:1]) is None:
+        return None
+    return grid.evaluate(log_density).view(grid.size, grid.size)
+
+
 def _measure(subject: Subject) -> dict[str, Measured]:
     source, samples, model = subject.cell.source, subject.samples, subject.model
-    assert source.grid is not None
-    assert samples is not None
     assert isinstance(model, FlowModel)
-    grid = Grid(source.grid.low, source.grid.high, subject.budget.grid)
+    grid = _square(subject, subject.budget.grid)
     device = subject.cell.device
     subject.on_grid = log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
     mass, outside = float(np.exp(log_integral(log_prob, grid))), outside_share(samples, grid)
@@ -68,40 +82,29 @@ def _measure(subject: Subject) -> dict[str, Measured]:
 
 def _draw_density(subject: Subject, folder: Path) -> None:
     """The density beside the truth."""
-    source = subject.cell.source
-    assert source.grid is not None
     assert subject.on_grid is not None
-    assert subject.samples is not None
-    grid = Grid(source.grid.low, source.grid.high, subject.budget.grid)
-    square = (grid.size, grid.size)
-    truth = None
-    if source.log_density(grid.points()[:1]) is not None:
-        truth = grid.evaluate(source.log_density).view(square).numpy()
+    grid = _square(subject, subject.budget.grid)
+    truth = _truth(subject, grid)
     densities.density(
         folder / "density.png",
         subject.cell.splits["test"],
         subject.samples.cpu().numpy(),
-        subject.on_grid.view(square).numpy(),
+        subject.on_grid.view(grid.size, grid.size).numpy(),
         grid,
-        truth,
+        None if truth is None else truth.numpy(),
         subject.cell.title,
     )
 
 
-def _applies(subject: Subject) -> bool:
-    return subject.is_planar and isinstance(subject.model, FlowModel) and subject.samples is not None
-
-
 def _draw_training(subject: Subject, folder: Path) -> None:
-    """How the density was learnt, as a strip and as an animation."""
-    source = subject.cell.source
-    found = subject.training.snapshots()
-    assert source.grid is not None
-    assert found is not None
-    frames, steps = found
-    grid = Grid(source.grid.low, source.grid.high, frames.shape[1])
-    if source.log_density(grid.points()[:1]) is not None:
-        name, last = "true density", grid.evaluate(source.log_density).exp().view(grid.size, grid.size).numpy()
+    """How the density was learnt, as a strip and as an animation, if snapshots were taken."""
+    if (found := subject.training.snapshots()) is None:
+        return
+    source, (frames, steps) = subject.cell.source, found
+    grid = _square(subject, frames.shape[1])
+    truth = _truth(subject, grid)
+    if truth is not None:
+        name, last = "true density", truth.exp().numpy()
     else:
         name, last = "test data", densities.histogram(subject.cell.splits["test"], grid)
         # Without the highest cells, which are noise and would set the scale of colours.
@@ -124,15 +127,12 @@ def cell_corners(vertices: Tensor, size: int) -> Tensor:
     return torch.stack([rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:], rows[1:, :-1]], 2).view(-1, 4, 2)
 
 
-@torch.no_grad()
 def _draw_warp(subject: Subject, folder: Path) -> None:
     """Where the flow puts a grid of the latent plane, wherever its prior has mass."""
-    source, model = subject.cell.source, subject.model
-    assert source.grid is not None
+    model, device = subject.model, subject.cell.device
     assert isinstance(model, FlowModel)
-    device = subject.cell.device
     reach = float(model.prior().sample((_REACH_SAMPLES,)).abs().amax())
-    grid = Grid(-reach, reach, _WARP_CELLS)
+    grid, square = Grid(-reach, reach, _WARP_CELLS), _square(subject, _WARP_CELLS)
     centres, edges = grid.points(), torch.linspace(-reach, reach, grid.size + 1)
     vertices = torch.cartesian_prod(edges, edges).flip(1)
     with model.loosely(_WARP_TOLERANCE):
@@ -141,21 +141,18 @@ def _draw_warp(subject: Subject, folder: Path) -> None:
     shown = log_prior > log_prior.max() - _WARP_NATS
     before, after = (cell_corners(of, grid.size)[shown].numpy() for of in (vertices, x[: len(vertices)]))
     arrays = before, after, logdets[len(vertices) :][shown].numpy()
-    limits = (source.grid.low, source.grid.high)
-    maps.bent_grid(folder / "warp.png", *arrays, limits, f"{subject.cell.title}: a latent grid, bent")
+    maps.bent_grid(
+        folder / "warp.png", *arrays, (square.low, square.high), f"{subject.cell.title}: a latent grid, bent"
+    )
 
 
-def _bends(subject: Subject) -> bool:
-    return subject.is_planar and subject.is_flow and isinstance(subject.model, FlowModel)
-
-
-def _learnt_by_steps(subject: Subject) -> bool:
-    return subject.is_planar and subject.training.snapshots() is not None
+def _applies(subject: Subject) -> bool:
+    return subject.is_planar and isinstance(subject.model, FlowModel)
 
 
 FAMILIES = [Family("grid", _applies, _measure)]
 PICTURES = [
     Pictures("density", lambda subject: subject.on_grid is not None, _draw_density),
-    Pictures("training", _learnt_by_steps, _draw_training),
-    Pictures("warp", _bends, _draw_warp),
+    Pictures("training", _applies, _draw_training),
+    Pictures("warp", lambda subject: _applies(subject) and subject.is_flow, _draw_warp),
 ]

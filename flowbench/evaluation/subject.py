@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from tqdm import tqdm
 from flowbench.cell import Cell
 from flowbench.config import EvaluateBudget
 from flowbench.core import FittedModel, Generator, NoSuchDirectionError, SolverError
+from flowbench.flows._continuous import ContinuousModel
 from flowbench.metrics import Measured
 from flowbench.records.training import Training
 from flowbench.runtime.seeding import seed_for, seeded
@@ -68,6 +68,17 @@ class Subject:
         return not isinstance(self.model, FittedModel)
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether the model has a differential equation."""
+        return isinstance(self.model, ContinuousModel)
+
+    @property
+    def continuous(self) -> ContinuousModel:
+        """The model, if it is continuous."""
+        assert isinstance(self.model, ContinuousModel)
+        return self.model
+
+    @property
     def is_planar(self) -> bool:
         """Whether the data lies in the plane, on a square that holds all but a negligible part of it."""
         return self.cell.source.grid is not None
@@ -82,33 +93,33 @@ class Subject:
             return self.model.prior().sample((min(self.budget.samples, len(self.test)),))
 
     @cached_property
-    def samples(self) -> Tensor | None:
-        """What the model makes of the latents, ``(n, *event)``; ``None`` where it cannot be sampled."""
+    def samples(self) -> Tensor:
+        """What the model makes of the latents, ``(n, *event)``. A solver may give up on them."""
         latents = self.latents
-        return self.attempt("generation", lambda: generate(self.model, latents, self.budget.batch_size))
+        with self._random("generation"):
+            return generate(self.model, latents, self.budget.batch_size)
 
-    def _random(self, purpose: str) -> AbstractContextManager[None]:
-        """A block whose random numbers derive from the data set, the purpose and the seed alone."""
-        return seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed))
+    @contextmanager
+    def _random(self, purpose: str) -> Iterator[None]:
+        """A block without gradients, whose random numbers derive from the data set, the purpose and the seed alone.
 
-    def attempt(self, purpose: str, function: Callable[[], Any]) -> Any:
-        """What ``function`` finds, with random numbers of its own; ``None`` where it cannot.
-
-        So no family of metrics disturbs another. A solver that gives up, or a direction that a flow lacks, costs one
-        family only.
+        So neither a family of metrics nor a picture disturbs another.
         """
-        try:
-            with self._random(purpose):
-                return function()
-        except _REFUSALS as error:
-            self._given_up[str(error)].append(purpose)
-            return None
+        with torch.no_grad(), seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed)):
+            yield
 
     def measure(self, families: Iterable[Family]) -> None:
-        """Add what each family that applies finds to the values."""
+        """Add what each family that applies finds to the values.
+
+        A solver that gives up, or a direction that a flow lacks, costs one family only.
+        """
         for family in families:
             if family.applies(self):
-                self.values |= self.attempt(family.purpose, partial(family.measure, self)) or {}
+                try:
+                    with self._random(family.purpose):
+                        self.values |= family.measure(self)
+                except _REFUSALS as error:
+                    self._given_up[str(error)].append(family.purpose)
 
     def draw(self, pictures: Iterable[Pictures], folder: Path) -> None:
         """Write those that apply. What a solver gives up on is left out, and a line says so: no number is missing."""
@@ -157,7 +168,6 @@ class Pictures:
     draw: Callable[[Subject, Path], None]
 
 
-@torch.no_grad()
 def generate(model: Generator, latents: Tensor, batch_size: int) -> Tensor:
     """Data ``(n, *event)`` from latents ``(n, *latent)``, ``batch_size`` at a time."""
     return torch.cat([model.generate(z) for z in latents.split(batch_size)])

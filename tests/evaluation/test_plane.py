@@ -50,7 +50,7 @@ def test_colours_of_bent_cells_are_the_logarithms_of_how_their_areas_grow(tiny, 
     calls = drawn(monkeypatch, plane.maps, "bent_grid")
     monkeypatch.setattr(plane, "_WARP_CELLS", 60)  # a map is straight within small cells
     subject = subject_of(tiny, key)
-    with seeded(0):
+    with seeded(0), torch.no_grad():
         plane._draw_warp(subject, tmp_path)
     ((_, before, after, logdets, limits, _),) = calls
     assert limits == (subject.cell.source.grid.low, subject.cell.source.grid.high)
@@ -118,11 +118,11 @@ def test_a_coupling_is_shown_beside_the_other(tmp_path, monkeypatch):
     calls = drawn(monkeypatch, paths.maps, "coupling")
     for own in ("independent", "optimal-transport"):
         model = flows.build("flow_matching", Event((2,)), {"hidden": [8], "coupling": own})
-        with seeded(0):
+        with seeded(0), torch.no_grad():
             x = 3 + torch.randn(200, 2)
             model.initialise(x)
             cell = SimpleNamespace(options={"coupling": own}, title="x")
-            paths._draw_coupling(SimpleNamespace(model=model, split=x, cell=cell), tmp_path)
+            paths._draw_coupling(SimpleNamespace(continuous=model, split=x, cell=cell), tmp_path)
     for (_, start, ends, _), named in zip(calls, ("independent", "optimal transport"), strict=True):
         assert [name.partition(",")[0] for name in ends] == ["independent", "optimal transport"]
         assert [name for name in ends if "this flow's" in name] == [f"{named}, this flow's"]
