@@ -12,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from flowbench.cell import Cell
-from flowbench.config import ConfigError
 from flowbench.evaluation import (
     autoencoder,
     consistency,
@@ -102,10 +101,7 @@ class CellEvaluation:
             except Exception as error:
                 if not devices.is_out_of_memory(error):
                     raise
-                raise ConfigError(
-                    f"{cell.budget_key('evaluate', 'batch_size')}: {cell.key} needs more memory than is free on the "
-                    f"{cell.device.type} device; choose a smaller one"
-                ) from None
+                raise cell.too_large("evaluate") from None
             self._record(seeds).save(folder, self.training)
 
     def _evaluate_seed(self, seed: int, pictures: Path | None) -> _Measured:

@@ -81,18 +81,12 @@ def film(path: Path, width: float, height: float, title: str = "") -> Iterator[t
 
         yield figure, shoot
     each = min(_FRAME_SECONDS, _LOOP_SECONDS / len(frames))
-    write_animation(path, frames, [round(1000 * s) for s in [each] * (len(frames) - 1) + [_LAST_SECONDS]])
-
-
-def write_animation(path: Path, frames: list[Image], milliseconds: list[int]) -> None:
-    """Write RGB frames of one size, each with the time that it is shown, as an animated PNG."""
-    from PIL import Image
-
+    milliseconds = [round(1000 * seconds) for seconds in (*[each] * (len(frames) - 1), _LAST_SECONDS)]
     chosen = frames[:: -(-len(frames) // _PALETTE_FRAMES)] + frames[-1:]
-    width, height = frames[0].size
-    together = Image.new("RGB", (width, height * len(chosen)))
+    columns, rows = frames[0].size
+    together = Image.new("RGB", (columns, rows * len(chosen)))
     for i, frame in enumerate(chosen):
-        together.paste(frame, (0, i * height))
+        together.paste(frame, (0, i * rows))
     palette = together.quantize(_MOVING_COLOURS, Image.Quantize.MEDIANCUT)
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     first.save(path, format="png", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)

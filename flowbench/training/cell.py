@@ -270,10 +270,7 @@ class CellTraining:
             yield
         except Exception as error:
             if devices.is_out_of_memory(error):
-                raise ConfigError(
-                    f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs more memory than is free on the "
-                    f"{cell.device.type} device; choose a smaller one"
-                ) from error
+                raise cell.too_large("train") from error
             if isinstance(error, ResolutionError):
                 raise ConfigError(f"data/{cell.names.data}: {error}") from None
             # Its class, imported, would bring the compiler into every training.
