@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from flowbench import config, flows
+from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel, FlowSequential
 from flowbench.evaluation import images
 from flowbench.evaluation.images import interpolate, slerp
@@ -28,14 +30,12 @@ def _seeded():
         yield
 
 
-def draw(
-    folder: Path, model: FlowModel, test: torch.Tensor, samples: torch.Tensor | None = None, levels: int = 256
-) -> None:
+def draw(folder: Path, model: FlowModel, test: torch.Tensor, samples: torch.Tensor | None = None) -> None:
     """The pictures of a model, with other samples than its own if they are given."""
     cell = SimpleNamespace(
         names=SimpleNamespace(data="x"),
         evaluate=SimpleNamespace(samples=110, test_examples=None, batch_size=50),
-        source=SimpleNamespace(event=Event(tuple(test.shape[1:]), levels=levels)),
+        source=SimpleNamespace(event=Event(tuple(test.shape[1:]), levels=256)),
         title="x",
     )
     subject = Subject(cell, None, 0, model, test)
@@ -150,6 +150,22 @@ def test_samples_of_all_flows_come_from_the_same_latents(tiny, monkeypatch):
     first, second, third = (torch.cat(found) for found in latents.values())
     assert torch.equal(first[:50], second)
     assert torch.equal(first[:13], third)
+
+
+def test_all_flows_of_digits_whose_priors_are_alike_share_their_latents():
+    root = Path(__file__).parents[2]
+    params = config.load(root / "params.yaml")
+    latents: dict[str, list[torch.Tensor]] = {}
+    for cell in suites.load("laptop", params, root).cells.values():
+        if cell.data == "digits":
+            model = flows.build(cell.flow, Event((1, 8, 8), levels=17), params.flows[cell.flow][cell.config])
+            resolved = SimpleNamespace(names=cell, evaluate=SimpleNamespace(samples=20, test_examples=None))
+            found = Subject(resolved, None, 0, model, torch.zeros(30, 1, 8, 8)).latents
+            latents.setdefault(str(model.prior()), []).append(found)
+    normal = latents[str(standard_normal(64))]
+    assert len(normal) >= 5
+    assert normal[0].std() > 0.9
+    assert all(torch.equal(normal[0], others) for others in normal)
 
 
 def test_what_is_not_finite_is_drawn(tmp_path):
