@@ -113,9 +113,8 @@ class CellEvaluation:
         if pictures:
             subject.draw(PICTURES, pictures)
         if subject.missing:
-            tqdm.write(f"{cell.key} seed {seed}: measured in part; {cell.where}: {subject.missing}", file=sys.stderr)
-        missing = f"{cell.where}: {subject.missing}" if subject.missing else ""
-        return _Measured(subject.values, missing, subject.log_prob)
+            tqdm.write(f"{cell.key} seed {seed}: measured in part; {subject.missing}", file=sys.stderr)
+        return _Measured(subject.values, subject.missing, subject.log_prob)
 
     def _record(self, seeds: dict[int, _Measured]) -> Evaluation:
         """Numbers that depend on the weights alone apart from those that depend on the host."""

@@ -129,13 +129,14 @@ class Subject:
                     with self._random(some.purpose):
                         some.draw(self, folder)
                 except _REFUSALS as error:
-                    line = f"{self.cell.key} seed {self.seed}: {some.purpose} is not drawn; {self.cell.where}: {error}"
+                    line = f"{self.cell.key} seed {self.seed}: cannot draw {some.purpose}; {self.cell.where}: {error}"
                     tqdm.write(line, file=sys.stderr)
 
     @property
     def missing(self) -> str:
-        """Why something could not be measured, and what; empty if all was."""
-        return "; ".join(f"{error} ({', '.join(purposes)})" for error, purposes in self._given_up.items())
+        """Why something could not be measured, with the option to change, and what; empty if all was."""
+        reasons = [f"{error} ({', '.join(purposes)})" for error, purposes in self._given_up.items()]
+        return f"{self.cell.where}: {'; '.join(reasons)}" if reasons else ""
 
 
 @dataclass(frozen=True)

@@ -99,7 +99,7 @@ def test_pictures_of_a_flow_that_cannot_be_solved_cost_themselves_alone(tiny, tm
     assert not subject.missing
     lines = capfd.readouterr().err.splitlines()
     for purpose, line in zip(("warp", "density path"), lines, strict=True):
-        assert line.startswith(f"{CONTINUOUS} seed 0: {purpose} is not drawn; params.yaml: flows.cnf.small: ")
+        assert line.startswith(f"{CONTINUOUS} seed 0: cannot draw {purpose}; params.yaml: flows.cnf.small: ")
         assert "the solver needs more than max_evaluations = 1" in line
 
 

@@ -126,7 +126,7 @@ def test_a_cell_without_some_of_its_pictures_is_finished(trained, monkeypatch, c
     assert "not_measured" not in found
     error = capfd.readouterr().err
     for purpose in ("warp", "density path"):
-        assert f"{CONTINUOUS} seed 0: {purpose} is not drawn; {WHERE}: no solution\n" in error
-    assert error.count("is not drawn") == 2
+        assert f"{CONTINUOUS} seed 0: cannot draw {purpose}; {WHERE}: no solution\n" in error
+    assert error.count("cannot draw") == 2
     pictures = trained / "results" / "tiny" / CONTINUOUS / "pictures"
     assert {path.stem for path in pictures.iterdir()} == {"density", "training", "training-animation", "transport"}
