@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
@@ -81,6 +81,13 @@ class Cell:
         """The file and key of the budget's ``part``, or of an option in it with its value, for messages."""
         key = f"{PARAMS}: budgets.{self.names.budget}.{part}"
         return f"{key}.{option} = {getattr(getattr(self, part), option)}" if option else key
+
+    def too_large(self, part: Literal["train", "evaluate"]) -> ConfigError:
+        """What a device with too little memory for the budget's ``part`` is refused with."""
+        return ConfigError(
+            f"{self.budget_key(part, 'batch_size')}: {self.key} needs more memory than is free on the "
+            f"{self.device.type} device; choose a smaller one"
+        )
 
     @property
     def title(self) -> str:

@@ -14,7 +14,7 @@ _JACOBIAN_ROWS = 64
 
 
 @dataclass(frozen=True)
-class Comparison:
+class WorstLogdet:
     """A log-determinant at the point where it differs most from autograd's, in nats."""
 
     expected: float
@@ -40,8 +40,8 @@ class Check:
     logdet_encode_error: float
     logdet_decode_error: float
     logdet_sum_error: float
-    encode_logdet: Comparison | None = None
-    decode_logdet: Comparison | None = None
+    encode_logdet: WorstLogdet | None = None
+    decode_logdet: WorstLogdet | None = None
     reason: str = ""
 
     @classmethod
@@ -65,10 +65,10 @@ def largest(error: Tensor) -> float:
     return float(error.abs().nan_to_num(nan=math.inf, posinf=math.inf).max())
 
 
-def compare(expected: Tensor, found: Tensor) -> Comparison:
+def worst_logdet(expected: Tensor, found: Tensor) -> WorstLogdet:
     """Two log-determinants ``(batch,)`` where they differ most; NaN counts as an infinite difference."""
     worst = (found - expected).abs().nan_to_num(nan=math.inf, posinf=math.inf).argmax()
-    return Comparison(float(expected[worst]), float(found[worst]))
+    return WorstLogdet(float(expected[worst]), float(found[worst]))
 
 
 def autograd_logdet(direction: Callable[[Tensor], tuple[Tensor, Tensor]], x: Tensor) -> Tensor:

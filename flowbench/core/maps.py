@@ -11,7 +11,7 @@ import copy
 import torch
 from torch import Tensor, nn
 
-from flowbench.core.checks import Check, autograd_logdet, compare, largest
+from flowbench.core.checks import Check, autograd_logdet, largest, worst_logdet
 from flowbench.core.errors import NoSuchDirectionError
 from flowbench.core.tensors import constant_logdet
 
@@ -64,8 +64,8 @@ class FlowModule(nn.Module):
             logdet_encode_error=largest(logdet_encode - expected_encode),
             logdet_decode_error=largest(logdet_decode - expected_decode),
             logdet_sum_error=largest(logdet_encode + logdet_decode),
-            encode_logdet=compare(expected_encode, logdet_encode),
-            decode_logdet=compare(expected_decode, logdet_decode),
+            encode_logdet=worst_logdet(expected_encode, logdet_encode),
+            decode_logdet=worst_logdet(expected_decode, logdet_decode),
         )
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel, Generator
 from flowbench.evaluation.likelihood import bits_per_dim
-from flowbench.evaluation.subject import Family, Subject
+from flowbench.evaluation.subject import Family, Pictures, Subject
 from flowbench.metrics import Measured, over
 from flowbench.plotting import maps
 from flowbench.plotting.images import while_training
@@ -55,52 +56,43 @@ def principal_plane(x: Tensor) -> Tensor:
     return plane * plane.gather(0, plane.abs().argmax(0, keepdim=True)).sign()
 
 
-@torch.no_grad()
-def _draw_latents(subject: Subject) -> dict[str, Measured]:
+def _draw_latents(subject: Subject, folder: Path) -> None:
     """Codes, what the flow makes of them, and the prior that samples come from, in the plane where the codes vary."""
-    assert subject.pictures is not None
     model = subject.model
     codes, _ = model.transform_input(subject.test[:_POINTS])
     latents, _ = model.transform.encode(codes)
     prior = model.prior().sample((len(codes),))
     finite = codes[codes.isfinite().all(1)]
     if not len(finite):
-        return {}
+        return
     plane = principal_plane(finite)
     flat = [((values - values.mean(0)).double() @ plane).cpu().numpy() for values in (codes, latents, prior)]
     names = "codes of test data", "their latents", "samples of the prior"
     maps.clouds(
-        subject.pictures / "latent.png",
+        folder / "latent.png",
         dict(zip(names, flat, strict=True)),
         dict.fromkeys(names[:2], flat[0][:, 0].argsort().argsort()),  # to see where the flow takes each
         f"{subject.cell.title}: latent space",
     )
-    return {}
 
 
-def _draw_training(subject: Subject) -> dict[str, Measured]:
-    """What became of the first validation images at each snapshot."""
-    found = subject.training.snapshots()
-    assert found is not None
-    assert subject.pictures is not None
+def _draw_training(subject: Subject, folder: Path) -> None:
+    """What became of the first validation images at each snapshot, if any was taken."""
+    if (found := subject.training.snapshots()) is None:
+        return
     frames, steps = found
     images = subject.cell.splits["validation"][: frames.shape[1]] / ((subject.cell.source.event.levels or 2) - 1)
     rows = {f"step {step:,}": frame / 255 for step, frame in zip(steps, frames, strict=True)}
     title = f"{subject.cell.title}, while training"
-    while_training(subject.pictures / "training.png", images, rows, "validation data", title)
-    return {}
+    while_training(folder / "training.png", images, rows, "validation data", title)
 
 
 def _applies(subject: Subject) -> bool:
     return not isinstance(subject.model, FlowModel)
 
 
-def _draws(subject: Subject) -> bool:
-    return _applies(subject) and subject.pictures is not None
-
-
-FAMILIES = [
-    Family("autoencoder", _applies, _measure),
-    Family("latents", _draws, _draw_latents),
-    Family("training", lambda subject: _draws(subject) and subject.training.snapshots() is not None, _draw_training),
+FAMILIES = [Family("autoencoder", _applies, _measure)]
+PICTURES = [
+    Pictures("latents", _applies, _draw_latents),
+    Pictures("training", _applies, _draw_training),
 ]

@@ -12,7 +12,6 @@ import torch
 from tqdm import tqdm
 
 from flowbench.cell import Cell
-from flowbench.config import ConfigError
 from flowbench.evaluation import (
     autoencoder,
     consistency,
@@ -32,9 +31,9 @@ from flowbench.evaluation import (
 )
 from flowbench.evaluation.subject import Subject
 from flowbench.metrics import METRICS, Measured
+from flowbench.records import files
 from flowbench.records.commit import current_commit
 from flowbench.records.evaluation import Evaluation, Timings
-from flowbench.records.files import PICTURES, Host
 from flowbench.records.training import Training
 from flowbench.runtime import device as devices
 from flowbench.runtime.files import whole
@@ -54,14 +53,13 @@ FAMILIES = [
         transport,
         two_sample,
         plane,
-        paths,
-        images,
         moments,
         distillation,
         speed,
     )
     for family in module.FAMILIES
 ]
+PICTURES = [pictures for module in (autoencoder, plane, paths, images) for pictures in module.PICTURES]
 
 
 class _Measured(NamedTuple):
@@ -92,10 +90,10 @@ class CellEvaluation:
         cell = self.cell
         finished = sorted(self.training.finished)
         with whole(cell.folder) as folder:
-            (folder / PICTURES).mkdir()
+            (folder / files.PICTURES).mkdir()
             try:
                 seeds = for_each_seed(
-                    lambda seed: self._evaluate_seed(seed, folder / PICTURES if seed == finished[0] else None),
+                    lambda seed: self._evaluate_seed(seed, folder / files.PICTURES if seed == finished[0] else None),
                     finished,
                     cell.device,
                     cell.train.threads,
@@ -103,23 +101,20 @@ class CellEvaluation:
             except Exception as error:
                 if not devices.is_out_of_memory(error):
                     raise
-                raise ConfigError(
-                    f"{cell.budget_key('evaluate', 'batch_size')}: {cell.key} needs more memory than is free on the "
-                    f"{cell.device.type} device; choose a smaller one"
-                ) from None
+                raise cell.too_large("evaluate") from None
             self._record(seeds).save(folder, self.training)
 
-    @torch.no_grad()
     def _evaluate_seed(self, seed: int, pictures: Path | None) -> _Measured:
         cell = self.cell
         split = torch.from_numpy(np.array(cell.splits["test"])).to(cell.device)
-        subject = Subject(cell, self.training, seed, cell.trained(self.training, seed), split, pictures)
+        subject = Subject(cell, self.training, seed, cell.trained(self.training, seed), split)
         subject.values["parameters"] = Measured(subject.model.parameter_count(), 1)
         subject.measure(FAMILIES)
+        if pictures:
+            subject.draw(PICTURES, pictures)
         if subject.missing:
-            tqdm.write(f"{cell.key} seed {seed}: measured in part; {cell.where}: {subject.missing}", file=sys.stderr)
-        missing = f"{cell.where}: {subject.missing}" if subject.missing else ""
-        return _Measured(subject.values, missing, subject.log_prob)
+            tqdm.write(f"{cell.key} seed {seed}: measured in part; {subject.missing}", file=sys.stderr)
+        return _Measured(subject.values, subject.missing, subject.log_prob)
 
     def _record(self, seeds: dict[int, _Measured]) -> Evaluation:
         """Numbers that depend on the weights alone apart from those that depend on the host."""
@@ -134,7 +129,7 @@ class CellEvaluation:
         return Evaluation(
             values=dict(steady),
             timings=Timings(
-                host=Host(**devices.describe(self.cell.device)),
+                host=files.Host(**devices.describe(self.cell.device)),
                 git_commit=current_commit(self.cell.root),
                 seeds=varying,
             ),

@@ -11,9 +11,9 @@ from flowbench.flows._continuous import ContinuousModel
 from flowbench.networks.field import VectorField
 
 # Of the Runge-Kutta method of order 4, whose error does not jump from point to point as that of an adaptive one.
-_STEPS = 30
-# Of the differences. They err by its square.
-_H = 1e-4
+_STEPS = 60
+# Of the differences. They err by its square over that of the width of the density, which may be below 1e-3.
+_H = 1e-6
 
 
 def velocity_and_divergence(field: VectorField, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -32,25 +32,23 @@ def log_density(model: ContinuousModel, t: Tensor, x: Tensor) -> Tensor:
     p_t is the density of the paths at t: log p_t(x_t) = log p_0(x_0) - ∫₀ᵗ ∇·v ds (Chen et al. 2018, 1806.07366,
     equation 8).
     """
-    step, total = -t / _STEPS, x.new_zeros(len(x))
+    from torchdiffeq import odeint
 
-    def derivative(s: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        return velocity_and_divergence(model.flow.field, s, x)
+    def derivative(s: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """By s, which goes from 0 at the time t to 1 at the time 0."""
+        velocity, divergence = velocity_and_divergence(model.flow.field, (1 - s) * t, state[0])
+        return -t[:, None] * velocity, -t * divergence
 
-    for i in range(_STEPS):
-        s, h = t + i * step, step[:, None]
-        v1, d1 = derivative(s, x)
-        v2, d2 = derivative(s + step / 2, x + h / 2 * v1)
-        v3, d3 = derivative(s + step / 2, x + h / 2 * v2)
-        v4, d4 = derivative(s + step, x + h * v3)
-        x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-        total = total + step / 6 * (d1 + 2 * d2 + 2 * d3 + d4)
-    return model.log_start(x) + total
+    state, way = (x, x.new_zeros(len(x))), x.new_tensor([0, 1])
+    starts, totals = odeint(derivative, state, way, method="rk4", options={"step_size": 1 / _STEPS})
+    return model.log_start(starts[-1]) + totals[-1]
 
 
 @torch.no_grad()
 def continuity(model: ContinuousModel, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """∂p/∂t and the residual ∂p/∂t + ∇·(p v), ``(n,)`` float64 each, by central differences of `log_density`.
+
+    The method itself leaves over some 1e-4 of ∂p/∂t where a trained field is steepest, and far less elsewhere.
 
     Args:
         t, x: times ``(n,)`` and points ``(n, D)`` of paths.

@@ -1,4 +1,4 @@
-"""The pictures of a model of images."""
+"""The pictures of a model of images. A baseline has samples alone, for it has no map to speak of."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench.core import FittedModel, Generator
-from flowbench.evaluation.subject import Family, Subject
+from flowbench.core import Generator
+from flowbench.evaluation.subject import Pictures, Subject, generate
 from flowbench.layers.continuous import solving
-from flowbench.metrics import Measured
 from flowbench.plotting.images import IMAGES, image_samples, interpolations, reconstructions
 
 # Below one, samples gather where the density is highest; images are usually shown like this.
@@ -20,26 +19,27 @@ _ROUND_TRIPS = 30
 _WAYS, _STEPS = 12, 12
 
 
-@torch.no_grad()
-def draw_pictures(folder: Path, model: Generator, test: Tensor, samples: Tensor, white: int, title: str) -> None:
-    """Write ``samples.png`` and, for a flow, ``reconstructions.png`` and ``interpolation.png``.
-
-    Args:
-        test, samples: ``(n, channels, h, w)`` with grey levels from 0 to ``white``.
-    """
-    panels = {"test data": test, "samples": samples}
-    # A baseline has no map to speak of.
-    if not isinstance(model, FittedModel):
-        with solving(model, logdets=False):
-            panels[f"samples at temperature {_COOL}"] = model.sample(IMAGES, temperature=_COOL)
-            images, again = model.reconstruct(test[:_ROUND_TRIPS])
-            reconstructions(folder / "reconstructions.png", _array(images), _array(again), title)
-            pairs = min(_WAYS, len(test) // 2)
-            if pairs:
-                ways = interpolate(model, test[:pairs], test[pairs : 2 * pairs], _STEPS)
-                interpolations(folder / "interpolation.png", _array(ways), white, title)
+def _draw_samples(subject: Subject, folder: Path) -> None:
+    """Test data, samples and, of a flow, samples of the same latents at another temperature."""
+    panels = {"test data": subject.test, "samples": subject.samples}
+    if subject.is_flow:
+        cool = generate(subject.model, _COOL * subject.latents[:IMAGES], subject.budget.batch_size)
+        panels[f"samples at temperature {_COOL}"] = cool
     arrays = {name: _array(images[:IMAGES]) for name, images in panels.items()}
-    image_samples(folder / "samples.png", arrays, white, title)
+    image_samples(folder / "samples.png", arrays, _white(subject), subject.cell.title)
+
+
+def _draw_reconstructions(subject: Subject, folder: Path) -> None:
+    with solving(subject.model, logdets=False):
+        images, again = subject.model.reconstruct(subject.test[:_ROUND_TRIPS])
+    reconstructions(folder / "reconstructions.png", _array(images), _array(again), subject.cell.title)
+
+
+def _draw_interpolation(subject: Subject, folder: Path) -> None:
+    pairs = min(_WAYS, len(subject.test) // 2)
+    with solving(subject.model, logdets=False):
+        ways = interpolate(subject.model, subject.test[:pairs], subject.test[pairs : 2 * pairs], _STEPS)
+    interpolations(folder / "interpolation.png", _array(ways), _white(subject), subject.cell.title)
 
 
 @torch.no_grad()
@@ -66,16 +66,20 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.cpu().numpy()
 
 
-def _has_pictures(subject: Subject) -> bool:
-    return subject.pictures is not None and bool(subject.cell.source.event.levels) and subject.samples is not None
+def _white(subject: Subject) -> int:
+    return (subject.cell.source.event.levels or 0) - 1
 
 
-def _draw(subject: Subject) -> dict[str, Measured]:
-    assert subject.pictures is not None
-    assert subject.samples is not None
-    white = (subject.cell.source.event.levels or 0) - 1
-    draw_pictures(subject.pictures, subject.model, subject.test, subject.samples, white, subject.cell.title)
-    return {}
+def _shows(subject: Subject) -> bool:
+    return bool(subject.cell.source.event.levels)
 
 
-FAMILIES = [Family("pictures", _has_pictures, _draw)]
+PICTURES = [
+    Pictures("samples", _shows, _draw_samples),
+    Pictures("reconstructions", lambda subject: _shows(subject) and subject.is_flow, _draw_reconstructions),
+    Pictures(
+        "interpolation",
+        lambda subject: _shows(subject) and subject.is_flow and len(subject.test) > 1,
+        _draw_interpolation,
+    ),
+]

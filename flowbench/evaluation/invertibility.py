@@ -27,11 +27,9 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
     """
     x, _ = model.transform_input(test[:points])
     z = model.prior().sample((points,))
-    low, high = x.amin(0), x.amax(0)
-    noise = low + (high - low) * torch.rand(points, *x.shape[1:], device=x.device)
     starts = {
         "invertibility_error_max": (x, False),
-        "invertibility_error_max_noise": (noise, False),
+        "invertibility_error_max_noise": (noise_over(x, points), False),
         "latent_invertibility_error_max": (z, True),
     }
     transforms = {"": model.transform, "_float64": copy.deepcopy(model.transform).double()}
@@ -48,6 +46,12 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
                 values["invertibility_error_p99"] = _quantile(errors, 0.99)
         values[f"non_finite_share{precision}"] = 1 - float(torch.cat(finite).double().mean())
     return values
+
+
+def noise_over(x: Tensor, count: int) -> Tensor:
+    """Uniform noise ``(count, *event)`` in the box that just holds data ``(n, *event)``."""
+    low, high = x.amin(0), x.amax(0)
+    return low + (high - low) * torch.rand(count, *x.shape[1:], device=x.device)
 
 
 def round_trip(transform: FlowModule, starts: Tensor, batch_size: int, latent: bool) -> Tensor:

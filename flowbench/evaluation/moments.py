@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from flowbench.evaluation.subject import Family, Subject, sample
+from flowbench.evaluation.subject import Family, Subject, generate
 from flowbench.metrics import Measured, over
 
 # Moments need more samples than distances do, and only one pass over them.
@@ -17,12 +17,8 @@ def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, f
         "learnt_mean_error": float(((mean - true_mean) / true_std).abs().max()),
         "learnt_std_error": float(((std - true_std) / true_std).abs().max()),
     }
-    for name, vector in {
-        "learnt_mean": mean,
-        "learnt_std": std,
-        "true_mean": true_mean,
-        "true_std": true_std,
-    }.items():
+    vectors = {"learnt_mean": mean, "learnt_std": std, "true_mean": true_mean, "true_std": true_std}
+    for name, vector in vectors.items():
         values |= {f"{name}_x{i}": float(value) for i, value in enumerate(vector, start=1)}
     return values
 
@@ -30,7 +26,9 @@ def moments(samples: Tensor, true_mean: Tensor, true_std: Tensor) -> dict[str, f
 def _measure(subject: Subject) -> dict[str, Measured]:
     truth = subject.cell.source.moments()
     assert truth is not None
-    drawn = sample(subject.model, _SAMPLES, subject.budget.batch_size)
+    # At once, so that the samples do not depend on the size of a batch.
+    latents = subject.model.prior().sample((_SAMPLES,))
+    drawn = generate(subject.model, latents, subject.budget.batch_size)
     return over(_SAMPLES, moments(drawn.cpu(), *map(torch.tensor, truth)))
 
 

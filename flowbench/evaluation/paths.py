@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowbench.evaluation.continuity import continuity
-from flowbench.evaluation.subject import Family, Subject
+from flowbench.evaluation.subject import Pictures, Subject
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.flows._coupling import independent, optimal_transport
-from flowbench.metrics import Measured
 from flowbench.numerics.quadrature import Grid
-from flowbench.plotting import maps
+from flowbench.plotting import densities, maps
 
 _POINTS, _FRAMES, _STEPS_PER_FRAME, _ARROWS = 500, 24, 3, 13
 _TIMES, _CELLS, _POINTS_OF_RESIDUAL, _TOLERANCE = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), 64, 40, 1e-2
 _PAIRS = 128
-
-
-def _model(subject: Subject) -> ContinuousModel:
-    assert isinstance(subject.model, ContinuousModel)
-    return subject.model
 
 
 def _ways(model: ContinuousModel, count: int) -> tuple[list[float], Tensor]:
@@ -42,23 +37,18 @@ def _square(ways: Tensor, cells: int) -> Grid:
     return Grid(low - margin, high + margin, cells)
 
 
-@torch.no_grad()
-def _draw_transport(subject: Subject) -> dict[str, Measured]:
-    assert subject.pictures is not None
-    model = _model(subject)
+def _draw_transport(subject: Subject, folder: Path) -> None:
+    model = subject.continuous
     times, ways = _ways(model, _POINTS)
     # Of which no point lies on the edge of the picture.
     arrows = _square(ways, _ARROWS).points().to(ways)
     field = torch.stack([model.flow.field(ways.new_tensor(t), arrows) for t in times])
     points, tails, velocities = (values.cpu().numpy() for values in (ways, arrows, field))
-    maps.transport(subject.pictures / "transport.png", times, points, tails, velocities, subject.cell.title)
-    return {}
+    maps.transport(folder / "transport.png", times, points, tails, velocities, subject.cell.title)
 
 
-@torch.no_grad()
-def _draw_path(subject: Subject) -> dict[str, Measured]:
-    assert subject.pictures is not None
-    model = _model(subject)
+def _draw_path(subject: Subject, folder: Path) -> None:
+    model = subject.continuous
     times, ways = _ways(model, _POINTS)
     at = [min(range(len(times)), key=lambda i: abs(times[i] - wanted)) for wanted in _TIMES]
     points = ways[at][:, :_POINTS_OF_RESIDUAL]
@@ -67,16 +57,15 @@ def _draw_path(subject: Subject) -> dict[str, Measured]:
     sizes = [values.square().view(len(at), -1).mean(1).sqrt() for values in (residual, rate)]
     grid = _square(ways, _CELLS)
     with model.loosely(_TOLERANCE):
-        densities = [grid.evaluate(partial(_log_prob, model, t)).exp() for t in _TIMES]
-    maps.density_path(
-        subject.pictures / "path.png",
+        frames = [grid.evaluate(partial(_log_prob, model, t)).exp() for t in _TIMES]
+    densities.density_path(
+        folder / "path.png",
         _TIMES,
-        torch.stack(densities).view(-1, grid.size, grid.size).numpy(),
+        torch.stack(frames).view(-1, grid.size, grid.size).numpy(),
         (sizes[0] / sizes[1]).tolist(),
-        (grid.low, grid.high),
+        grid,
         f"{subject.cell.title}: density on the way",
     )
-    return {}
 
 
 def _log_prob(model: ContinuousModel, t: float, x: Tensor) -> Tensor:
@@ -88,10 +77,8 @@ def _log_prob(model: ContinuousModel, t: float, x: Tensor) -> Tensor:
     return (model.log_start(solution.x) + solution.logdets.mean(1)).cpu()
 
 
-@torch.no_grad()
-def _draw_coupling(subject: Subject) -> dict[str, Measured]:
-    assert subject.pictures is not None
-    model = _model(subject)
+def _draw_coupling(subject: Subject, folder: Path) -> None:
+    model = subject.continuous
     end = model.end(subject.split[:_PAIRS])
     start = model.start(model.prior().sample((len(end),)))
     own = subject.cell.options["coupling"]
@@ -100,16 +87,15 @@ def _draw_coupling(subject: Subject) -> dict[str, Measured]:
         name.replace("-", " ") + (", this flow's" if name == own else ""): couple(start, end).cpu().numpy()
         for name, couple in pairings.items()
     }
-    maps.coupling(subject.pictures / "coupling.png", start.cpu().numpy(), ends, f"{subject.cell.title}: coupling")
-    return {}
+    maps.coupling(folder / "coupling.png", start.cpu().numpy(), ends, f"{subject.cell.title}: coupling")
 
 
 def _applies(subject: Subject) -> bool:
-    return subject.pictures is not None and subject.is_planar and isinstance(subject.model, ContinuousModel)
+    return subject.is_planar and subject.is_continuous
 
 
-FAMILIES = [
-    Family("ways", _applies, _draw_transport),
-    Family("density path", _applies, _draw_path),
-    Family("coupling", lambda subject: _applies(subject) and "coupling" in subject.cell.options, _draw_coupling),
+PICTURES = [
+    Pictures("ways", _applies, _draw_transport),
+    Pictures("density path", _applies, _draw_path),
+    Pictures("coupling", lambda subject: _applies(subject) and "coupling" in subject.cell.options, _draw_coupling),
 ]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from flowbench.core import FlowModel
-from flowbench.evaluation.subject import Family, Subject
+from flowbench.evaluation.subject import Family, Pictures, Subject
 from flowbench.metrics import Measured
 from flowbench.numerics.annealing import beta
 from flowbench.numerics.quadrature import Grid, log_integral
@@ -43,14 +46,27 @@ def outside_share(samples: Tensor, grid: Grid) -> float:
     return 1 - float(((samples > grid.low) & (samples < grid.high)).all(1).double().mean())
 
 
+def _square(subject: Subject, size: int) -> Grid:
+    """So many cells a side of the square that the data lies in."""
+    square = subject.cell.source.grid
+    assert square is not None
+    return replace(square, size=size)
+
+
+def _truth(subject: Subject, grid: Grid) -> Tensor | None:
+    """The true log-density, ``(size, size)``, where it is known."""
+    log_density = subject.cell.source.log_density
+    if log_density(grid.points()[:1]) is None:
+        return None
+    return grid.evaluate(log_density).view(grid.size, grid.size)
+
+
 def _measure(subject: Subject) -> dict[str, Measured]:
     source, samples, model = subject.cell.source, subject.samples, subject.model
-    assert source.grid is not None
-    assert samples is not None
     assert isinstance(model, FlowModel)
-    grid = Grid(source.grid.low, source.grid.high, subject.budget.grid)
+    grid = _square(subject, subject.budget.grid)
     device = subject.cell.device
-    log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
+    subject.on_grid = log_prob = grid.evaluate(lambda x: model.log_prob(x.to(device)).cpu())
     mass, outside = float(np.exp(log_integral(log_prob, grid))), outside_share(samples, grid)
     values = {
         "density_mass": Measured(mass, len(log_prob)),
@@ -61,45 +77,34 @@ def _measure(subject: Subject) -> dict[str, Measured]:
         kl = kl_to_target(log_prob, grid.evaluate(source.log_energy), grid)
         values["kl_to_target"] = Measured(kl, len(log_prob))
         values["minor_mode_share"] = Measured(minor_mode_share(samples), len(samples))
-    if subject.pictures:
-        _draw(subject, log_prob, grid)
     return values
 
 
-def _draw(subject: Subject, log_prob: Tensor, grid: Grid) -> None:
+def _draw_density(subject: Subject, folder: Path) -> None:
     """The density beside the truth."""
-    source, square = subject.cell.source, (grid.size, grid.size)
-    assert subject.pictures is not None
-    assert subject.samples is not None
-    truth = None
-    if source.log_density(grid.points()[:1]) is not None:
-        truth = grid.evaluate(source.log_density).view(square).numpy()
+    assert subject.on_grid is not None
+    grid = _square(subject, subject.budget.grid)
+    truth = _truth(subject, grid)
     densities.density(
-        subject.pictures / "density.png",
+        folder / "density.png",
         subject.cell.splits["test"],
         subject.samples.cpu().numpy(),
-        log_prob.view(square).numpy(),
+        subject.on_grid.view(grid.size, grid.size).numpy(),
         grid,
-        truth,
+        None if truth is None else truth.numpy(),
         subject.cell.title,
     )
 
 
-def _applies(subject: Subject) -> bool:
-    return subject.is_planar and isinstance(subject.model, FlowModel) and subject.samples is not None
-
-
-def _draw_training(subject: Subject) -> dict[str, Measured]:
-    """How the density was learnt, as a strip and as an animation."""
-    source, folder = subject.cell.source, subject.pictures
-    found = subject.training.snapshots()
-    assert source.grid is not None
-    assert folder is not None
-    assert found is not None
-    frames, steps = found
-    grid = Grid(source.grid.low, source.grid.high, frames.shape[1])
-    if source.log_density(grid.points()[:1]) is not None:
-        name, last = "true density", grid.evaluate(source.log_density).exp().view(grid.size, grid.size).numpy()
+def _draw_training(subject: Subject, folder: Path) -> None:
+    """How the density was learnt, as a strip and as an animation, if snapshots were taken."""
+    if (found := subject.training.snapshots()) is None:
+        return
+    source, (frames, steps) = subject.cell.source, found
+    grid = _square(subject, frames.shape[1])
+    truth = _truth(subject, grid)
+    if truth is not None:
+        name, last = "true density", truth.exp().numpy()
     else:
         name, last = "test data", densities.histogram(subject.cell.splits["test"], grid)
         # Without the highest cells, which are noise and would set the scale of colours.
@@ -114,7 +119,6 @@ def _draw_training(subject: Subject) -> dict[str, Measured]:
     title = f"{subject.cell.title}, while training"
     densities.film_strip(folder / "training.png", frames, captions, last, name, grid, title)
     densities.learning(folder / "training-animation.png", frames, captions, last, name, grid, title)
-    return {}
 
 
 def cell_corners(vertices: Tensor, size: int) -> Tensor:
@@ -123,16 +127,12 @@ def cell_corners(vertices: Tensor, size: int) -> Tensor:
     return torch.stack([rows[:-1, :-1], rows[:-1, 1:], rows[1:, 1:], rows[1:, :-1]], 2).view(-1, 4, 2)
 
 
-@torch.no_grad()
-def _draw_warp(subject: Subject) -> dict[str, Measured]:
+def _draw_warp(subject: Subject, folder: Path) -> None:
     """Where the flow puts a grid of the latent plane, wherever its prior has mass."""
-    source, model = subject.cell.source, subject.model
-    assert source.grid is not None
-    assert subject.pictures is not None
+    model, device = subject.model, subject.cell.device
     assert isinstance(model, FlowModel)
-    device = subject.cell.device
     reach = float(model.prior().sample((_REACH_SAMPLES,)).abs().amax())
-    grid = Grid(-reach, reach, _WARP_CELLS)
+    grid, square = Grid(-reach, reach, _WARP_CELLS), _square(subject, _WARP_CELLS)
     centres, edges = grid.points(), torch.linspace(-reach, reach, grid.size + 1)
     vertices = torch.cartesian_prod(edges, edges).flip(1)
     with model.loosely(_WARP_TOLERANCE):
@@ -141,23 +141,18 @@ def _draw_warp(subject: Subject) -> dict[str, Measured]:
     shown = log_prior > log_prior.max() - _WARP_NATS
     before, after = (cell_corners(of, grid.size)[shown].numpy() for of in (vertices, x[: len(vertices)]))
     arrays = before, after, logdets[len(vertices) :][shown].numpy()
-    limits = (source.grid.low, source.grid.high)
-    maps.bent_grid(subject.pictures / "warp.png", *arrays, limits, f"{subject.cell.title}: a latent grid, bent")
-    return {}
+    maps.bent_grid(
+        folder / "warp.png", *arrays, (square.low, square.high), f"{subject.cell.title}: a latent grid, bent"
+    )
 
 
-def _bends(subject: Subject) -> bool:
-    if subject.pictures is None or not subject.is_planar or not subject.is_flow:
-        return False
-    return isinstance(subject.model, FlowModel)
+def _applies(subject: Subject) -> bool:
+    return subject.is_planar and isinstance(subject.model, FlowModel)
 
 
-def _learnt_by_steps(subject: Subject) -> bool:
-    return subject.pictures is not None and subject.is_planar and subject.training.snapshots() is not None
-
-
-FAMILIES = [
-    Family("grid", _applies, _measure),
-    Family("training", _learnt_by_steps, _draw_training),
-    Family("warp", _bends, _draw_warp),
+FAMILIES = [Family("grid", _applies, _measure)]
+PICTURES = [
+    Pictures("density", lambda subject: subject.on_grid is not None, _draw_density),
+    Pictures("training", _applies, _draw_training),
+    Pictures("warp", lambda subject: _applies(subject) and subject.is_flow, _draw_warp),
 ]

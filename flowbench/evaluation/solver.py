@@ -120,32 +120,23 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
     }
 
 
-def _continuous(subject: Subject) -> ContinuousModel:
-    assert isinstance(subject.model, ContinuousModel)
-    return subject.model
-
-
 def _measure(subject: Subject) -> dict[str, Measured]:
-    points = min(subject.budget.invertibility_points, len(subject.test))
-    return over(points, solver(_continuous(subject), subject.test, subject.budget.invertibility_points))
+    points = subject.budget.invertibility_points
+    return over(min(points, len(subject.test)), solver(subject.continuous, subject.test, points))
 
 
 def _measure_few_steps(subject: Subject) -> dict[str, Measured]:
     count = min(subject.budget.samples, _MOST_SAMPLES, len(subject.split) // 2)
-    return over(count, few_steps(_continuous(subject), subject.split, count))
-
-
-def _is_continuous(subject: Subject) -> bool:
-    return isinstance(subject.model, ContinuousModel)
+    return over(count, few_steps(subject.continuous, subject.split, count))
 
 
 FAMILIES = [
-    Family("solver", _is_continuous, _measure),
+    Family("solver", lambda subject: subject.is_continuous, _measure),
     # Half of the split is test data, and the other half at least one set of other test data.
-    Family("few steps", lambda subject: _is_continuous(subject) and len(subject.split) > 1, _measure_few_steps),
+    Family("few steps", lambda subject: subject.is_continuous and len(subject.split) > 1, _measure_few_steps),
     Family(
         "divergence",
-        lambda subject: _is_continuous(subject) and subject.model.likelihood == "estimate",
-        lambda subject: over(1, divergence(_continuous(subject), subject.test)),
+        lambda subject: subject.is_continuous and subject.model.likelihood == "estimate",
+        lambda subject: over(1, divergence(subject.continuous, subject.test)),
     ),
 ]

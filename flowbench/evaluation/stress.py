@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from flowbench.core import Generator, SolverError
-from flowbench.evaluation.invertibility import round_trip
+from flowbench.evaluation.invertibility import noise_over, round_trip
 from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import solving
 from flowbench.metrics import LATENT_STDS, Measured
@@ -23,14 +23,13 @@ def stress(model: Generator, test: Tensor, points: int, batch_size: int) -> dict
         batch_size: examples per pass.
     """
     x, _ = model.transform_input(test[:points])
-    low, high = x.amin(0), x.amax(0)
     z = model.prior().sample((points,))
     with solving(model, logdets=False):
         samples = torch.cat([model.transform.decode(part)[0] for part in z.split(batch_size)])
     starts = {
         "data": (x, False),
         "samples": (samples, False),
-        "noise": (low + (high - low) * torch.rand_like(x), False),
+        "noise": (noise_over(x, len(x)), False),
         **{f"latents_{k}_std": (k * z, True) for k in LATENT_STDS},
     }
     values: dict[str, float] = {}

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from flowbench.cell import Cell
 from flowbench.config import EvaluateBudget
 from flowbench.core import FittedModel, Generator, NoSuchDirectionError, SolverError
+from flowbench.flows._continuous import ContinuousModel
 from flowbench.metrics import Measured
 from flowbench.records.training import Training
 from flowbench.runtime.seeding import seed_for, seeded
+
+# What a flow may answer to what is asked of it.
+_REFUSALS = (SolverError, NoSuchDirectionError)
 
 
 @dataclass
@@ -31,9 +37,9 @@ class Subject:
         seed: that is measured.
         model: of the seed, on the cell's device.
         split: the whole test split ``(n, *event)``, on the cell's device.
-        pictures: the folder for pictures; ``None`` where this seed has none.
         values: of the metrics so far.
         log_prob: log-likelihood of each test example in nats, ``(n,)``; ``None`` if the model has no density.
+        on_grid: log-density in nats on the square of planar data, ``(size²,)`` on the CPU; ``None`` if there is none.
     """
 
     cell: Cell
@@ -41,9 +47,9 @@ class Subject:
     seed: int
     model: Generator
     split: Tensor
-    pictures: Path | None = None
     values: dict[str, Measured] = field(default_factory=dict)
     log_prob: np.ndarray | None = None
+    on_grid: Tensor | None = None
     _given_up: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -62,39 +68,75 @@ class Subject:
         return not isinstance(self.model, FittedModel)
 
     @property
+    def is_continuous(self) -> bool:
+        """Whether the model has a differential equation."""
+        return isinstance(self.model, ContinuousModel)
+
+    @property
+    def continuous(self) -> ContinuousModel:
+        """The model, if it is continuous."""
+        assert isinstance(self.model, ContinuousModel)
+        return self.model
+
+    @property
     def is_planar(self) -> bool:
         """Whether the data lies in the plane, on a square that holds all but a negligible part of it."""
         return self.cell.source.grid is not None
 
     @cached_property
-    def samples(self) -> Tensor | None:
-        """Samples of the model, no more than there are test examples; ``None`` where it cannot be sampled."""
-        n = min(self.budget.samples, len(self.test))
-        return self.attempt("samples", lambda: sample(self.model, n, self.budget.batch_size))
+    def latents(self) -> Tensor:
+        """Of the samples, ``(n, *latent)``: no more than there are test examples, and the same for flows of one prior.
 
-    def attempt(self, purpose: str, function: Callable[[], Any]) -> Any:
-        """What ``function`` finds, with random numbers of its own; ``None`` where it cannot.
-
-        The random numbers derive from the data set, the purpose and the seed alone, so that no family of metrics
-        disturbs another. A solver that gives up, or a direction that a flow lacks, costs one family only.
+        All flows of a data set whose samples are as many can so be set side by side.
         """
-        try:
-            with seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed)):
-                return function()
-        except (SolverError, NoSuchDirectionError) as error:
-            self._given_up[str(error)].append(purpose)
-            return None
+        with self._random("samples"):
+            return self.model.prior().sample((min(self.budget.samples, len(self.test)),))
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """What the model makes of the latents, ``(n, *event)``. A solver may give up on them."""
+        latents = self.latents
+        with self._random("generation"):
+            return generate(self.model, latents, self.budget.batch_size)
+
+    @contextmanager
+    def _random(self, purpose: str) -> Iterator[None]:
+        """A block without gradients, whose random numbers derive from the data set, the purpose and the seed alone.
+
+        So neither a family of metrics nor a picture disturbs another.
+        """
+        with torch.no_grad(), seeded(seed_for(self.cell.names.data, "evaluation", purpose, self.seed)):
+            yield
 
     def measure(self, families: Iterable[Family]) -> None:
-        """Add what each family that applies finds to the values."""
+        """Add what each family that applies finds to the values.
+
+        A solver that gives up, or a direction that a flow lacks, costs one family only.
+        """
         for family in families:
             if family.applies(self):
-                self.values |= self.attempt(family.purpose, partial(family.measure, self)) or {}
+                try:
+                    with self._random(family.purpose):
+                        self.values |= family.measure(self)
+                except _REFUSALS as error:
+                    self._given_up[str(error)].append(family.purpose)
+
+    def draw(self, pictures: Iterable[Pictures], folder: Path) -> None:
+        """Write those that apply. What a solver gives up on is left out, and a line says so: no number is missing."""
+        for some in pictures:
+            if some.applies(self):
+                try:
+                    with self._random(some.purpose):
+                        some.draw(self, folder)
+                except _REFUSALS as error:
+                    line = f"{self.cell.key} seed {self.seed}: cannot draw {some.purpose}; {self.cell.where}: {error}"
+                    tqdm.write(line, file=sys.stderr)
 
     @property
     def missing(self) -> str:
-        """Why something could not be measured, and what; empty if all was."""
-        return "; ".join(f"{error} ({', '.join(purposes)})" for error, purposes in self._given_up.items())
+        """Why something could not be measured, with the option to change, and what; empty if all was."""
+        reasons = [f"{error} ({', '.join(purposes)})" for error, purposes in self._given_up.items()]
+        return f"{self.cell.where}: {'; '.join(reasons)}" if reasons else ""
 
 
 @dataclass(frozen=True)
@@ -112,10 +154,21 @@ class Family:
     measure: Callable[[Subject], dict[str, Measured]]
 
 
-@torch.no_grad()
-def sample(model: Generator, n: int, batch_size: int) -> Tensor:
-    """``(n, *event)`` from the model, as `Generator.sample` draws them, generated ``batch_size`` at a time.
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures that are drawn together, of one seed of a cell and after all metrics.
 
-    The prior is drawn from at once, so that the sample does not depend on ``batch_size``.
+    Attributes:
+        purpose: what they show, from which their random numbers derive.
+        applies: whether a subject has them.
+        draw: writes them to a folder.
     """
-    return torch.cat([model.generate(z) for z in model.prior().sample((n,)).split(batch_size)])
+
+    purpose: str
+    applies: Callable[[Subject], bool]
+    draw: Callable[[Subject, Path], None]
+
+
+def generate(model: Generator, latents: Tensor, batch_size: int) -> Tensor:
+    """Data ``(n, *event)`` from latents ``(n, *latent)``, ``batch_size`` at a time."""
+    return torch.cat([model.generate(z) for z in latents.split(batch_size)])

@@ -69,20 +69,16 @@ def straightness(model: ContinuousModel, test: Tensor) -> dict[str, float]:
 
 
 def _measure(subject: Subject) -> dict[str, Measured]:
-    assert subject.samples is not None
     n = min(len(subject.samples), len(subject.test), POINTS)
     return over(n, sample_distance(subject.samples, subject.test))
 
 
 def _measure_paths(subject: Subject) -> dict[str, Measured]:
-    assert isinstance(subject.model, ContinuousModel)
     test = subject.test[: min(subject.budget.samples, POINTS)]
-    return over(len(test), straightness(subject.model, test))
+    return over(len(test), straightness(subject.continuous, test))
 
 
 FAMILIES = [
-    Family(
-        "straightness", lambda subject: subject.is_planar and isinstance(subject.model, ContinuousModel), _measure_paths
-    ),
-    Family("transport", lambda subject: subject.is_planar and subject.samples is not None, _measure),
+    Family("straightness", lambda subject: subject.is_planar and subject.is_continuous, _measure_paths),
+    Family("transport", lambda subject: subject.is_planar, _measure),
 ]

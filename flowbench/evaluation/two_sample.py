@@ -49,8 +49,7 @@ def _mean_distance(x: Tensor, y: Tensor) -> float:
 
 
 def _measure(subject: Subject) -> dict[str, Measured]:
-    assert subject.samples is not None
     return over(min(len(subject.samples), len(subject.test)), two_sample(subject.samples, subject.test))
 
 
-FAMILIES = [Family("distances", lambda subject: subject.samples is not None, _measure)]
+FAMILIES = [Family("distances", lambda subject: True, _measure)]

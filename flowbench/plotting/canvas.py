@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from PIL.Image import Image
 
@@ -33,6 +34,8 @@ DPI = 150
 # Of a bold letter, in units of the size of the font.
 _LETTER_WIDTH = 0.68
 _MOVING_DPI = 100
+# Of an animation: how long a frame and all of them stay at most, and how long the last does.
+_FRAME_SECONDS, _LOOP_SECONDS, _LAST_SECONDS = 0.4, 4.5, 2.0
 # An animation has one palette, made from this many of its frames. Few colours make it small.
 _MOVING_COLOURS, _PALETTE_FRAMES = 128, 6
 
@@ -58,8 +61,8 @@ def canvas(path: Path, width: float, height: float, title: str = "", *, colourfu
 
 
 @contextmanager
-def film(path: Path, width: float, height: float, title: str = "") -> Iterator[tuple[Figure, Callable[[float], None]]]:
-    """A figure of ``width`` × ``height`` inches, and a function that adds what it shows as a frame of some seconds.
+def film(path: Path, width: float, height: float, title: str = "") -> Iterator[tuple[Figure, Callable[[], None]]]:
+    """A figure of ``width`` × ``height`` inches, and a function that adds what it shows as a frame.
 
     The frames are written to ``path`` as an animated PNG, which begins anew without end, when the block ends.
     """
@@ -67,30 +70,23 @@ def film(path: Path, width: float, height: float, title: str = "") -> Iterator[t
     from PIL import Image
 
     frames: list[Image.Image] = []
-    milliseconds: list[int] = []
     with _figure(width, height, title, _MOVING_DPI) as figure:
         screen = FigureCanvasAgg(figure)
 
-        def shoot(seconds: float) -> None:
+        def shoot() -> None:
             screen.draw()
             if not frames:  # then nothing moves but what is meant to
                 figure.set_layout_engine("none")
             frames.append(Image.fromarray(np.asarray(screen.buffer_rgba())[..., :3].copy()))
-            milliseconds.append(round(1000 * seconds))
 
         yield figure, shoot
-    write_animation(path, frames, milliseconds)
-
-
-def write_animation(path: Path, frames: list[Image], milliseconds: list[int]) -> None:
-    """Write RGB frames of one size, each with the time that it is shown, as an animated PNG."""
-    from PIL import Image
-
+    each = min(_FRAME_SECONDS, _LOOP_SECONDS / len(frames))
+    milliseconds = [round(1000 * seconds) for seconds in (*[each] * (len(frames) - 1), _LAST_SECONDS)]
     chosen = frames[:: -(-len(frames) // _PALETTE_FRAMES)] + frames[-1:]
-    width, height = frames[0].size
-    together = Image.new("RGB", (width, height * len(chosen)))
+    columns, rows = frames[0].size
+    together = Image.new("RGB", (columns, rows * len(chosen)))
     for i, frame in enumerate(chosen):
-        together.paste(frame, (0, i * height))
+        together.paste(frame, (0, i * rows))
     palette = together.quantize(_MOVING_COLOURS, Image.Quantize.MEDIANCUT)
     first, *others = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     first.save(path, format="png", save_all=True, append_images=others, duration=milliseconds, loop=0, optimize=True)
@@ -99,6 +95,14 @@ def write_animation(path: Path, frames: list[Image], milliseconds: list[int]) ->
 def title_size(title: str, width: float) -> float:
     """The size in points at which a title fits into so many inches."""
     return min(STYLE["figure.titlesize"], 72 * width / (_LETTER_WIDTH * max(1, len(title))))
+
+
+def plane(axes: Axes, name: str, x: tuple[float, float], y: tuple[float, float] | None = None) -> Axes:
+    """Axes of the plane with limits ``x`` and ``y``, which is ``x`` where none is given, and few plain numbers."""
+    axes.set(xlim=x, ylim=y or x, aspect="equal", title=name)
+    axes.locator_params(nbins=5)
+    axes.tick_params(length=0, labelsize=7)
+    return axes
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowbench.plotting.canvas import INK, MUTED, canvas, film
+from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas, film, plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 _COLOURS, _DOTS = "Blues", "#08519c"
 _POINTS = 4000
 _FILM_FRAMES = 8
-# Of an animation: how long it takes, and how long its last frame stays.
-_LOOP_SECONDS, _LAST_SECONDS = 4.5, 2.0
 
 
 def density(
@@ -86,17 +84,44 @@ def learning(
     """Draw all frames of `film_strip` as an animation, beside what the density should become."""
     with film(path, 4.8, 2.85, title) as (figure, shoot):
         left, right = figure.subplots(1, 2)
-        for panel in (left, right):
-            panel.set(xticks=[], yticks=[])
         _heat(_square(right, grid, name), _finite(last), grid, _highest(last))
         image = _heat(_square(left, grid, ""), _finite(frames[0]), grid, _highest(last))
         for panel in (left, right):
             panel.set(xticks=[], yticks=[])
-        pace = min(0.4, _LOOP_SECONDS / len(frames))
-        for i, (values, caption) in enumerate(zip(frames, captions, strict=True)):
+        for values, caption in zip(frames, captions, strict=True):
             image.set_data(_finite(values))
             left.set_title("   ".join(caption.split("\n")))
-            shoot(pace if i < len(frames) - 1 else _LAST_SECONDS)
+            shoot()
+
+
+def density_path(
+    path: Path,
+    times: Sequence[float],
+    densities: np.ndarray,
+    residuals: Sequence[float],
+    grid: Grid,
+    title: str = "",
+) -> None:
+    """Draw the densities that a flow passes through.
+
+    Args:
+        path: PNG to write.
+        times: of the densities.
+        densities: ``(k, h, w)``; rows follow the second coordinate.
+        residuals: of the continuity equation at each time, relative to ∂p/∂t.
+        grid: where the densities are known.
+        title: of the whole picture.
+    """
+    with canvas(path, 1.3 * len(times), 2.2, title) as figure:
+        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.02)
+        panels = figure.subplots(1, len(times), squeeze=False)[0]
+        for axes, time, values, residual in zip(panels, times, densities, residuals, strict=True):
+            shown = _finite(values)
+            _heat(_square(axes, grid, f"t = {time:.1f}"), shown, grid, _highest(shown))
+            axes.set(xticks=[], yticks=[])
+            axes.set_xlabel(_scientific(residual), fontsize=8, color=INK)
+            axes.spines[:].set_color(HAIRLINE)
+        figure.supxlabel("|∂p/∂t + ∇·(p v)| relative to |∂p/∂t|", fontsize=8, color=MUTED)
 
 
 def spread(count: int, most: int) -> list[int]:
@@ -127,10 +152,7 @@ def _highest(values: np.ndarray) -> float:
 
 
 def _square(axes: Axes, grid: Grid, name: str) -> Axes:
-    axes.set(xlim=(grid.low, grid.high), ylim=(grid.low, grid.high), aspect="equal", title=name)
-    axes.locator_params(nbins=5)
-    axes.tick_params(length=0, labelsize=7)
-    return axes
+    return plane(axes, name, (grid.low, grid.high))
 
 
 def _heat(axes: Axes, values: np.ndarray, grid: Grid, highest: float) -> AxesImage:
@@ -142,3 +164,11 @@ def _heat(axes: Axes, values: np.ndarray, grid: Grid, highest: float) -> AxesIma
 def _scatter(axes: Axes, points: np.ndarray, grid: Grid, name: str) -> None:
     x, y = points[:_POINTS].T
     _square(axes, grid, name).scatter(x, y, s=0.9, color=_DOTS, alpha=0.45, linewidths=0)
+
+
+def _scientific(value: float) -> str:
+    """A number with one digit, such as 3·10⁻⁷."""
+    if not np.isfinite(value):
+        return "not finite"
+    digit, exponent = f"{value:.0e}".split("e")
+    return rf"${digit}\cdot10^{{{int(exponent)}}}$" if value else "0"

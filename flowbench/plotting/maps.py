@@ -1,4 +1,4 @@
-"""Pictures of maps of the plane: a bent grid, points on their way, couplings, densities between two others."""
+"""Pictures of maps of the plane: a bent grid, points on their way, and couplings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas, film
+from flowbench.plotting.canvas import MUTED, canvas, film, plane
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.collections import PolyCollection
 
-_AREAS, _ORIGINS, _DENSITY = "viridis", "plasma", "Blues"
+_AREAS, _ORIGINS = "viridis", "plasma"
 _START, _END, _LINE = "#d95f02", "#08519c", "#667080"
-# Of an animation: how long it takes, and how long its last frame stays.
-_LOOP_SECONDS, _LAST_SECONDS = 4.0, 1.5
 
 
 def bent_grid(
@@ -44,15 +42,8 @@ def bent_grid(
     with canvas(path, 6.0, 2.9, title) as figure:
         left, right = figure.subplots(1, 2)
         reach = float(np.abs(before).max())
-        cells = None
-        for axes, name, corners, line in ((left, "latent", before, 0.25), (right, "data", after, 0.1)):
-            cells = _cells(axes, corners[kept], logdets[kept], line)
-            axes.set(title=name, aspect="equal")
-        left.set(xlim=(-reach, reach), ylim=(-reach, reach))
-        right.set(xlim=limits, ylim=limits)
-        for axes in (left, right):
-            axes.locator_params(nbins=5)
-            axes.tick_params(length=0, labelsize=7)
+        _cells(plane(left, "latent", (-reach, reach)), before[kept], logdets[kept], 0.25)
+        cells = _cells(plane(right, "data", limits), after[kept], logdets[kept], 0.1)
         bar = figure.colorbar(cells, ax=[left, right], shrink=0.85, aspect=25, pad=0.02)
         bar.set_label("log|det|, nats", fontsize=8)
         bar.ax.tick_params(length=0, labelsize=7)
@@ -94,10 +85,7 @@ def transport(
     low, high = float(arrows.min()), float(arrows.max())
     order = points[0, :, 0].argsort().argsort()
     with film(path, 3.6, 4.05, title) as (figure, shoot):
-        axes = figure.subplots()
-        axes.set(xlim=(low, high), ylim=(low, high), aspect="equal")
-        axes.locator_params(nbins=5)
-        axes.tick_params(length=0, labelsize=7)
+        axes = plane(figure.subplots(), "", (low, high))
         spacing = (high - low) / (len(arrows) ** 0.5 - 1)
         field = axes.quiver(
             *arrows.T, *velocities[0].T, color=MUTED, alpha=0.55, width=0.0035, angles="xy", scale_units="xy",
@@ -108,7 +96,7 @@ def transport(
             field.set_UVC(*velocities[i].T)
             dots.set_offsets(points[i])
             axes.set_title(f"t = {time:.2f}")
-            shoot(_LOOP_SECONDS / len(times) if i < len(times) - 1 else _LAST_SECONDS)
+            shoot()
 
 
 def clouds(path: Path, panels: dict[str, np.ndarray], colours: dict[str, np.ndarray], title: str = "") -> None:
@@ -127,10 +115,7 @@ def clouds(path: Path, panels: dict[str, np.ndarray], colours: dict[str, np.ndar
         axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
         for panel, (name, points) in zip(axes, panels.items(), strict=True):
             look = {"c": colours[name], "cmap": _ORIGINS} if name in colours else {"color": _LINE}
-            panel.scatter(*points.T, s=5, alpha=0.8, linewidths=0, **look)
-            panel.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", title=name)
-            panel.locator_params(nbins=5)
-            panel.tick_params(length=0, labelsize=7)
+            plane(panel, name, (-reach, reach)).scatter(*points.T, s=5, alpha=0.8, linewidths=0, **look)
 
 
 def coupling(path: Path, start: np.ndarray, ends: dict[str, np.ndarray], title: str = "") -> None:
@@ -140,6 +125,7 @@ def coupling(path: Path, start: np.ndarray, ends: dict[str, np.ndarray], title: 
     both = np.concatenate([start, *ends.values()])
     both = both[np.isfinite(both).all(1)]
     centre, reach = (both.max(0) + both.min(0)) / 2, 0.54 * float(np.ptp(both, axis=0).max())
+    x, y = [(middle - reach, middle + reach) for middle in centre]
     with canvas(path, 2.7 * len(ends), 3.45, title) as figure:
         panels = figure.subplots(1, len(ends), sharex=True, sharey=True, squeeze=False)[0]
         for axes, (name, end) in zip(panels, ends.items(), strict=True):
@@ -147,49 +133,5 @@ def coupling(path: Path, start: np.ndarray, ends: dict[str, np.ndarray], title: 
             axes.add_collection(LineCollection(np.stack([start, end], 1), colors=_LINE, linewidths=0.45, alpha=0.8))
             axes.scatter(*start.T, s=6, color=_START, linewidths=0, label="start", zorder=3)
             axes.scatter(*end.T, s=6, color=_END, linewidths=0, label="data", zorder=3)
-            axes.set(title=f"{name}\nmean square length {squares:.2f}", aspect="equal")
-            axes.set(xlim=(centre[0] - reach, centre[0] + reach), ylim=(centre[1] - reach, centre[1] + reach))
-            axes.locator_params(nbins=5)
-            axes.tick_params(length=0, labelsize=7)
+            plane(axes, f"{name}\nmean square length {squares:.2f}", x, y)
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=7.5)
-
-
-def density_path(
-    path: Path,
-    times: Sequence[float],
-    densities: np.ndarray,
-    residuals: Sequence[float],
-    limits: tuple[float, float],
-    title: str = "",
-) -> None:
-    """Draw the densities that a flow passes through.
-
-    Args:
-        path: PNG to write.
-        times: of the densities.
-        densities: ``(k, h, w)``; rows follow the second coordinate.
-        residuals: of the continuity equation at each time, relative to ∂p/∂t.
-        limits: of both axes.
-        title: of the whole picture.
-    """
-    with canvas(path, 1.3 * len(times), 2.2, title) as figure:
-        figure.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.02)
-        panels = figure.subplots(1, len(times), squeeze=False)[0]
-        for axes, time, values, residual in zip(panels, times, densities, residuals, strict=True):
-            values = np.nan_to_num(values, posinf=0.0)
-            high = float(np.quantile(values[values > 0], 0.995)) if (values > 0).any() else 1.0
-            axes.imshow(
-                values, origin="lower", extent=limits * 2, cmap=_DENSITY, vmin=0, vmax=high, interpolation="bicubic"
-            )
-            axes.set(xticks=[], yticks=[], title=f"t = {time:.1f}")
-            axes.set_xlabel(_scientific(residual), fontsize=8, color=INK)
-            axes.spines[:].set_color(HAIRLINE)
-        figure.supxlabel("|∂p/∂t + ∇·(p v)| relative to |∂p/∂t|", fontsize=8, color=MUTED)
-
-
-def _scientific(value: float) -> str:
-    """A number with one digit, such as 3·10⁻⁷."""
-    if not np.isfinite(value):
-        return "not finite"
-    digit, exponent = f"{value:.0e}".split("e")
-    return rf"${digit}\cdot10^{{{int(exponent)}}}$" if value else "0"

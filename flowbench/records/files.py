@@ -17,7 +17,7 @@ from flowbench.runtime.errors import ExpectedError
 
 # Raised by one whenever older files can no longer be read.
 FORMAT = 3
-TRAINED, TRAINING = "trained", "training.json"
+TRAINED, TRAINING, SNAPSHOTS = "trained", "training.json", "snapshots.npz"
 HISTORY, TRAIN_TIMINGS = "history.csv", "train_timings.json"
 METRICS_FILE, SEEDS_FILE, LOG_PROB, TIMINGS, PICTURES = (
     "metrics.json",

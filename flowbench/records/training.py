@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
@@ -11,6 +12,7 @@ from pydantic import PrivateAttr
 from flowbench.records.files import (
     FORMAT,
     HISTORY,
+    SNAPSHOTS,
     TRAIN_TIMINGS,
     TRAINED,
     TRAINING,
@@ -173,12 +175,20 @@ class Training(Part):
         """
         import numpy as np
 
-        path = self._folder / TRAINED / "snapshots.npz"
+        path = self._folder / TRAINED / SNAPSHOTS
         if not path.exists():
             return None
         with reading(path, self._folder):
             arrays = np.load(path, allow_pickle=False)
             return arrays["frames"], arrays["steps"].tolist()
+
+
+def save_snapshots(folder: Path, snapshots: Mapping[int, Tensor]) -> None:
+    """Write what `Training.snapshots` reads: by step, in their order, what was seen of the first seed."""
+    import numpy as np
+
+    steps, frames = np.array(list(snapshots)), np.stack([frame.numpy() for frame in snapshots.values()])
+    np.savez_compressed(folder / TRAINED / SNAPSHOTS, steps=steps, frames=frames)
 
 
 def weights_path(folder: Path, seed: int) -> Path:

@@ -27,7 +27,15 @@ from flowbench.config import ConfigError
 from flowbench.core import FittedModel, FlowModel, Generator, ResolutionError, SolverError
 from flowbench.records.commit import current_commit
 from flowbench.records.files import Host
-from flowbench.records.training import HistoryRow, Provenance, SeedTraining, Training, TrainTimings, weights_path
+from flowbench.records.training import (
+    HistoryRow,
+    Provenance,
+    SeedTraining,
+    Training,
+    TrainTimings,
+    save_snapshots,
+    weights_path,
+)
 from flowbench.runtime import device as devices
 from flowbench.runtime.files import whole
 from flowbench.runtime.processes import for_each_seed
@@ -194,8 +202,7 @@ class CellTraining:
         if outcome.resumed_at:
             tqdm.write(f"{cell.key} seed {seed}: went on after step {outcome.resumed_at:,}", file=sys.stderr)
         if outcome.snapshots:
-            steps, frames = np.array(list(outcome.snapshots)), np.stack([*map(np.asarray, outcome.snapshots.values())])
-            np.savez_compressed(weights_path(folder, seed).with_name("snapshots.npz"), steps=steps, frames=frames)
+            save_snapshots(folder, outcome.snapshots)
         return outcome
 
     def _objective(self, model: Generator, seed: int) -> Objective:
@@ -263,10 +270,7 @@ class CellTraining:
             yield
         except Exception as error:
             if devices.is_out_of_memory(error):
-                raise ConfigError(
-                    f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs more memory than is free on the "
-                    f"{cell.device.type} device; choose a smaller one"
-                ) from error
+                raise cell.too_large("train") from error
             if isinstance(error, ResolutionError):
                 raise ConfigError(f"data/{cell.names.data}: {error}") from None
             # Its class, imported, would bring the compiler into every training.

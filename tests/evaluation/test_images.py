@@ -2,14 +2,18 @@
 
 import math
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from flowbench.core import FittedModel, FlowModel, FlowSequential
+from flowbench import config, flows
+from flowbench.config import suites
+from flowbench.core import Event, FittedModel, FlowModel, FlowSequential
 from flowbench.evaluation import images
-from flowbench.evaluation.images import draw_pictures, interpolate, slerp
+from flowbench.evaluation.images import interpolate, slerp
 from flowbench.evaluation.subject import Subject
 from flowbench.flows._priors import standard_normal
 from flowbench.layers.dequantise import Dequantise
@@ -24,6 +28,21 @@ from tests.tiny_cells import IMAGES, STUDENT
 def _seeded():
     with seeded(0):
         yield
+
+
+def draw(folder: Path, model: FlowModel, test: torch.Tensor, samples: torch.Tensor | None = None) -> None:
+    """The pictures of a model, with other samples than its own if they are given."""
+    cell = SimpleNamespace(
+        names=SimpleNamespace(data="x"),
+        evaluate=SimpleNamespace(samples=110, test_examples=None, batch_size=50),
+        source=SimpleNamespace(event=Event(tuple(test.shape[1:]), levels=256)),
+        title="x",
+    )
+    subject = Subject(cell, None, 0, model, test)
+    subject.latents = model.prior().sample((110,))
+    if samples is not None:
+        subject.samples = samples
+    subject.draw(images.PICTURES, folder)
 
 
 def images_of(kind: type[FlowModel] = FlowModel, shape: tuple[int, ...] = (1, 8, 8)) -> FlowModel:
@@ -74,7 +93,7 @@ def test_round_trips_are_not_rounded_to_levels():
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 28, 28), (3, 32, 32)], ids=str)
 def test_a_flow_has_three_pictures(shape, tmp_path):
     test = torch.randint(256, (130, shape[0], 1, 1), dtype=torch.uint8).expand(-1, *shape)
-    draw_pictures(tmp_path, images_of(shape=shape), test, test[:110].float(), 255, "x")
+    draw(tmp_path, images_of(shape=shape), test)
     assert {path.name for path in tmp_path.iterdir()} == {"samples.png", "reconstructions.png", "interpolation.png"}
     assert all(path.stat().st_size < 150_000 for path in tmp_path.iterdir())
 
@@ -82,23 +101,39 @@ def test_a_flow_has_three_pictures(shape, tmp_path):
 @pytest.mark.parametrize("examples", [1, 2, 3, 4, 5])
 def test_few_test_images_are_drawn_and_one_has_no_other_to_go_to(examples, tmp_path):
     test = torch.randint(256, (examples, 1, 8, 8), dtype=torch.uint8)
-    draw_pictures(tmp_path, images_of(), test, test[:1].float(), 255, "x")
+    draw(tmp_path, images_of(), test)
     names = {"samples.png", "reconstructions.png"} | ({"interpolation.png"} if examples > 1 else set())
     assert {path.name for path in tmp_path.iterdir()} == names
 
 
-def test_a_baseline_has_but_samples(tmp_path, monkeypatch):
-    names = []
-    draw = images.image_samples
+@pytest.fixture
+def panels(monkeypatch) -> list[dict[str, np.ndarray]]:
+    """What the pictures of samples show."""
+    shown: list[dict[str, np.ndarray]] = []
+    write = images.image_samples
     monkeypatch.setattr(
-        images, "image_samples", lambda path, panels, *rest: names.append([*panels]) or draw(path, panels, *rest)
+        images, "image_samples", lambda path, panels, *rest: shown.append(panels) or write(path, panels, *rest)
     )
+    return shown
+
+
+def test_a_baseline_has_but_samples(tmp_path, panels):
     test = torch.randint(256, (5, 1, 8, 8), dtype=torch.uint8)
     for kind in (FlowModel, FittedModel):
         (tmp_path / kind.__name__).mkdir()
-        draw_pictures(tmp_path / kind.__name__, images_of(kind), test, test.float(), 255, "x")
+        draw(tmp_path / kind.__name__, images_of(kind), test)
     assert [path.name for path in (tmp_path / "FittedModel").iterdir()] == ["samples.png"]
-    assert names == [["test data", "samples", "samples at temperature 0.7"], ["test data", "samples"]]
+    names = ["test data", "samples", "samples at temperature 0.7"]
+    assert [[*shown] for shown in panels] == [names, names[:2]]
+
+
+def test_cooler_samples_are_of_the_same_latents(tmp_path, panels, monkeypatch):
+    model = images_of()
+    monkeypatch.setattr(model, "generate", lambda z: z.view(-1, 1, 8, 8))
+    draw(tmp_path, model, torch.zeros(1, 1, 8, 8))
+    _, samples, cooler = panels[0].values()
+    assert samples.std() > 0.9
+    np.testing.assert_allclose(cooler, 0.7 * samples, rtol=1e-6)
 
 
 def test_samples_of_all_flows_come_from_the_same_latents(tiny, monkeypatch):
@@ -117,9 +152,25 @@ def test_samples_of_all_flows_come_from_the_same_latents(tiny, monkeypatch):
     assert torch.equal(first[:13], third)
 
 
+def test_all_flows_of_digits_whose_priors_are_alike_share_their_latents():
+    root = Path(__file__).parents[2]
+    params = config.load(root / "params.yaml")
+    latents: dict[str, list[torch.Tensor]] = {}
+    for cell in suites.load("laptop", params, root).cells.values():
+        if cell.data == "digits":
+            model = flows.build(cell.flow, Event((1, 8, 8), levels=17), params.flows[cell.flow][cell.config])
+            resolved = SimpleNamespace(names=cell, evaluate=SimpleNamespace(samples=20, test_examples=None))
+            found = Subject(resolved, None, 0, model, torch.zeros(30, 1, 8, 8)).latents
+            latents.setdefault(str(model.prior()), []).append(found)
+    normal = latents[str(standard_normal(64))]
+    assert len(normal) >= 5
+    assert normal[0].std() > 0.9
+    assert all(torch.equal(normal[0], others) for others in normal)
+
+
 def test_what_is_not_finite_is_drawn(tmp_path):
     model = images_of()
     model.transform.chain[1].decode = lambda z: (torch.full((len(z), 1, 8, 8), np.nan), z.new_zeros(len(z)))
     test = torch.randint(256, (30, 1, 8, 8), dtype=torch.uint8)
-    draw_pictures(tmp_path, model, test, torch.full((30, 1, 8, 8), torch.inf), 255, "x")
+    draw(tmp_path, model, test, torch.full((30, 1, 8, 8), torch.inf))
     assert len(list(tmp_path.iterdir())) == 3

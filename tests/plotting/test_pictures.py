@@ -80,7 +80,7 @@ def draw_coupling(path):
 
 
 def draw_density_path(path):
-    maps.density_path(path, [0.0, 0.5, 1.0], frames_of(3)[0], [1e-7, 0.0, np.nan], (-3, 3), "x")
+    densities.density_path(path, [0.0, 0.5, 1.0], frames_of(3)[0], [1e-7, 0.0, np.nan], GRID, "x")
 
 
 def draw_clouds(path):
@@ -189,7 +189,7 @@ def test_what_is_not_finite_does_not_stop_a_picture(tmp_path):
     lost = np.where(np.arange(5)[:, None, None] < 2, points(), np.nan)
     arrows = points(9)
     maps.transport(tmp_path / "d.png", [0, 1, 2, 3, 4], lost, arrows, np.full((5, 9, 2), np.nan))
-    maps.density_path(tmp_path / "e.png", [0.0], np.full((1, 9, 9), np.nan), [np.inf], (-3, 3))
+    densities.density_path(tmp_path / "e.png", [0.0], np.full((1, 9, 9), np.nan), [np.inf], GRID)
     maps.clouds(tmp_path / "f.png", {"a": np.full((5, 2), np.nan), "b": np.full((5, 2), np.inf)}, {})
     maps.coupling(tmp_path / "g.png", points(5), {"a": np.full((5, 2), np.nan)})
     assert len(list(tmp_path.iterdir())) == 7

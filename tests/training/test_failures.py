@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from flowbench.core import FlowModule
+from flowbench.core import FlowModule, SolverError
 from flowbench.evaluation.cell import CellEvaluation
+from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField
 from flowbench.records.evaluation import Evaluation
@@ -113,3 +114,19 @@ def test_a_flow_of_one_direction_is_measured_in_that(trained, monkeypatch):
     assert f"{WHERE}: ContinuousFlow has no decode (invertibility, stress, " in found["not_measured"]["0"]
     assert {"bits_per_dim", "density_mass"} <= found.keys()
     assert not {"invertibility_error_max", "logdet_error_max"} & found.keys()
+
+
+def test_a_cell_without_some_of_its_pictures_is_finished(trained, monkeypatch, capfd):
+    def refuse(self, tolerance):
+        raise SolverError("no solution")
+
+    monkeypatch.setattr(ContinuousModel, "loosely", refuse)  # which pictures alone ask for
+    found = measure(trained)
+    assert found["status"] == "finished"
+    assert "not_measured" not in found
+    error = capfd.readouterr().err
+    for purpose in ("warp", "density path"):
+        assert f"{CONTINUOUS} seed 0: cannot draw {purpose}; {WHERE}: no solution\n" in error
+    assert error.count("cannot draw") == 2
+    pictures = trained / "results" / "tiny" / CONTINUOUS / "pictures"
+    assert {path.stem for path in pictures.iterdir()} == {"density", "training", "training-animation", "transport"}
