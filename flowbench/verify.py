@@ -14,6 +14,7 @@ from flowbench import config, data
 from flowbench.config import PARAMS, ConfigError, Suite
 from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
+from flowbench.metrics.catalogue import LOST_AT
 from flowbench.records import lock
 from flowbench.records.evaluation import Evaluation
 from flowbench.records.files import METRICS_FILE, SEEDS, RecordError
@@ -157,7 +158,7 @@ def _read_results(path: Path, key: str) -> Values:
     # As text, since the parser of older versions is off in the last digit.
     table = pd.read_csv(path, dtype={"value": str})
     of_cell = table[table["cell"] == key]
-    lost = set(of_cell.loc[of_cell["metric"].isin(["diverged_at", "failed_at"]), "seed"])
+    lost = set(of_cell.loc[of_cell["metric"].isin(LOST_AT.values()), "seed"])
     rows = of_cell[of_cell["metric"].isin(METRICS)]
     return {
         (seed, metric): float(value)

@@ -11,6 +11,7 @@ import pandas as pd
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
+from flowbench.metrics.catalogue import LOST_AT
 from flowbench.records.record import Record
 
 # Of results.csv, where the data set and the label are called what readers call them.
@@ -150,8 +151,8 @@ def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
             rows += [
                 (*about, seed, metric, float(one.value), one.n, unit, seed in lost) for seed, one in by_seed.items()
             ]
-        steps = {("diverged_at", seed): step for seed, step in cell.diverged.items()}
-        steps |= {("failed_at", seed): training.seeds[seed].steps for seed in cell.failed}
+        steps = {(LOST_AT["diverged"], seed): step for seed, step in cell.diverged.items()}
+        steps |= {(LOST_AT["failed"], seed): training.seeds[seed].steps for seed in cell.failed}
         rows += [(*about, seed, name, float(step), 1, "step", True) for (name, seed), step in steps.items()]
     columns = ["suite", "cell", "data", "label", "kind", "device", "seed", "metric", "value", "n", "unit", "lost"]
     return pd.DataFrame(rows, columns=columns).astype({"seed": int, "value": float, "n": int, "lost": bool})

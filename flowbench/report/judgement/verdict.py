@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
+from flowbench.metrics.catalogue import LOST_AT
 from flowbench.report.frame import Cell, load, tidy
 from flowbench.report.judgement import certification
 from flowbench.report.judgement.certification import Verdicts
@@ -80,7 +81,7 @@ def verdict(frame: pd.DataFrame, cells: Sequence[Cell], metric: str, certificate
     Args:
         frame: the rows of the cells of one data set.
         cells: their records, which hold the log-likelihood of each test example; cells on other data are not looked at.
-        metric: one that has a better direction.
+        metric: one that is judged. Of all these the catalogue combines the seeds by their mean, as is done here.
         certificates: of the cells; one that has none counts as certified.
     """
     found = scores(frame, cells, metric)
@@ -116,7 +117,7 @@ def _excluded(frame: pd.DataFrame, certificates: Mapping[str, Verdicts]) -> dict
         if failed:
             reasons[cell] = f"fails certification: {', '.join(failed)}"
         elif lost:
-            reasons[cell] = "a seed failed" if "failed_at" in lost else "a seed diverged"
+            reasons[cell] = "a seed failed" if LOST_AT["failed"] in lost else "a seed diverged"
     return reasons
 
 

@@ -15,6 +15,7 @@ import markupsafe
 import pandas as pd
 
 from flowbench.config import Suite
+from flowbench.metrics import METRICS
 from flowbench.report.frame import Cell, load, tidy, write_csv
 from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import verdicts
@@ -131,7 +132,7 @@ def _verdict(scope: Scope) -> str:
         chip=found.chip,
         name=best.label if best else "",
         score=scope.written(best, found.metric) if best else "",
-        metric=found.metric,
+        unit=METRICS[found.metric].said,
         tied=scope.labels(found.tied),
         baseline=scope.by_key[nearest].label if nearest and baselines[nearest] < 0 else "",
         excluded={scope.by_key[key].label: why for key, why in found.excluded.items()},

@@ -76,7 +76,7 @@ def texts(scope: Scope, text: Callable[[Cell], str]) -> list[Entry]:
 def of_metric(scope: Scope, metric: str) -> list[Entry]:
     """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
     leading: list[str] = []
-    if METRICS[metric].better and METRICS[metric].form in ("interval", "rate", "range") and len(scope.by_data) == 1:
+    if METRICS[metric].judged and len(scope.by_data) == 1:
         found = scope.verdict(metric)
         leading = found.leading if found.chip in ("clear", "tied") else []
     marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}
@@ -300,8 +300,8 @@ def moments(scope: Scope) -> list[Table]:
     if not shown.cells:
         return []
     table = of_cells(say("moments"), shown, of_families(shown, "moments"))
-    true = {metric.head: name.replace("learnt", "true") for name, metric in of_family("moments").items()}
-    values = [shown.first(true[head]) if true[head] in METRICS else None for head in table.frame.columns]
+    truth = {metric.head: metric.truth for metric in of_family("moments").values()}
+    values = [shown.first(truth[head]) for head in table.frame.columns]
     table.frame.loc["truth"] = [Entry("" if value is None else numbers.significant(value)) for value in values]
     return [Table(table.caption, table.frame, reference=["truth"])]
 

@@ -16,7 +16,7 @@ from flowbench.report.views.scope import Scope
 from flowbench.report.views.text import say
 
 # What the heat map can show beside the gap to the best density.
-SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", "sample_samples_per_second", "train_seconds")
+SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", *COSTS.values())
 QUESTIONS = ("Which density is best?", "Which good flow samples fastest?", "Which good flow trains fastest?")
 # Of the colours behind the best.
 _LEVELS = 4
@@ -80,18 +80,15 @@ def _everywhere(answer: Answer) -> dict[str, Any]:
 def _how_sure(answer: Answer, tied: list[str], scope: Scope | None) -> str:
     """The chip in words; ``scope`` holds the cells of the data set, where it is one."""
     found = scope.verdict() if scope else None
-    uncertified = any(why.startswith("fails certification") for why in found.excluded.values()) if found else False
+    uncertified = any(scope.certificates[key].failed for key in found.excluded) if scope and found else False
     only_good = answer.margin is not None and not (found and found.chip == "alone")
     return say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified)
 
 
 def _short(scope: Scope, cell: Cell, metric: str) -> str:
     """A value with its unit, in a few characters."""
-    value = scope.value(cell, metric)
-    if metric == "sample_samples_per_second":
-        return f"{numbers.rate(value)}/s"
-    unit = {"bits_per_dim": "bits", "kl_to_target": "nats", "train_seconds": "s"}.get(metric, "")
-    return f"{numbers.significant(value, 3)} {unit}".strip()
+    value, about = scope.value(cell, metric), METRICS[metric]
+    return f"{numbers.rate(value) if about.form == 'rate' else numbers.significant(value, 3)}{about.short}"
 
 
 def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
