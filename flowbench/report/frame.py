@@ -19,7 +19,7 @@ CSV_COLUMNS = ["suite", "cell", "dataset", "flow", "seed", "metric", "value", "u
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellResult:
     """One cell of the report.
 
     Attributes:
@@ -120,10 +120,10 @@ class Cell:
         return self.record.training.provenance.data
 
 
-def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[Cell]:
+def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[CellResult]:
     """The cells of a suite that are in ``results``, in the order of the suite."""
     return [
-        Cell(
+        CellResult(
             key=key,
             label=suite.label(key),
             command=f"dvc repro {suite.stage('evaluate', key)}",
@@ -135,7 +135,7 @@ def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[Cell]:
     ]
 
 
-def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
+def tidy(suite: str, cells: Sequence[CellResult]) -> pd.DataFrame:
     """Every value of every seed, one a row, and a row for each lost seed with the step at which it was lost.
 
     Columns: ``suite``, ``cell``, ``data``, ``label``, ``kind`` (``flow`` or ``baseline``), ``device``, ``seed``,

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from flowbench.report.frame import load, tidy
-from flowbench.report.judgement.certification import verdicts
+from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table
@@ -53,7 +53,7 @@ def scope(folder: Path, cells: dict[str, tuple[str, str]], seeds: int = 3, **by_
     fake_results.write(folder, suite, seeds=seeds, **by_cell)
     found = load(folder, suite, {})
     of_all = tidy(suite.name, found)
-    return Scope(found, of_all, Estimates(of_all), verdicts(of_all))
+    return Scope(found, of_all, Estimates(of_all), certificates(of_all))
 
 
 def entries(table: Table) -> dict[str, dict[str, str]]:

@@ -8,8 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
-from flowbench.report.frame import Cell
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.frame import CellResult
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import ranking_metric
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.verdict import Chip, Verdict, verdict, verdicts
@@ -47,7 +47,7 @@ class Answer:
     data_sets: int = 0
 
 
-def answers(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> list[Answer]:
+def answers(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapping[str, Certificate]) -> list[Answer]:
     """The three answers for the cells of one data set."""
     density = verdict(frame, cells, ranking_metric(frame), certificates)
     found = [Answer("best density", density.best, density.chip, density.tied)]
@@ -65,13 +65,13 @@ def _good(frame: pd.DataFrame, density: Verdict) -> set[str]:
     return near - baselines - density.excluded.keys()
 
 
-def _comparable_costs(good: set[str], cells: Sequence[Cell], best: str | None) -> set[str]:
+def _comparable_costs(good: set[str], cells: Sequence[CellResult], best: str | None) -> set[str]:
     """Those of some cells whose costs were measured on the hosts of the best: costs of other hosts say nothing."""
     hosts = {cell.key: cell.hosts for cell in cells}
     return {key for key in good if hosts.get(key) == hosts.get(best or "")}
 
 
-def overall(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> list[Answer]:
+def overall(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapping[str, Certificate]) -> list[Answer]:
     """The three answers for the flows that stand on several data sets, by their labels and mean ranks.
 
     A flow answers a question of cost if it is within the margin on each of these data sets.

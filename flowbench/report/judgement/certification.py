@@ -27,8 +27,8 @@ LARGEST_LOST_SHARE = 1e-3
 # Limits that may be reached; the others may not.
 REACHED = ("mass_error", "lost_share_samples")
 
-Verdict = Literal["passes", "fails", "round trip passes", "to the solver's tolerance", "–"]
-TO_TOLERANCE: Verdict = "to the solver's tolerance"
+Outcome = Literal["passes", "fails", "round trip passes", "to the solver's tolerance", "–"]
+TO_TOLERANCE: Outcome = "to the solver's tolerance"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Certificate:
     """Of one cell by its worst seed; a dash where nothing was measured.
 
     Attributes:
@@ -52,10 +52,10 @@ class Verdicts:
         reasons: why those that fail do, one for each metric that is over its limit.
     """
 
-    float32: Verdict = "–"
-    float64: Verdict = "–"
-    density: Verdict = "–"
-    samples: Verdict = "–"
+    float32: Outcome = "–"
+    float64: Outcome = "–"
+    density: Outcome = "–"
+    samples: Outcome = "–"
     reasons: tuple[Reason, ...] = ()
 
     @property
@@ -64,19 +64,19 @@ class Verdicts:
         return [name for name, verdict in vars(self).items() if verdict == "fails"]
 
 
-def verdicts(frame: pd.DataFrame) -> dict[str, Verdicts]:
-    """The verdicts of every cell in a frame."""
+def certificates(frame: pd.DataFrame) -> dict[str, Certificate]:
+    """The certificate of every cell in a frame."""
     finished = frame[~frame["lost"]]
     # Errors are compared with what they must stay below: nothing is worse than what is no number.
     errors = finished.assign(value=finished["value"].fillna(np.inf))
-    found = dict.fromkeys(frame["cell"].unique(), Verdicts())
+    found = dict.fromkeys(frame["cell"].unique(), Certificate())
     for cell, rows in errors.groupby("cell", sort=False):
         table = rows.pivot(index="seed", columns="metric", values="value")
-        found[str(cell)] = _verdicts({str(metric): table[metric].dropna() for metric in table.columns})
+        found[str(cell)] = _certificate({str(metric): table[metric].dropna() for metric in table.columns})
     return found
 
 
-def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
+def _certificate(errors: dict[str, pd.Series]) -> Certificate:
     """From the errors of one cell by metric and seed; metrics that no seed has are absent."""
     nothing = pd.Series(dtype=float)
 
@@ -84,22 +84,22 @@ def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
         return errors.get(metric, nothing)
 
     solved = "solver_tolerance" in errors
-    float32 = _verdict(LARGEST_FLOAT32_ERROR, of("invertibility_error_max"))
+    float32 = _outcome(LARGEST_FLOAT32_ERROR, of("invertibility_error_max"))
     if solved:
-        float64 = _verdict_on_solver(
+        float64 = _outcome_with_solver(
             of("invertibility_error_max_float64"),
             of("invertibility_error_max_tightened"),
             of("logdet_error_max"),
             of("divergence_error_max"),
         )
     else:
-        float64 = _verdict(LARGEST_FLOAT64_ERROR, of("invertibility_error_max_float64"), of("logdet_error_max"))
+        float64 = _outcome(LARGEST_FLOAT64_ERROR, of("invertibility_error_max_float64"), of("logdet_error_max"))
     limits = {
         "mass_error": LARGEST_MASS_ERROR,
         "log_prob_error_max": LARGEST_DENSITY_ERROR,
         "sample_log_prob_error_max": LARGEST_SOLVED_DENSITY_ERROR if solved else LARGEST_DENSITY_ERROR,
     }
-    density: Verdict = "–"
+    density: Outcome = "–"
     if any(metric in errors for metric in limits):
         # A sample that comes back to no finite latent has no density by the way back.
         limits["latent_invertibility_error_max_float64"] = math.inf
@@ -107,7 +107,7 @@ def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
     returning = {"lost_share_samples": LARGEST_LOST_SHARE}
     if "lost_share_samples" not in errors:
         returning = {"latent_invertibility_error_max": math.inf}
-    samples: Verdict = "–"
+    samples: Outcome = "–"
     if any(metric in errors for metric in returning):
         samples = "fails" if _over(errors, returning) else "passes"
     trips = {"invertibility_error_max": LARGEST_FLOAT32_ERROR}
@@ -132,7 +132,7 @@ def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
         if word == "fails"
         for metric, value in _over(errors, asked[name]).items()
     ]
-    return Verdicts(float32, float64, density, samples, tuple(reasons))
+    return Certificate(float32, float64, density, samples, tuple(reasons))
 
 
 def _over(errors: Mapping[str, pd.Series], limits: Mapping[str, float]) -> dict[str, float]:
@@ -142,7 +142,7 @@ def _over(errors: Mapping[str, pd.Series], limits: Mapping[str, float]) -> dict[
     return {metric: value for metric, value in worst.items() if not value < limits[metric] and metric not in kept}
 
 
-def _verdict(limit: float, round_trips: pd.Series, *others: pd.Series) -> Verdict:
+def _outcome(limit: float, round_trips: pd.Series, *others: pd.Series) -> Outcome:
     """Whether errors stay below a limit, the first of them those of round trips."""
     if any((errors >= limit).any() for errors in (round_trips, *others)):
         return "fails"
@@ -151,7 +151,9 @@ def _verdict(limit: float, round_trips: pd.Series, *others: pd.Series) -> Verdic
     return "round trip passes" if any(errors.empty for errors in others) else "passes"
 
 
-def _verdict_on_solver(errors: pd.Series, tightened: pd.Series, logdets: pd.Series, divergences: pd.Series) -> Verdict:
+def _outcome_with_solver(
+    errors: pd.Series, tightened: pd.Series, logdets: pd.Series, divergences: pd.Series
+) -> Outcome:
     """Whether the errors of a continuous flow are its solver's: only the solver's errors shrink with the tolerance."""
     small = (errors < LARGEST_FLOAT32_ERROR).all() and (logdets < LARGEST_FLOAT32_ERROR).all()
     small = small and (divergences < LARGEST_FLOAT64_ERROR).all()

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.simultaneous import Array
 
 # What flows are ranked by: the first of these that a data set has.
@@ -44,7 +44,7 @@ class Scores:
     left_out: dict[str, str]
 
 
-def scores(frame: pd.DataFrame, cells: Sequence[Cell], metric: str) -> Scores:
+def scores(frame: pd.DataFrame, cells: Sequence[CellResult], metric: str) -> Scores:
     """What the cells of one data set are compared by.
 
     Bits per dim are compared over the first examples of the test split, as many as all cells were measured on. This
@@ -83,7 +83,9 @@ def _truth(frame: pd.DataFrame, cells: pd.Index, metric: str) -> pd.Series | Non
     return truth if len(truth) and truth.notna().all() else None
 
 
-def _bits_by_example(frame: pd.DataFrame, cells: Sequence[Cell], table: pd.DataFrame) -> dict[str, dict[int, Array]]:
+def _bits_by_example(
+    frame: pd.DataFrame, cells: Sequence[CellResult], table: pd.DataFrame
+) -> dict[str, dict[int, Array]]:
     """By cell and seed the bits per dim of the examples that all cells were measured on, where they are on record."""
     found = {cell.key: cell.record.evaluation.log_prob for cell in cells if cell.key in table.columns}
     found = {key: of for key, of in found.items() if of.keys() >= set(table.index[table[key].notna()])}

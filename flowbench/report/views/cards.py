@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.views.pictures import OF_FLOWS, Picture
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table, of_words
@@ -57,7 +57,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
 def likelihood(scope: Scope) -> str:
     """What log p(x) is of the cells of a flow, and on which data where that differs."""
 
-    def word(cell: Cell) -> str:
+    def word(cell: CellResult) -> str:
         solved = cell.likelihood == "exact" and scope.has(cell, "solver_tolerance")
         return "exact to the solver’s tolerance" if solved else cell.likelihood
 

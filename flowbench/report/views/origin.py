@@ -9,7 +9,7 @@ from typing import Any
 
 from flowbench.config import Suite, TrainBudget
 from flowbench.records.files import METRICS_FILE
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
 from flowbench.report.views.scope import by_value, names_of
 from flowbench.runtime.files import md5
@@ -30,7 +30,7 @@ def _licence() -> str:
         return ""
 
 
-def facts(cells: Sequence[Cell]) -> dict[str, Any]:
+def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
     """What the pages lay out of hosts, versions, commits and data, each with the cells that it is of."""
     names = {name for cell in cells for name in cell.record.training.provenance.versions}
     started = [cell.record.training.timings.started for cell in cells]
@@ -55,7 +55,7 @@ def facts(cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
+def of_cell(cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
     """How one cell was made, as pairs of a name and a text; commands and keys are between backticks."""
     of = cell.params["cell"]
     keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
@@ -79,12 +79,12 @@ def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
     ]
 
 
-def trained_at(cell: Cell) -> str:
+def trained_at(cell: CellResult) -> str:
     """The commit of the training."""
     return cell.record.training.timings.git_commit or "unknown"
 
 
-def hosts(cells: Sequence[Cell]) -> dict[str, str]:
+def hosts(cells: Sequence[CellResult]) -> dict[str, str]:
     """Each host in words, and the letter that stands for it."""
     return {host: chr(ord("A") + i) for i, host in enumerate(sorted({host for cell in cells for host in cell.hosts}))}
 
@@ -93,7 +93,7 @@ def _list(options: Mapping[str, Any]) -> str:
     return ", ".join(words(name, value) for name, value in options.items()) or "no options"
 
 
-def _model(cell: Cell) -> dict[str, Any]:
+def _model(cell: CellResult) -> dict[str, Any]:
     """The options of a flow that mean something beside its others."""
     options = cell.params["flow"]
     if cell.flow != "flow_matching":
@@ -102,7 +102,7 @@ def _model(cell: Cell) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in unused}
 
 
-def _training(cell: Cell) -> str:
+def _training(cell: CellResult) -> str:
     """The options of a budget in the order of `TrainBudget`; what zero or false switches off comes last."""
     of = cell.params["cell"]
     budget = cell.params["budget"] | {"seeds": str(of["seeds"]), "device": of["device"]}
@@ -118,5 +118,5 @@ def _training(cell: Cell) -> str:
     return f"Adam: {text}; without {off}" if off else f"Adam: {text}"
 
 
-def _splits(cell: Cell) -> str:
+def _splits(cell: CellResult) -> str:
     return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.splits.items())

@@ -16,9 +16,9 @@ import pandas as pd
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell, load, tidy, write_csv
+from flowbench.report.frame import CellResult, load, tidy, write_csv
 from flowbench.report.judgement.answers import MARGIN
-from flowbench.report.judgement.certification import verdicts
+from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.simultaneous import LEVEL
@@ -47,7 +47,7 @@ def write(
     """Write the report of a suite to ``folder``; see `flowbench.report.write` for the arguments."""
     cells = load(results, suite, digests)
     frame = tidy(suite.name, cells)
-    scope = Scope(cells, frame, Estimates(frame), verdicts(frame))
+    scope = Scope(cells, frame, Estimates(frame), certificates(frame))
     with whole(folder) as scratch:
         write_csv(scratch / "results.csv", frame)
         now = (scratch / "results.csv").read_text(encoding="utf-8")
@@ -210,7 +210,7 @@ def _ranks(ranking: Ranking) -> Table:
     return Table(caption, pd.DataFrame(rows, columns=heads, index=list(ranking.means), dtype=object))
 
 
-def _failures(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+def _failures(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     """Which seeds of which cells diverged, failed or were measured in part, and why."""
     failures = []
     for cell in cells:

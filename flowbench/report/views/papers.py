@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published
 from flowbench.report.judgement.published import Published
 from flowbench.report.views import numbers
@@ -41,11 +41,11 @@ def tables(scope: Scope) -> list[Table]:
     return found
 
 
-def _our_budget(scope: Scope, cell: Cell) -> str:
+def _our_budget(scope: Scope, cell: CellResult) -> str:
     return f"{_in_words(cell)}; {numbers.significant(scope.value(cell, 'train_seconds'))} s on {cell.place}"
 
 
-def _in_words(cell: Cell) -> str:
+def _in_words(cell: CellResult) -> str:
     """How long each seed is trained."""
     if cell.budget is None:
         return "fitted"

@@ -9,7 +9,7 @@ import pandas as pd
 
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.records.training import HistoryRow
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 
@@ -59,7 +59,7 @@ def losses(rows: Sequence[HistoryRow]) -> list[tuple[int, float]]:
     return [(step, loss) for step, loss in points if math.isfinite(loss)]
 
 
-def settled(cell: Cell) -> bool | None:
+def settled(cell: CellResult) -> bool | None:
     """Whether training reached a plateau for each seed; ``None`` where there are too few losses to say."""
     shares = []
     for rows in cell.record.training.history.values():

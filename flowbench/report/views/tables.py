@@ -10,7 +10,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from flowbench.metrics import METRICS, Family, of_family
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published, uncertainty
 from flowbench.report.judgement.simultaneous import LEVEL
 from flowbench.report.views import numbers, series
@@ -68,7 +68,7 @@ def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[st
     return Table(caption, pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object), first)
 
 
-def texts(scope: Scope, text: Callable[[Cell], str]) -> list[Entry]:
+def texts(scope: Scope, text: Callable[[CellResult], str]) -> list[Entry]:
     """What ``text`` says of each cell."""
     return [Entry(text(cell)) for cell in scope.cells]
 
@@ -139,7 +139,7 @@ def behind(scope: Scope) -> list[Entry]:
     # A flow that is far behind leaves the axis; otherwise the others would be one dot.
     limit = min(ends[-1], 4 * ends[len(ends) // 2]) if ends else 0.0
 
-    def entry(cell: Cell) -> Entry:
+    def entry(cell: CellResult) -> Entry:
         gap = gaps.get(cell.key)
         if gap is None:
             return Entry(found.excluded.get(cell.key, "–"))
@@ -157,7 +157,7 @@ def behind(scope: Scope) -> list[Entry]:
     return [entry(cell) for cell in scope.cells]
 
 
-def _certified(scope: Scope, cell: Cell) -> Entry:
+def _certified(scope: Scope, cell: CellResult) -> Entry:
     failed = scope.certificates[cell.key].failed
     if failed:
         return Entry(f"fails: {', '.join(failed)}", 1, "fail")
@@ -177,7 +177,7 @@ def known_bits(scope: Scope) -> dict[str, float]:
     return found
 
 
-def _nearest(cell: Cell) -> str:
+def _nearest(cell: CellResult) -> str:
     """The published value to compare with, if there is one."""
     return next((f"{value.value:.2f}" for value in published.beside(cell)), "")
 
@@ -215,7 +215,7 @@ def _parts_of_test(scope: Scope) -> dict[int, list[str]]:
     return {n: [] if everywhere else labels for n, labels in sorted(found.items())}
 
 
-def _whole_test_split(cell: Cell) -> int | None:
+def _whole_test_split(cell: CellResult) -> int | None:
     """How many examples it has; ``None`` where that is no option of the data set."""
     return cell.params["data"].get("test")
 
@@ -265,7 +265,7 @@ def solvers(scope: Scope) -> list[Table]:
     return [of_cells(say("solvers"), shown, columns)]
 
 
-def _log_prob(scope: Scope, cell: Cell) -> str:
+def _log_prob(scope: Scope, cell: CellResult) -> str:
     if (probes := scope.value(cell, "probes")) is None:
         return cell.likelihood
     return f"{cell.likelihood}, {probes:.0f} probe{'s' if probes > 1 else ''}"

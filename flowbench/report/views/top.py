@@ -8,7 +8,7 @@ from typing import Any
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
@@ -85,7 +85,7 @@ def _how_sure(answer: Answer, tied: list[str], scope: Scope | None) -> str:
     return say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified)
 
 
-def _short(scope: Scope, cell: Cell, metric: str) -> str:
+def _short(scope: Scope, cell: CellResult, metric: str) -> str:
     """A value with its unit, in a few characters."""
     value, about = scope.value(cell, metric), METRICS[metric]
     return f"{numbers.rate(value) if about.form == 'rate' else numbers.significant(value, 3)}{about.short}"

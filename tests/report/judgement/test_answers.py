@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from flowbench.report.judgement.answers import MARGIN, Answer, answers, overall
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.certification import Certificate
 from tests.report.made_up import frame
 
 
@@ -53,9 +53,9 @@ def test_ties_are_named():
 
 def test_baselines_and_what_fails_certification_answer_nothing():
     table = frame(FLOWS | cells(gaussian=(0.5, 1e6, 0.1)), baselines=["gaussian"])
-    found = asked(table, certificates={"maf": Verdicts(density="fails"), "nice": Verdicts(samples="fails")})
+    found = asked(table, certificates={"maf": Certificate(density="fails"), "nice": Certificate(samples="fails")})
     assert [answer.cell for answer in found.values()] == ["glow", "glow", "glow"]
-    nothing = asked(table, certificates={name: Verdicts(float32="fails") for name in FLOWS})
+    nothing = asked(table, certificates={name: Certificate(float32="fails") for name in FLOWS})
     assert {(answer.cell, answer.chip) for answer in nothing.values()} == {(None, "none")}
 
 

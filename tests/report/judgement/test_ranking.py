@@ -5,7 +5,7 @@ import math
 import pandas as pd
 import pytest
 
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.ranking import critical_difference, flow_ranking, ranking
 from flowbench.report.judgement.verdict import verdicts
 from tests.report.made_up import frame
@@ -59,7 +59,7 @@ def test_flows_that_are_tied_with_the_best_share_its_rank():
 
 def test_a_flow_that_fails_certification_has_no_rank():
     means = {"nice": 1, "glow": 2, "maf": 3}
-    found = ranked({"nice-digits": Verdicts(float32="fails")}, moons=means, digits=means)
+    found = ranked({"nice-digits": Certificate(float32="fails")}, moons=means, digits=means)
     assert found.means == {"glow": 1.0, "maf": 2.0}
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from flowbench.metrics import METRICS, of_family
 from flowbench.report.judgement.answers import COSTS
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import RANKED_BY
 from flowbench.report.judgement.verdict import Verdict, verdict, verdicts
 from tests.report.made_up import frame
@@ -100,7 +100,7 @@ def test_bits_above_a_known_truth_are_sizes_while_all_are_positive():
 
 
 def test_what_fails_certification_is_compared_and_never_best():
-    certificates = {"nice": Verdicts(float32="fails", density="fails"), "glow": Verdicts(float32="passes")}
+    certificates = {"nice": Certificate(float32="fails", density="fails"), "glow": Certificate(float32="passes")}
     found = judged({"nice": near(1), "glow": near(2), "maf": near(3)}, certificates=certificates)
     assert (found.best, found.chip, found.tied) == ("glow", "clear", [])
     assert found.excluded == {"nice": "fails certification: float32, density"}
