@@ -30,6 +30,8 @@ from flowbench.report.views.tables import Entry, Table
 from flowbench.report.views.text import render, say, words
 from flowbench.runtime.files import whole
 
+# The values that a report shows, and those of the last report that had others.
+RESULTS, PREVIOUS = "results.csv", "previous.csv"
 PAGES = {"README.md": "page.md.jinja", "index.html": "page.html.jinja"}
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,14 +46,32 @@ def write(
     survived: Mapping[str, int],
     earlier: Sequence[str] = (),
 ) -> None:
-    """Write the report of a suite to ``folder``; see `flowbench.report.write` for the arguments."""
+    """Write the report of a suite to ``folder``: two pages, ``results.csv``, ``previous.csv`` and ``figures/``.
+
+    All of it is written, or none. The pages tell the changes since ``previous.csv``. The same results give the same
+    bytes before and after they are committed, and in a clone without history.
+
+    Args:
+        results: holds the files of each cell in ``<cell>/``; cells that are not there are named as not run.
+        suite: whose report it is.
+        folder: where it goes. The HTML page draws with the scripts of ``../assets/``, and shows pictures without them.
+        digests: the tags of the cells' MLflow runs, by cell.
+        lock: the digest of what ``dvc.lock`` says of the suite; empty if unknown.
+        survived: how many faults of each kind the tests have caused.
+        earlier: ``results.csv`` and ``previous.csv`` of the report that is committed. The first that differs from the
+            results now becomes ``previous.csv``.
+
+    Raises:
+        RecordError: a file of a cell is missing or damaged.
+    """
     cells = load(results, suite, digests)
     frame = tidy(suite.name, cells)
     scope = Scope(cells, frame, Estimates(frame), certificates(frame))
     with whole(folder) as scratch:
-        write_csv(scratch / "results.csv", frame)
-        now = (scratch / "results.csv").read_text(encoding="utf-8")
-        before = next((text for text in earlier if text.strip() != now.strip()), "")
+        write_csv(scratch / RESULTS, frame)
+        now = (scratch / RESULTS).read_text(encoding="utf-8")
+        if before := next((text for text in earlier if text != now), ""):
+            (scratch / PREVIOUS).write_text(before, encoding="utf-8")
         drawn = scratch / "figures"
         drawn.mkdir()
         facts = _facts(suite, scope, drawn) | {
@@ -226,7 +246,7 @@ def _failures(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
 
 
 def single_file(folder: Path) -> str:
-    """The HTML page in ``folder`` with its figures and scripts in it, to be sent or kept alone."""
+    """The HTML page of the report in ``folder`` with its figures and scripts in it, to be sent or kept alone."""
     page = (folder / "index.html").read_text(encoding="utf-8")
 
     def picture(match: re.Match[str]) -> str:
@@ -243,7 +263,23 @@ def single_file(folder: Path) -> str:
 
 
 def write_index(reports: Path, suites: Mapping[str, str]) -> None:
-    """Write the pages that link all suites; see `flowbench.report.write_index`."""
-    found = {name: about for name, about in suites.items() if (reports / name / "results.csv").is_file()}
+    """Write ``README.md`` and ``index.html`` in ``reports``, which link the reports of suites.
+
+    Args:
+        suites: what each is about, by its name; those without a report are left out.
+    """
+    found = {name: about for name, about in suites.items() if (reports / name / RESULTS).is_file()}
     for page, template in (("README.md", "index.md.jinja"), ("index.html", "index.html.jinja")):
         (reports / page).write_text(render(template, {"suites": found}), encoding="utf-8")
+
+
+def write_runs(path: Path, suite: str, runs: Mapping[str, str]) -> None:
+    """Write a page that leads from each cell to its run in MLflow.
+
+    It is no part of the report, since the same results have other runs in another store.
+
+    Args:
+        path: of the page.
+        runs: the address of each cell's run.
+    """
+    path.write_text(render("runs.html.jinja", {"suite": suite, "runs": runs}), encoding="utf-8")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flowbench import report
+from flowbench.report.views import page as report
 from tests import fake_results
 
 CHROMIUM = shutil.which("chromium")
