@@ -37,8 +37,9 @@ def main(suite: str) -> None:
             lock=published["locks"],
             survived=survived,
             earlier=[committed(f"{REPORTS}/{suite}/{name}") for name in (page.RESULTS, page.PREVIOUS)],
+            runs=runs,
+            own=Path("published", f"{suite}.html"),
         )
-    page.write_runs(Path("published", f"{suite}.html"), suite, runs)
     if suite != OF_TESTS:
         names = [name for name in suites.names() if name != OF_TESTS]
         page.write_index(REPORTS, {name: suites.load(name, params).about for name in names})

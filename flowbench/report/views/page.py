@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import types
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import markupsafe
 import pandas as pd
@@ -32,6 +34,8 @@ from flowbench.runtime.files import whole
 
 # The values that a report shows, and those of the last report that had others.
 RESULTS, PREVIOUS = "results.csv", "previous.csv"
+# What stands by hand below the title of a report that cannot be made again.
+OF_EARLIER_VERSION = "This report was made by an earlier version of flowbench"
 PAGES = {"README.md": "page.md.jinja", "index.html": "page.html.jinja"}
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -45,6 +49,8 @@ def write(
     lock: str,
     survived: Mapping[str, int],
     earlier: Sequence[str] = (),
+    runs: Mapping[str, str] = types.MappingProxyType({}),
+    own: Path | None = None,
 ) -> None:
     """Write the report of a suite to ``folder``: two pages, ``results.csv``, ``previous.csv`` and ``figures/``.
 
@@ -60,6 +66,9 @@ def write(
         survived: how many faults of each kind the tests have caused.
         earlier: ``results.csv`` and ``previous.csv`` of the report that is committed. The first that differs from the
             results now becomes ``previous.csv``.
+        runs: the addresses of the cells' runs in MLflow, by cell.
+        own: where the HTML page goes once more, with links to the runs. It is no part of the report, since the same
+            results have other runs in another store.
 
     Raises:
         RecordError: a file of a cell is missing or damaged.
@@ -78,9 +87,14 @@ def write(
             "lock": lock,
             "survived": say("survived", counts=survived),
             "changes": changes(scope, before),
+            "here": "",
+            "runs": {},
         }
         for page, template in PAGES.items():
             (scratch / page).write_text(render(template, facts), encoding="utf-8")
+        if own:
+            here = f"{quote(os.path.relpath(folder, own.parent))}/"
+            own.write_text(render(PAGES["index.html"], facts | {"here": here, "runs": runs}), encoding="utf-8")
 
 
 def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
@@ -269,17 +283,7 @@ def write_index(reports: Path, suites: Mapping[str, str]) -> None:
         suites: what each is about, by its name; those without a report are left out.
     """
     found = {name: about for name, about in suites.items() if (reports / name / RESULTS).is_file()}
+    texts = {name: (reports / name / "README.md").read_text(encoding="utf-8") for name in found}
+    facts = {"suites": found, "of_earlier_version": [name for name in found if OF_EARLIER_VERSION in texts[name]]}
     for page, template in (("README.md", "index.md.jinja"), ("index.html", "index.html.jinja")):
-        (reports / page).write_text(render(template, {"suites": found}), encoding="utf-8")
-
-
-def write_runs(path: Path, suite: str, runs: Mapping[str, str]) -> None:
-    """Write a page that leads from each cell to its run in MLflow.
-
-    It is no part of the report, since the same results have other runs in another store.
-
-    Args:
-        path: of the page.
-        runs: the address of each cell's run.
-    """
-    path.write_text(render("runs.html.jinja", {"suite": suite, "runs": runs}), encoding="utf-8")
+        (reports / page).write_text(render(template, facts), encoding="utf-8")
