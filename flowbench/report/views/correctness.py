@@ -7,13 +7,13 @@ from flowbench.report.frame import CellResult
 from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
-from flowbench.report.views.tables import Entry, Table, of_cells, of_families, of_words
+from flowbench.report.views.tables import Entry, Table, filled, of_cells, of_families, of_words
 from flowbench.report.views.text import say
 
 
 def correctness(scope: Scope) -> list[Table]:
     """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
-    return [criteria(scope), *certificates(scope), *densities(scope), *stress(scope)]
+    return filled([criteria(scope), *certificates(scope), densities(scope), stress(scope)])
 
 
 def certification(scope: Scope) -> str:
@@ -59,27 +59,23 @@ def certificates(scope: Scope) -> list[Table]:
     ]
 
 
-def densities(scope: Scope) -> list[Table]:
+def densities(scope: Scope) -> Table:
     """Whether densities are the same from both sides and in both precisions, and integrate to one."""
-    shown = scope.only(lambda cell: any(scope.has(cell, metric) for metric in of_family("density")))
-    if not shown.cells:
-        return []
+    shown = scope.having(*of_family("density"))
     columns = {"verdict": outcomes(shown, "density"), **of_families(shown, "density")}
-    return [of_cells(say("density"), shown, columns, with_data=True)]
+    return of_cells(say("density"), shown, columns, with_data=True)
 
 
-def stress(scope: Scope) -> list[Table]:
+def stress(scope: Scope) -> Table:
     """How far from their start round trips end where a flow is not at home, and how many are lost.
 
     As Behrmann et al. (2021, 2006.09347) have them.
     """
     shown = scope.having("l2_error_data")
-    if not shown.cells:
-        return []
     columns = {"verdict on samples": outcomes(shown, "samples")}
     for start in STARTS:
         columns[METRICS[f"l2_error_{start}"].head] = [_length(shown, cell, start) for cell in shown.cells]
-    return [of_cells(say("stress"), shown, columns, with_data=True)]
+    return of_cells(say("stress"), shown, columns, with_data=True)
 
 
 def _length(scope: Scope, cell: CellResult, start: str) -> Entry:

@@ -39,9 +39,9 @@ class Scope:
         """The cells for which a condition holds."""
         return replace(self, cells=[cell for cell in self.cells if condition(cell)])
 
-    def having(self, metric: str) -> Scope:
-        """The cells that have a metric."""
-        return self.only(lambda cell: self.has(cell, metric))
+    def having(self, *metrics: str) -> Scope:
+        """The cells that have any of some metrics."""
+        return self.only(lambda cell: any(self.has(cell, metric) for metric in metrics))
 
     @cached_property
     def by_data(self) -> dict[str, Scope]:
@@ -106,15 +106,7 @@ class Scope:
 
     def note(self, cell: CellResult) -> str:
         """What a reader must know of a cell before comparing it."""
-        return say(
-            "note",
-            baseline=cell.baseline,
-            diverged=len(cell.diverged),
-            failed=len(cell.failed),
-            seeds=len(cell.seeds),
-            in_part=bool(cell.not_measured),
-            failures=self.certificates[cell.key].failed,
-        )
+        return say("note", cell=cell, failures=self.certificates[cell.key].failed)
 
 
 def by_fact(cells: Iterable[CellResult], fact: Callable[..., Any]) -> dict[Any, list[str]]:
