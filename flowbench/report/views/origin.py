@@ -12,6 +12,7 @@ from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
 from flowbench.report.views.scope import by_value, names_of
+from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
 # These mean something only in one architecture of flow matching or with one coupling.
@@ -22,12 +23,25 @@ _OF_FLOW_MATCHING = {
 }
 
 
-def _licence() -> str:
-    """As the installed distribution states it; empty where it is run from its source."""
+def _stated(fact: str) -> str:
+    """What the installed distribution says of itself; empty where it is run from its source."""
     try:
-        return str(metadata("normalizing-flow-benchmark").json.get("license_expression", ""))
+        return str(metadata("normalizing-flow-benchmark").json.get(fact, ""))
     except PackageNotFoundError:
         return ""
+
+
+def headline(cells: Sequence[CellResult]) -> list[str]:
+    """Version, commit, host, device and seeds."""
+    commits = list(dict.fromkeys(map(trained_at, cells)))
+    of_hosts = list(hosts(cells))
+    seeds = [len(cell.seeds) for cell in cells]
+    return [
+        f"flowbench {_stated('version') or 'unreleased'}",
+        f"commit {commits[0][:7]}" if len(commits) == 1 else f"{len(commits)} commits",
+        of_hosts[0] if len(of_hosts) == 1 else f"{len(of_hosts)} hosts",
+        say("seeds", low=min(seeds), high=max(seeds)),
+    ]
 
 
 def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
@@ -36,7 +50,7 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
     started = [cell.record.training.timings.started for cell in cells]
     return {
         "year": str(datetime.fromtimestamp(max(started), UTC).year) if started else "",
-        "licence": _licence(),
+        "licence": _stated("license_expression"),
         "hosts": {
             host: (letter, names_of([cell for cell in cells if host in cell.hosts], cells))
             for host, letter in hosts(cells).items()

@@ -109,7 +109,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     return origin.facts(cells) | {
         "suite": suite,
         "scope": scope,
-        "headline": top.headline(scope) if cells else [],
+        "headline": origin.headline(cells) if cells else [],
         "learning": top.learning(scope),
         "ties": say("ties", level=LEVEL),
         "questions": top.QUESTIONS,
