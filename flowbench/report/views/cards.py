@@ -10,6 +10,9 @@ from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table, of_words
 from flowbench.report.views.text import listed, say, words
 
+# What is said of a flow that `flows.yaml` does not know.
+UNKNOWN: dict[str, Any] = {"idea": "", "equation": "", "papers": {}, "density": "", "sampling": "", "variants": {}}
+
 
 def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
     """The flows of a suite in the order of ``flows.yaml``; those that it does not know come last, with less.
@@ -22,16 +25,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
     found = []
     for flow in sorted({cell.flow for cell in scope.cells}, key=order.index):
         of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
-        about: dict[str, Any] = {
-            "name": flow,
-            "idea": "",
-            "equation": "",
-            "papers": {},
-            "density": "",
-            "sampling": "",
-            "variants": {},
-        }
-        about |= known.get(flow, {})
+        about = UNKNOWN | {"name": flow} | known.get(flow, {})
         labels = dict.fromkeys(cell.label for cell in of_flow.cells)
         first: dict[str, Picture] = {}
         for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):

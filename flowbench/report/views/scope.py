@@ -119,10 +119,10 @@ def by_fact(cells: Iterable[CellResult], fact: Callable[..., Any]) -> dict[Any, 
 
 def by_value(cells: Sequence[CellResult], value: Callable[..., Any]) -> dict[Any, str]:
     """Each value that a fact takes, with the keys of the cells where it does."""
-    groups: dict[Any, list[CellResult]] = {}
-    for cell in cells:
-        groups.setdefault(value(cell), []).append(cell)
-    return {found: names_of(group, cells) for found, group in groups.items()}
+    return {
+        found: names_of([cell for cell in cells if value(cell) == found], cells)
+        for found in dict.fromkeys(map(value, cells))
+    }
 
 
 def names_of(group: Sequence[CellResult], cells: Sequence[CellResult]) -> str:
