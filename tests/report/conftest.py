@@ -27,6 +27,6 @@ def families(tmp_path_factory):
 def quick():
     """Figures that take no time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("training_curves", "tradeoff", "evaluations"):
-            patch.setattr(figures, name, lambda path, *_: path.write_bytes(fake_results.PIXEL))
+        for name in ("training", "tradeoff", "evaluations"):
+            patch.setattr(figures, name, lambda path, *_, **__: path.write_bytes(fake_results.PIXEL))
         yield

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import re
 import types
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
-import markupsafe
 import pandas as pd
 
 from flowbench.config import Suite
@@ -24,9 +22,8 @@ from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.simultaneous import LEVEL
-from flowbench.report.views import cards, correctness, figures, origin, papers, pictures, series, tables, top
+from flowbench.report.views import cards, charts, correctness, origin, papers, pictures, tables, top
 from flowbench.report.views.changes import changes
-from flowbench.report.views.pictures import Picture
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table
 from flowbench.report.views.text import render, say, words
@@ -138,7 +135,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
 def _section(scope: Scope, folder: Path) -> dict[str, Any]:
     """All that is shown of one data set."""
     data = scope.cells[0].data
-    charts = _charts(data, scope, folder)
+    drawn = charts.charts(scope, folder)
     return {
         "data": data,
         "size": len(scope.cells),
@@ -149,8 +146,8 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "table": tables.quality(scope),
         "remarks": tables.remarks(scope),
         "folded": [*tables.folded(scope), *papers.tables(scope)],
-        "charts": charts,
-        "speed": next((chart for chart in charts if chart["kind"] == "tradeoff"), None),
+        "charts": drawn,
+        "speed": next((chart for chart in drawn if chart["kind"] == "tradeoff"), None),
         "cells": scope.cells,
     }
 
@@ -172,58 +169,6 @@ def _verdict(scope: Scope) -> str:
         excluded={scope.by_key[key].label: why for key, why in found.excluded.items()},
         better=scope.labels(key for key in found.excluded if key in found.gaps and found.gaps[key].value < 0),
     )
-
-
-def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
-    """How the cells learnt, and what their quality costs: a specification, its data, and the same as PNG."""
-    styles = series.looks(cell.label for cell in scope.cells)
-    found = []
-
-    def chart(kind: str, name: str, table: pd.DataFrame, caption: str, **facts: Any) -> None:
-        path = folder / f"{name}.png"
-        alt = f"{data}: {caption}"
-        colours = {flow: styles[flow][0] for flow in dict.fromkeys(table["flow"])}
-        found.append(
-            {
-                "kind": kind,
-                "picture": Picture(path, alt, caption),
-                "spec": _inert({"kind": kind, "rows": table.to_dict("records"), "colours": colours} | facts),
-            }
-        )
-
-    speed = series.tradeoff(scope)
-    if len(speed) > 1:
-        caption = say("tradeoff", metric=scope.quality)
-        figures.tradeoff(folder / f"cost-{data}.png", speed, styles)
-        log = series.logarithmic(speed["y"])
-        across, up = series.domains(speed)
-        chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0], across=across, domain=up)
-    for name, of_unit in _by_objective(series.curves(scope)).items():
-        path = f"training-{data}{name}"
-        figures.training_curves(folder / f"{path}.png", of_unit, styles)
-        caption = say("training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()))
-        title = f"validation loss ({of_unit['unit'].iloc[0]})"
-        chart("training", path, of_unit, caption, title=title, domain=series.limits(of_unit))
-    few = series.evaluations(scope)
-    if len(few):
-        others = scope.first("energy_distance_data")
-        figures.evaluations(folder / f"evaluations-{data}.png", few, others, styles)
-        title = "energy distance to test data"
-        chart("evaluations", f"evaluations-{data}", few, say("evaluations"), others=others, title=title)
-    return found
-
-
-def _by_objective(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Losses that share an axis, by the end of the figure's name: likelihoods do, and others stand alone."""
-    likelihoods = curves["unit"].isin(["bits per dim", "nats"])
-    found = {"": curves[likelihoods]} if likelihoods.any() else {}
-    return found | {f"-{flow}": rows for flow, rows in curves[~likelihoods].groupby("flow", sort=False)}
-
-
-def _inert(facts: dict[str, Any]) -> markupsafe.Markup:
-    """Facts as JSON that ends no element of HTML."""
-    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-    return markupsafe.Markup(text.replace("<", "\\u003c"))
 
 
 def _ranks(ranking: Ranking) -> Table:
