@@ -14,6 +14,7 @@ from flowbench import config, data
 from flowbench.config import PARAMS, ConfigError, Suite
 from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
+from flowbench.metrics.catalogue import LOST_AT
 from flowbench.records import lock
 from flowbench.records.evaluation import Evaluation
 from flowbench.records.files import METRICS_FILE, SEEDS_FILE, RecordError
@@ -23,7 +24,7 @@ from flowbench.runtime.mirror import with_absolute_mirror
 # On the machine that made the record, each byte of these must be the same.
 _EXACT = (METRICS_FILE, SEEDS_FILE)
 
-Verdict = Literal["equal", "within tolerance", "different"]
+Agreement = Literal["equal", "within tolerance", "different"]
 # A value by seed and metric.
 Values = dict[tuple[int, str], float]
 
@@ -42,16 +43,16 @@ class OnRecord:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Rerun:
     """How a cell that was run again compares with its record.
 
     Attributes:
-        verdict: ``equal`` if every byte is, else by the largest difference.
+        agreement: ``equal`` if every byte is, else by the largest difference.
         largest: that difference, of the metrics that are compared.
         where: its metric and seed.
     """
 
-    verdict: Verdict
+    agreement: Agreement
     largest: float = 0.0
     where: str = ""
 
@@ -118,7 +119,7 @@ def run_again(suite: Suite, key: str, scratch: Path, root: Path = Path()) -> Pat
     return scratch / suite.results / key
 
 
-def compare(record: OnRecord, folder: Path, tolerance: float) -> Comparison:
+def compare(record: OnRecord, folder: Path, tolerance: float) -> Rerun:
     """How the results in ``folder`` compare with the record.
 
     Args:
@@ -126,7 +127,7 @@ def compare(record: OnRecord, folder: Path, tolerance: float) -> Comparison:
             how exactly it comes back.
     """
     if all(md5(folder / name) == digest for name, digest in record.digests.items()):
-        return Comparison("equal")
+        return Rerun("equal")
     found: Values = {
         (seed, name): measured.value
         for name, by_seed in Evaluation.load(folder).values.items()
@@ -140,10 +141,10 @@ def compare(record: OnRecord, folder: Path, tolerance: float) -> Comparison:
             largest, where = difference, f"{metric} of seed {seed}"
             if math.isnan(difference):
                 break
-    return Comparison("within tolerance" if largest <= tolerance else "different", largest, where)
+    return Rerun("within tolerance" if largest <= tolerance else "different", largest, where)
 
 
-def verify(suite: Suite, key: str, tolerance: float, root: Path = Path()) -> Comparison:
+def verify(suite: Suite, key: str, tolerance: float, root: Path = Path()) -> Rerun:
     """Run a cell again, in a folder that is removed in the end, and compare it with its record."""
     record = on_record(suite, key, root)
     with tempfile.TemporaryDirectory(prefix="flowbench-verify-") as scratch:
@@ -157,7 +158,7 @@ def _read_results(path: Path, key: str) -> Values:
     # As text, since the parser of older versions is off in the last digit.
     table = pd.read_csv(path, dtype={"value": str})
     of_cell = table[table["cell"] == key]
-    lost = set(of_cell.loc[of_cell["metric"].isin(["diverged_at", "failed_at"]), "seed"])
+    lost = set(of_cell.loc[of_cell["metric"].isin(LOST_AT.values()), "seed"])
     rows = of_cell[of_cell["metric"].isin(METRICS)]
     return {
         (seed, metric): float(value)

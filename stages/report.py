@@ -19,8 +19,9 @@ def main(suite: str) -> None:
     """Write reports/SUITE/ for SUITE, and the pages of reports/ that link all suites."""
     params = config.load()
     found = suites.load_fresh(suite, params)
-    from flowbench import report, tracking
+    from flowbench import tracking
     from flowbench.records.committed import committed
+    from flowbench.report.views import page
 
     published = json.loads(Path("published", f"{suite}.json").read_text(encoding="utf-8"))
     digests = published["cells"]
@@ -28,19 +29,20 @@ def main(suite: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, suite)  # messages about a cell's files name its suite and its key
         runs = tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, folder)
-        report.write(
+        page.write(
             folder,
             found,
             REPORTS / suite,
             digests=digests,
             lock=published["locks"],
             survived=survived,
-            earlier=committed(Path(), f"{REPORTS}/{suite}/results.csv"),
+            earlier=[committed(f"{REPORTS}/{suite}/{name}") for name in (page.RESULTS, page.PREVIOUS)],
+            runs=runs,
+            own=Path("published", f"{suite}.html"),
         )
-    report.write_runs(Path("published", f"{suite}.html"), suite, runs)
     if suite != OF_TESTS:
         names = [name for name in suites.names() if name != OF_TESTS]
-        report.write_index(REPORTS, {name: suites.load(name, params).about for name in names})
+        page.write_index(REPORTS, {name: suites.load(name, params).about for name in names})
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ def published(tmp_path_factory):
         client = MlflowClient(tracking.store_uri())
         experiment = client.get_experiment_by_name("flowbench-tiny")
         runs = store.runs_of(client, experiment)
-        runs = {run.data.tags[tracking.CELL]: run for run in runs if tracking.CELL in run.data.tags}
+        runs = {run.data.tags[tracking.CELL_TAG]: run for run in runs if tracking.CELL_TAG in run.data.tags}
     return suite, root / "results", runs
 
 

@@ -16,7 +16,7 @@ from flowbench.core import Check
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
 from flowbench.records.files import RecordError
-from flowbench.verify import Comparison
+from flowbench.verify import Rerun
 
 ROOT = Path(__file__).parents[1]
 CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
@@ -322,9 +322,9 @@ def test_points_must_be_positive():
 @pytest.mark.parametrize(
     ("first", "line", "status"),
     [
-        (Comparison("equal"), "equal", 0),
-        (Comparison("within tolerance", 0.0123, "a"), "within tolerance (largest difference 0.012, a)", 0),
-        (Comparison("different", 0.5, "a"), "different (largest difference 0.5, a)", 1),
+        (Rerun("equal"), "equal", 0),
+        (Rerun("within tolerance", 0.0123, "a"), "within tolerance (largest difference 0.012, a)", 0),
+        (Rerun("different", 0.5, "a"), "different (largest difference 0.5, a)", 1),
         (RecordError("dvc.lock: has no digest of it"), "dvc.lock: has no digest of it", 1),
         (CalledProcessError(1, "train"), "Command 'train' returned non-zero exit status 1.", 1),
     ],
@@ -337,7 +337,7 @@ def test_verify_goes_on_to_the_last_cell_and_fails_if_one_is_not_as_on_record(mo
     def again(suite, key, tolerance):
         asked.append((suite.name, key, tolerance))
         if key != keys[0]:
-            return Comparison("equal")
+            return Rerun("equal")
         if isinstance(first, Exception):
             raise first
         return first

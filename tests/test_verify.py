@@ -13,7 +13,7 @@ from flowbench.metrics import METRICS
 from flowbench.records.evaluation import Evaluation
 from flowbench.records.files import RecordError
 from flowbench.runtime.files import md5, md5_of_folder
-from flowbench.verify import Comparison, OnRecord, compare, on_record, verify
+from flowbench.verify import OnRecord, Rerun, compare, on_record, verify
 from tests import fake_cell
 
 KEY = "moons-nice"
@@ -164,7 +164,7 @@ def again(folder: Path, **values: float | None) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("changes", "verdict"),
+    ("changes", "agreement"),
     [
         ({}, "equal"),
         ({"bits_per_dim": 0.251, "invertibility_error_max": 3e-6}, "within tolerance"),  # rounding is the machine's
@@ -175,23 +175,23 @@ def again(folder: Path, **values: float | None) -> Path:
     ],
     ids=str,
 )
-def test_results_are_equal_near_or_different(root, tmp_path, changes, verdict):
+def test_results_are_equal_near_or_different(root, tmp_path, changes, agreement):
     found = compare(record(root), again(tmp_path / "again", **changes), tolerance=0.05)
-    assert found.verdict == verdict
-    if verdict == "different":
+    assert found.agreement == agreement
+    if agreement == "different":
         assert found.where == "bits_per_dim of seed 0"
 
 
 def test_a_metric_that_is_not_on_record_is_a_difference(root, tmp_path):
     found = compare(record(root), again(tmp_path / "again", energy_distance=0.1), tolerance=0.05)
-    assert (found.verdict, found.where) == ("different", "energy_distance of seed 0")
+    assert (found.agreement, found.where) == ("different", "energy_distance of seed 0")
 
 
 def test_other_bytes_with_the_same_numbers_are_within_tolerance(root, tmp_path):
     folder = again(tmp_path / "again")
     (folder / "metrics.json").write_text((folder / "metrics.json").read_text(encoding="utf-8") + "\n", encoding="utf-8")
     found = compare(record(root), folder, tolerance=0.0)
-    assert found == Comparison("within tolerance", 0.0, "the files, though no metric")
+    assert found == Rerun("within tolerance", 0.0, "the files, though no metric")
 
 
 @pytest.fixture
@@ -201,7 +201,7 @@ def with_values(root, tmp_path):
     lines = (folder / "seeds.csv").read_text(encoding="utf-8").splitlines(keepends=True)
     on_file = record(root).values
 
-    def found(metric: str, before: float | None, now: float | None) -> Comparison:
+    def found(metric: str, before: float | None, now: float | None) -> Rerun:
         values = {at: value for at, value in on_file.items() if at != (0, metric)}
         if before is not None:
             values[0, metric] = before
@@ -222,30 +222,30 @@ def steady(reproduces: str) -> list[str]:
 
 def test_of_rounding_it_counts_whether_it_is_finite(with_values):
     for metric in steady("rounding"):
-        assert with_values(metric, 1e-7, 1e-5).verdict == "within tolerance"
+        assert with_values(metric, 1e-7, 1e-5).agreement == "within tolerance"
         for before, now in [(1e-7, math.inf), (math.nan, 1e-7), (1e-7, None), (None, 1e-7)]:
             found = with_values(metric, before, now)
-            assert (found.verdict, found.where) == ("different", f"{metric} of seed 0")
-        assert with_values(metric, math.inf, math.nan).verdict == "within tolerance"
+            assert (found.agreement, found.where) == ("different", f"{metric} of seed 0")
+        assert with_values(metric, math.inf, math.nan).agreement == "within tolerance"
 
 
 def test_most_are_compared_relative_to_their_size(with_values):
     for metric in steady("relative"):
-        assert with_values(metric, 0.1, 0.101).verdict == "within tolerance", metric
-        assert with_values(metric, 0.1, 0.2).verdict == "different", metric
-        assert with_values(metric, 0.0, 0.0).verdict == "within tolerance", metric
+        assert with_values(metric, 0.1, 0.101).agreement == "within tolerance", metric
+        assert with_values(metric, 0.1, 0.2).agreement == "different", metric
+        assert with_values(metric, 0.0, 0.0).agreement == "within tolerance", metric
 
 
 def test_shares_and_parts_of_the_truth_are_not_divided_by_themselves(with_values):
     for metric in steady("share"):
-        assert with_values(metric, 0.001, 0.002).verdict == "within tolerance", metric
-        assert with_values(metric, 0.001, 0.1).verdict == "different", metric
+        assert with_values(metric, 0.001, 0.002).agreement == "within tolerance", metric
+        assert with_values(metric, 0.001, 0.1).agreement == "different", metric
 
 
 def test_what_is_counted_is_the_same(with_values):
     for metric in steady("exact"):
-        assert with_values(metric, 10.0, 10.0).verdict == "within tolerance", metric
-        assert with_values(metric, 10.0, 10.1).verdict == "different", metric
+        assert with_values(metric, 10.0, 10.0).agreement == "within tolerance", metric
+        assert with_values(metric, 10.0, 10.1).agreement == "different", metric
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,6 @@ def report(
     folder = Path("reports", suite)
     if not (folder / "index.html").is_file():
         raise config.ConfigError(f"{folder}: there is no report yet; run {suites.load(suite, params).repro}")
-    from flowbench import report as pages
+    from flowbench.report.views import page
 
-    single_file.write_text(pages.single_file(folder), encoding="utf-8")
+    single_file.write_text(page.single_file(folder), encoding="utf-8")

@@ -43,8 +43,8 @@ def verify(
             print(f"{key}: {error}", file=sys.stderr, flush=True)
             failures += 1
             continue
-        detail = "" if result.verdict == "equal" else f" (largest difference {result.largest:.2g}, {result.where})"
-        print(f"{key}: {result.verdict}{detail}", flush=True)
-        failures += result.verdict == "different"
+        detail = "" if result.agreement == "equal" else f" (largest difference {result.largest:.2g}, {result.where})"
+        print(f"{key}: {result.agreement}{detail}", flush=True)
+        failures += result.agreement == "different"
     if failures:
         raise typer.Exit(1)

@@ -8,11 +8,13 @@ from flowbench.metrics.values import Better
 
 
 def _round_trip(unit: str, family: Family, head: str, about: str) -> Metric:
-    return Metric(unit, "lower", about, family, head, seeds="worst", reproduces="rounding", form="power")
+    return Metric(unit, "lower", about, family, head, over_seeds="worst", reproduces="rounding", form="power")
 
 
-def _cost(unit: str, better: Better, head: str, about: str, family: Family = "cost", form: Form = "rate") -> Metric:
-    return Metric(unit, better, about, family, head, host_dependent=True, form=form)
+def _cost(
+    unit: str, better: Better, head: str, about: str, family: Family = "cost", form: Form = "rate", short: str = ""
+) -> Metric:
+    return Metric(unit, better, about, family, head, host_dependent=True, form=form, short=short)
 
 
 # A table: what a program must know of a metric, and below it what a reader is told.
@@ -20,8 +22,10 @@ def _cost(unit: str, better: Better, head: str, about: str, family: Family = "co
 METRICS: dict[str, Metric] = {
     # How good a flow is.
     "kl_to_target": Metric("nats", "lower", family="quality", head="KL to target, nats",
+        short=" nats", said="nats of KL to the target",
         about="KL(model ‖ target) by quadrature on a grid, the target's normaliser by the same quadrature."),
-    "bits_per_dim": Metric("bits/dim", "lower", family="quality", head="bits per dim",
+    "bits_per_dim": Metric("bits/dim", "lower", family="quality", head="bits per dim", level=True,
+        truth="true_bits_per_dim", short=" bits", said="bits per dim",
         about="-log p(x) / (D ln 2) on the test split, in data space; where uniform noise dequantises grey levels, an "
               "upper bound on theirs."),
     "sliced_wasserstein": Metric("data units", "lower", family="quality", head="sliced Wasserstein",
@@ -37,7 +41,7 @@ METRICS: dict[str, Metric] = {
     "minor_mode_share": Metric("", "higher", family="quality", head="minor mode", reproduces="share",
         about="Share of samples in the less visited of the two modes: 0.5 if both are found."),
     # What belongs to a log-likelihood.
-    "nll_nats": Metric("nats", "lower", family="likelihood",
+    "nll_nats": Metric("nats", "lower", family="likelihood", level=True,
         about="Mean negative log-likelihood of a test example, in data space."),
     "bits_per_dim_standard_error": Metric("bits/dim", None, family="likelihood",
         about="Standard error of the bits per dim, since the test examples are a sample themselves."),
@@ -45,9 +49,9 @@ METRICS: dict[str, Metric] = {
         about="Standard deviation of the test split's bits per dim between draws of the dequantisation noise."),
     "noise_draws": Metric("", None, family="likelihood", reproduces="exact",
         about="Draws of the dequantisation noise that the bits per dim are averaged over."),
-    "entropy_floor_bits_per_dim": Metric("bits/dim", None, family="truth",
+    "entropy_floor_bits_per_dim": Metric("bits/dim", None, family="truth", level=True,
         about="Entropy of the true density: in expectation no model has fewer bits per dim."),
-    "true_bits_per_dim": Metric("bits/dim", None, family="truth",
+    "true_bits_per_dim": Metric("bits/dim", None, family="truth", level=True,
         about="Bits per dim of the true density on the test examples that the model is measured on."),
     "learnt_mean_error": Metric("true std", "lower", family="moments", head="error of the mean, in true std",
         about="Largest |learnt mean - true mean| over features, in true standard deviations.", reproduces="share"),
@@ -92,7 +96,7 @@ METRICS: dict[str, Metric] = {
         about="Share of the model's samples that lie outside of the grid."),
     "mass_error": Metric("", "lower", family="density", head="mass error",
         about="|mass on the grid + share of samples outside - 1|, which sampling alone makes as large as 0.01.",
-        seeds="worst", reproduces="share", form="power"),
+        over_seeds="worst", reproduces="share", form="power"),
     # Continuous flows.
     "solver_tolerance": Metric("", None, family="solver", head="tolerance", reproduces="exact", form="power",
         about="Tolerance of the solver of a continuous flow, absolute and relative."),
@@ -116,13 +120,13 @@ METRICS: dict[str, Metric] = {
     # Autoencoders.
     "reconstruction_error": Metric("", "lower", family="autoencoder", head="squared error",
         about="Mean squared error per pixel of an autoencoder's test images, whose shades are from 0 to 1."),
-    "psnr": Metric("dB", "higher", family="autoencoder", head="PSNR, dB",
+    "psnr": Metric("dB", "higher", family="autoencoder", head="PSNR, dB", level=True,
         about="Peak signal-to-noise ratio: -10 log₁₀ of the reconstruction error."),
-    "latent_bits_per_dim": Metric("bits/dim", None, family="autoencoder", head="bits per latent dim",
+    "latent_bits_per_dim": Metric("bits/dim", None, family="autoencoder", head="bits per latent dim", level=True,
         about="-log p / (d ln 2) of the d numbers that an encoder makes of a test image, with the noise that the flow "
               "learnt from. Encoders that do not standardise them cannot be compared."),
     # Students.
-    "teacher_bits_per_dim": Metric("bits/dim", None, family="distillation", head="teacher's bits per dim",
+    "teacher_bits_per_dim": Metric("bits/dim", None, family="distillation", head="teacher's bits per dim", level=True,
         about="Bits per dim of a student's teacher on the same test split with the same noise."),
     "kl_to_teacher": Metric("nats", "lower", family="distillation", head="KL to teacher, nats",
         about="KL(student ‖ teacher) of an example, a mean over the student's samples."),
@@ -136,11 +140,11 @@ METRICS: dict[str, Metric] = {
     # Size and cost.
     "parameters": Metric("", "lower", family="size", head="parameters", reproduces="exact", form="count",
         about="Learnt numbers in the model, with those that a mask hides."),
-    "train_seconds": _cost("s", "lower", "training, s", form="range",
+    "train_seconds": _cost("s", "lower", "training, s", form="range", short=" s",
         about="Time of one training, validation included; on a CPU of its thread alone, without what else ran there."),
     "train_samples_per_second": _cost("1/s", "higher", "training, 1/s", about="Training examples per second."),
     "log_prob_samples_per_second": _cost("1/s", "higher", "density, 1/s", about="Densities evaluated per second."),
-    "sample_samples_per_second": _cost("1/s", "higher", "sampling, 1/s", about="Samples drawn per second."),
+    "sample_samples_per_second": _cost("1/s", "higher", "sampling, 1/s", short="/s", about="Samples drawn per second."),
     "peak_memory_mb": _cost("MB", "lower", "peak memory, MB", form="mean",
         about="Largest memory of the training process (on a GPU: of its allocator)."),
 }
@@ -196,11 +200,15 @@ for _method, _words in _METHODS.items():
 
 # 2-D data whose moments are known: the report sets the learnt beside the true.
 for _x, _moment in product((1, 2), ("mean", "std")):
-    _about = f"{_moment} of feature {_x}"
-    METRICS[f"learnt_{_moment}_x{_x}"] = Metric(
-        "data units", None, f"{_about} under the model.", "moments", f"{_moment} of x{_x}"
+    _about, _truth = f"{_moment} of feature {_x}", f"true_{_moment}_x{_x}"
+    _of_moment = partial(Metric, "data units", None, level=_moment == "mean")
+    METRICS[f"learnt_{_moment}_x{_x}"] = _of_moment(
+        f"{_about} under the model.", "moments", f"{_moment} of x{_x}", truth=_truth
     )
-    METRICS[f"true_{_moment}_x{_x}"] = Metric("data units", None, f"{_about} in truth.", "truth")
+    METRICS[_truth] = _of_moment(f"{_about} in truth.", "truth")
+
+# What a report writes of a lost seed in place of its values: the step at which it was lost, by the seed's status.
+LOST_AT = {"diverged": "diverged_at", "failed": "failed_at"}
 
 
 def of_family(*families: Family) -> dict[str, Metric]:
@@ -210,4 +218,4 @@ def of_family(*families: Family) -> dict[str, Metric]:
 
 def stored_facts() -> list[tuple]:
     """What stored results depend on in each entry. Another sentence or head makes no result stale."""
-    return [(name, m.unit, m.better, m.seeds, m.host_dependent) for name, m in METRICS.items()]
+    return [(name, m.unit, m.better, m.over_seeds, m.host_dependent) for name, m in METRICS.items()]

@@ -54,8 +54,8 @@ class Metric:
         about: one sentence for the reader of a report.
         family: the table that it belongs to.
         head: of its column in that table; empty where it has none.
-        seeds: how the values of several seeds are combined. The worst is the largest, or where higher is better the
-            smallest; NaN counts as the worst value.
+        over_seeds: how the values of several seeds are combined. The worst is the largest, or where higher is better
+            the smallest; NaN counts as the worst value.
         reproduces: what must come back on another machine. ``exact``: the same value. ``relative``: the value within a
             tolerance relative to its size. ``share``: the value within the tolerance itself, for shares and for errors
             that are relative already. ``rounding``: whether the value is finite, for errors near rounding or near a
@@ -66,6 +66,11 @@ class Metric:
             digits; ``power``: with a power of ten, for what spans many orders; ``count``: a whole number; ``share``:
             four decimals; ``rate``: in thousands or millions; ``range``: from the least of any seed to the most;
             ``times``: the same for a factor.
+        level: whether its zero means nothing, as of a log-density. All others are sizes (errors, distances, times),
+            which are compared by their ratios as long as they are positive.
+        truth: the metric that holds what the value would be in truth; empty where there is none.
+        short: the unit as it stands right after a value where there is little room.
+        said: the unit as it stands after a value in a sentence.
     """
 
     unit: str
@@ -73,12 +78,21 @@ class Metric:
     about: str
     family: Family
     head: str = ""
-    seeds: Combine = "mean"
+    over_seeds: Combine = "mean"
     reproduces: Reproduces = "relative"
     host_dependent: bool = False
     group: Group | None = None
     form: Form = "interval"
+    level: bool = False
+    truth: str = ""
+    short: str = ""
+    said: str = ""
+
+    @property
+    def judged(self) -> bool:
+        """Whether a report tells by it who is best. Verdicts compare means, so ``over_seeds`` is the mean then."""
+        return self.better is not None and self.form in ("interval", "rate", "range")
 
     def combine(self, values: Iterable[float]) -> float:
         """One number for the values of one or more seeds."""
-        return combine(list(values), self.seeds, self.better)
+        return combine(list(values), self.over_seeds, self.better)

@@ -1,18 +1,13 @@
-"""What git holds of a file from before."""
+"""What git holds of a file."""
 
 import subprocess
 from pathlib import Path
 
 
-def committed(root: Path, path: str) -> list[str]:
-    """The last two texts that were committed of a file, the newest first; fewer if there are fewer or git refuses."""
-
-    def git(*command: str) -> str:
-        run = subprocess.run(["git", *command], cwd=root, capture_output=True, encoding="utf-8", check=True)
-        return run.stdout.strip()
-
+def committed(path: str, root: Path = Path()) -> str:
+    """The text of a file at the last commit; empty if it was not there, or if there is no commit or no git."""
+    command = ["git", "show", f"HEAD:./{path}"]
     try:
-        commits = git("log", "-2", "--format=%H", "--", path).split()
-        return [git("show", f"{commit}:./{path}") for commit in commits]
+        return subprocess.run(command, cwd=root, capture_output=True, encoding="utf-8", check=True).stdout
     except (OSError, UnicodeDecodeError, subprocess.CalledProcessError):
-        return []
+        return ""

@@ -11,6 +11,7 @@ import pandas as pd
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
+from flowbench.metrics.catalogue import LOST_AT
 from flowbench.records.record import Record
 
 # Of results.csv, where the data set and the label are called what readers call them.
@@ -18,7 +19,7 @@ CSV_COLUMNS = ["suite", "cell", "dataset", "flow", "seed", "metric", "value", "u
 
 
 @dataclass(frozen=True)
-class Cell:
+class CellResult:
     """One cell of the report.
 
     Attributes:
@@ -119,10 +120,10 @@ class Cell:
         return self.record.training.provenance.data
 
 
-def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[Cell]:
+def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[CellResult]:
     """The cells of a suite that are in ``results``, in the order of the suite."""
     return [
-        Cell(
+        CellResult(
             key=key,
             label=suite.label(key),
             command=f"dvc repro {suite.stage('evaluate', key)}",
@@ -134,7 +135,7 @@ def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[Cell]:
     ]
 
 
-def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
+def tidy(suite: str, cells: Sequence[CellResult]) -> pd.DataFrame:
     """Every value of every seed, one a row, and a row for each lost seed with the step at which it was lost.
 
     Columns: ``suite``, ``cell``, ``data``, ``label``, ``kind`` (``flow`` or ``baseline``), ``device``, ``seed``,
@@ -150,8 +151,8 @@ def tidy(suite: str, cells: Sequence[Cell]) -> pd.DataFrame:
             rows += [
                 (*about, seed, metric, float(one.value), one.n, unit, seed in lost) for seed, one in by_seed.items()
             ]
-        steps = {("diverged_at", seed): step for seed, step in cell.diverged.items()}
-        steps |= {("failed_at", seed): training.seeds[seed].steps for seed in cell.failed}
+        steps = {(LOST_AT["diverged"], seed): step for seed, step in cell.diverged.items()}
+        steps |= {(LOST_AT["failed"], seed): training.seeds[seed].steps for seed in cell.failed}
         rows += [(*about, seed, name, float(step), 1, "step", True) for (name, seed), step in steps.items()]
     columns = ["suite", "cell", "data", "label", "kind", "device", "seed", "metric", "value", "n", "unit", "lost"]
     return pd.DataFrame(rows, columns=columns).astype({"seed": int, "value": float, "n": int, "lost": bool})

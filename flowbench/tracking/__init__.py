@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
-from flowbench.config import ConfigError, suites
+from flowbench.config import ConfigError
 from flowbench.records import record
 from flowbench.records.files import RecordError
 from flowbench.runtime.files import without_secrets
 from flowbench.tracking import store
-from flowbench.tracking.store import CELL, DIGEST, MODEL, PARENT, SEED, TABLE, store_uri
+from flowbench.tracking.store import CELL_TAG, DIGEST_TAG, MODEL, PARENT_TAG, SEED_TAG, TABLE, store_uri
 
-__all__ = ["CELL", "DIGEST", "PARENT", "SEED", "fetch", "publish", "store_uri", "suites"]
+__all__ = ["CELL_TAG", "DIGEST_TAG", "PARENT_TAG", "SEED_TAG", "fetch", "publish", "store_uri"]
 
 
 def publish(
@@ -56,8 +56,8 @@ def publish(
                 publisher.mark(found, results / key, best=key in leading)
             kept.add(found or publisher.create(key, results / key, wanted, best=key in leading))
         # The seeds first: a cell's run that should not be there tells the next call that something is left to do.
-        stale = [run for run in runs if SEED in run.data.tags and run.data.tags.get(PARENT) not in kept]
-        stale += [run for run in runs if CELL in run.data.tags and run.info.run_id not in kept]
+        stale = [run for run in runs if SEED_TAG in run.data.tags and run.data.tags.get(PARENT_TAG) not in kept]
+        stale += [run for run in runs if CELL_TAG in run.data.tags and run.info.run_id not in kept]
         for run in stale:
             client.delete_run(run.info.run_id)
     return digests

@@ -15,7 +15,7 @@ from mlflow.entities import Dataset, DatasetInput, Experiment, InputTag, Metric,
 from flowbench.records import record
 from flowbench.records.evaluation import combined
 from flowbench.records.record import Record
-from flowbench.tracking.store import BEST, CELL, DIGEST, MODEL, PARENT, SEED, TABLE
+from flowbench.tracking.store import BEST_TAG, CELL_TAG, DIGEST_TAG, MODEL, PARENT_TAG, SEED_TAG, TABLE
 
 # MLflow draws no more points of a curve than this; the artifact history.csv has all of them.
 _CURVE_POINTS = 300
@@ -47,7 +47,7 @@ class Publisher:
         data = provenance.params["cell"]["data"]
         started = min(seed["started"] for seed in timings.seeds.values())
         ended = max(seed["ended"] for seed in timings.seeds.values())
-        tags = self._tags(found) | {CELL: key, DIGEST: digest, "flowbench.status": summary["status"]}
+        tags = self._tags(found) | {CELL_TAG: key, DIGEST_TAG: digest, "flowbench.status": summary["status"]}
         seeds = "seed" if len(training.seeds) == 1 else "seeds"
         name = f"{data} · {key.removeprefix(f'{data}-')} · {len(training.seeds)} {seeds}"
         run = self._start(name, started, tags)
@@ -70,7 +70,7 @@ class Publisher:
 
     def mark(self, run: str, folder: Path, *, best: bool) -> None:
         """Say whether the cell in ``folder`` is the best on its data; of the best, log a model that MLflow can load."""
-        self._client.set_tag(run, BEST, str(best).lower())
+        self._client.set_tag(run, BEST_TAG, str(best).lower())
         if not best or any(file.path == MODEL for file in self._client.list_artifacts(run)):
             return
         # By its name: a report, which imports this package, does not depend on the flows.
@@ -83,7 +83,7 @@ class Publisher:
         """A run below the cell's: metrics under their plain names, curves, and pictures by step."""
         training = found.training
         outcome, times = training.seeds[seed], training.timings.seeds[seed]
-        tags = self._tags(found) | {SEED: str(seed), PARENT: parent, "flowbench.status": outcome.status}
+        tags = self._tags(found) | {SEED_TAG: str(seed), PARENT_TAG: parent, "flowbench.status": outcome.status}
         run = self._start(f"seed {seed}", times["started"], tags)
         values = {name: by_seed[seed].value for name, by_seed in found.values.items() if seed in by_seed}
         points = [(name, value, outcome.best_step) for name, value in values.items()]

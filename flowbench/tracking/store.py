@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 # Tags. The run of a cell has the first three; the runs of its seeds, which lie below it, have the fourth.
-CELL, DIGEST, BEST, SEED = "flowbench.cell", "flowbench.digest", "flowbench.best", "flowbench.seed"
-PARENT = "mlflow.parentRunId"
+CELL_TAG, DIGEST_TAG, BEST_TAG, SEED_TAG = "flowbench.cell", "flowbench.digest", "flowbench.best", "flowbench.seed"
+PARENT_TAG = "mlflow.parentRunId"
 # Artifacts of a cell's run that are made for MLflow; all others are files of the cell.
 MODEL, TABLE = "model", "log_prob.json"
 # Cell, digest, status and place of each run that is shown in a suite's experiment.
@@ -62,7 +62,7 @@ def is_complete(suite: str, digests: Mapping[str, str]) -> bool:
         return False
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
-            rows = connection.execute(_RUNS, (CELL, DIGEST, f"flowbench-{suite}", _location(suite))).fetchall()
+            rows = connection.execute(_RUNS, (CELL_TAG, DIGEST_TAG, f"flowbench-{suite}", _location(suite))).fetchall()
     except sqlite3.Error:
         return False
     found = sorted((key, digest) for key, digest, status, uri in rows if status == "FINISHED" and _has_artifacts(uri))
@@ -127,7 +127,7 @@ def runs_of(client: MlflowClient, experiment: Experiment) -> list[Run]:
     token = None
     while True:
         page = client.search_runs([experiment.experiment_id], max_results=1000, page_token=token)
-        runs += [run for run in page if CELL in run.data.tags or SEED in run.data.tags]
+        runs += [run for run in page if CELL_TAG in run.data.tags or SEED_TAG in run.data.tags]
         if not (token := page.token):
             return runs
 
@@ -136,7 +136,7 @@ def find(runs: list[Run], key: str, digest: str) -> str | None:
     """The newest complete run of a cell with this digest whose artifacts, if they are on this machine, are there."""
     for run in runs:
         tags = run.data.tags
-        complete = (tags.get(CELL), tags.get(DIGEST), run.info.status) == (key, digest, "FINISHED")
+        complete = (tags.get(CELL_TAG), tags.get(DIGEST_TAG), run.info.status) == (key, digest, "FINISHED")
         if complete and _has_artifacts(run.info.artifact_uri):
             return run.info.run_id
     return None

@@ -141,7 +141,7 @@ def published() -> dict[str, list[str]]:
     experiment = client.get_experiment_by_name(f"flowbench-{SUITE.name}")
     runs = client.search_runs([experiment.experiment_id], "attributes.status = 'FINISHED'")
     return {
-        key: [run.data.tags[tracking.DIGEST] for run in runs if run.data.tags.get(tracking.CELL) == key]
+        key: [run.data.tags[tracking.DIGEST_TAG] for run in runs if run.data.tags.get(tracking.CELL_TAG) == key]
         for key in SUITE.cells
     }
 

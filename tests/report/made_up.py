@@ -1,16 +1,19 @@
 """What the tests of reports share: made-up frames and cells, and how a page and a table of values are read."""
 
 import csv
+import re
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 
 from flowbench.report.frame import load, tidy
-from flowbench.report.judgement.certification import verdicts
+from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
+from flowbench.report.views import page
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table
 from tests import fake_results
@@ -53,7 +56,7 @@ def scope(folder: Path, cells: dict[str, tuple[str, str]], seeds: int = 3, **by_
     fake_results.write(folder, suite, seeds=seeds, **by_cell)
     found = load(folder, suite, {})
     of_all = tidy(suite.name, found)
-    return Scope(found, of_all, Estimates(of_all), verdicts(of_all))
+    return Scope(found, of_all, Estimates(of_all), certificates(of_all))
 
 
 def entries(table: Table) -> dict[str, dict[str, str]]:
@@ -99,3 +102,23 @@ class Page(HTMLParser):
 def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
+
+
+def written(folder, suite, lock="", survived=None, digests=None, earlier=(), **options):
+    """The report of made-up results, as `reported` has it."""
+    fake_results.write(folder / "results", suite, **options)
+    return reported(folder, suite, lock, survived, digests, earlier)
+
+
+def reported(folder, suite, lock="", survived=None, digests=None, earlier=()):
+    """The report of the results in ``folder/results``, as it is, and as the text of both pages."""
+    target = folder / "report"
+    options = {"digests": digests or {}, "lock": lock, "survived": survived or {}, "earlier": earlier}
+    page.write(folder / "results", suite, target, **options)
+    html = (target / "index.html").read_text(encoding="utf-8")
+    markdown = (target / "README.md").read_text(encoding="utf-8")
+    parsed = Page(html)
+    both = (parsed.text.replace("\xa0", " "), re.sub(r"\\(.)", r"\1", markdown))
+    return SimpleNamespace(
+        folder=target, raw=html, html=parsed, markdown=markdown, both=both, results=folder / "results"
+    )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from flowbench import cli, config, report
+from flowbench import cli, config
 from flowbench.config import ConfigError
+from flowbench.report.views import page
 from tests.report.made_up import ROOT
 
 
@@ -24,10 +25,10 @@ def test_a_report_becomes_one_file_or_one_line_says_that_there_is_none(tmp_path,
 
 
 def test_a_page_and_what_it_shows_become_one_file(tmp_path):
-    page = '<p>π</p><img src="figures/a%20b.png"><script src="../s.js" defer></script>'
+    text = '<p>π</p><img src="figures/a%20b.png"><script src="../s.js" defer></script>'
     (tmp_path / "one" / "figures").mkdir(parents=True)
-    (tmp_path / "one" / "index.html").write_text(page, encoding="utf-8")
+    (tmp_path / "one" / "index.html").write_text(text, encoding="utf-8")
     (tmp_path / "one" / "figures" / "a b.png").write_bytes(b"picture")
     (tmp_path / "s.js").write_text("'</script>'", encoding="utf-8")
     inside = "<script>'<\\/script>'</script>"
-    assert report.single_file(tmp_path / "one") == f'<p>π</p><img src="data:image/png;base64,cGljdHVyZQ==">{inside}'
+    assert page.single_file(tmp_path / "one") == f'<p>π</p><img src="data:image/png;base64,cGljdHVyZQ==">{inside}'

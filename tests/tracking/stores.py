@@ -27,7 +27,7 @@ def runs(keys=KEYS):
     client = MlflowClient(tracking.store_uri())
     experiment = client.get_experiment_by_name("flowbench-tiny")
     found = client.search_runs([experiment.experiment_id]) if experiment else []
-    return {key: [run for run in found if run.data.tags.get(tracking.CELL) == key] for key in keys}
+    return {key: [run for run in found if run.data.tags.get(tracking.CELL_TAG) == key] for key in keys}
 
 
 def seeds_of(run):
@@ -35,9 +35,9 @@ def seeds_of(run):
     from mlflow import MlflowClient
 
     found = MlflowClient(tracking.store_uri()).search_runs(
-        [run.info.experiment_id], f"tags.`{tracking.PARENT}` = '{run.info.run_id}'"
+        [run.info.experiment_id], f"tags.`{tracking.PARENT_TAG}` = '{run.info.run_id}'"
     )
-    return sorted(found, key=lambda one: int(one.data.tags[tracking.SEED]))
+    return sorted(found, key=lambda one: int(one.data.tags[tracking.SEED_TAG]))
 
 
 def identifiers():

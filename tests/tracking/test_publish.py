@@ -106,7 +106,9 @@ def test_a_killed_publish_is_repaired_by_the_next(results, point, monkeypatch):
     assert set(before) <= set(identifiers()["moons-nice"]), "the old run goes only when the new one is complete"
     digests = publish(results)
     for key, of_cell in runs().items():
-        assert [(run.info.status, run.data.tags[tracking.DIGEST]) for run in of_cell] == [("FINISHED", digests[key])]
+        assert [(run.info.status, run.data.tags[tracking.DIGEST_TAG]) for run in of_cell] == [
+            ("FINISHED", digests[key])
+        ]
 
 
 def test_fetch_gives_back_the_same_files(results, tmp_path):

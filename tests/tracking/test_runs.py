@@ -18,7 +18,7 @@ def test_a_run_holds_what_the_cell_left(results):
     digests = publish(results)
     (run,) = runs()["moons-nice"]
     assert run.info.status == "FINISHED"
-    assert run.data.tags[tracking.DIGEST] == digests["moons-nice"]
+    assert run.data.tags[tracking.DIGEST_TAG] == digests["moons-nice"]
     expected = {
         "suite": "tiny",
         "dataset": "moons",

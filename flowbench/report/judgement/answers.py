@@ -8,8 +8,8 @@ from typing import Literal
 
 import pandas as pd
 
-from flowbench.report.frame import Cell
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.frame import CellResult
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import ranking_metric
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.verdict import Chip, Verdict, verdict, verdicts
@@ -35,7 +35,6 @@ class Answer:
             is a label, and ``None`` too where no flow stands out: all are tied, or the data sets are too few.
         chip: how sure that is, as of a `Verdict`.
         tied: those that cannot be told from it; all flows where none stands out.
-        margin: how far behind the best density a flow may be for an answer about cost; ``None`` of the density itself.
         data_sets: over how many the answer is; it is 0 for the answers of one.
     """
 
@@ -43,18 +42,17 @@ class Answer:
     cell: str | None
     chip: Chip | Literal["too few data sets"]
     tied: list[str] = field(default_factory=list)
-    margin: float | None = None
     data_sets: int = 0
 
 
-def answers(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> list[Answer]:
+def answers(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapping[str, Certificate]) -> list[Answer]:
     """The three answers for the cells of one data set."""
     density = verdict(frame, cells, ranking_metric(frame), certificates)
     found = [Answer("best density", density.best, density.chip, density.tied)]
     good = _comparable_costs(_good(frame, density), cells, density.best)
     for question, metric in COSTS.items():
         of = verdict(frame[frame["cell"].isin(good)], cells, metric, certificates)
-        found.append(Answer(question, of.best, of.chip, of.tied, MARGIN))
+        found.append(Answer(question, of.best, of.chip, of.tied))
     return found
 
 
@@ -65,20 +63,20 @@ def _good(frame: pd.DataFrame, density: Verdict) -> set[str]:
     return near - baselines - density.excluded.keys()
 
 
-def _comparable_costs(good: set[str], cells: Sequence[Cell], best: str | None) -> set[str]:
+def _comparable_costs(good: set[str], cells: Sequence[CellResult], best: str | None) -> set[str]:
     """Those of some cells whose costs were measured on the hosts of the best: costs of other hosts say nothing."""
     hosts = {cell.key: cell.hosts for cell in cells}
     return {key for key in good if hosts.get(key) == hosts.get(best or "")}
 
 
-def overall(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> list[Answer]:
+def overall(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapping[str, Certificate]) -> list[Answer]:
     """The three answers for the flows that stand on several data sets, by their labels and mean ranks.
 
     A flow answers a question of cost if it is within the margin on each of these data sets.
     """
     densities = verdicts(frame, cells, certificates)
     ranking = flow_ranking(frame, densities)
-    found = [_of_ranks("best density", ranking, None)]
+    found = [_of_ranks("best density", ranking)]
     shared = list(ranking.ranks.index) if ranking else []
     parts = {data: frame[frame["data"] == data] for data in shared}
     labels = frame.drop_duplicates("cell").set_index("cell")["label"]
@@ -93,20 +91,20 @@ def overall(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[st
             for data, part in parts.items()
         }
         if len(everywhere) == 1:
-            found.append(Answer(question, next(iter(everywhere)), "alone", [], MARGIN, len(shared)))
+            found.append(Answer(question, next(iter(everywhere)), "alone", [], len(shared)))
         else:
-            found.append(_of_ranks(question, flow_ranking(frame, costs), MARGIN))
+            found.append(_of_ranks(question, flow_ranking(frame, costs)))
     return found
 
 
-def _of_ranks(question: Question, ranking: Ranking | None, margin: float | None) -> Answer:
+def _of_ranks(question: Question, ranking: Ranking | None) -> Answer:
     if ranking is None:
-        return Answer(question, None, "none", [], margin)
+        return Answer(question, None, "none")
     data_sets = len(ranking.ranks)
     if not ranking.conclusive:
-        return Answer(question, None, "too few data sets", list(ranking.means), margin, data_sets)
+        return Answer(question, None, "too few data sets", list(ranking.means), data_sets)
     (best, lowest), *others = ranking.means.items()
     tied = [label for label, mean in others if mean - lowest < ranking.critical_difference]
     if len(tied) == len(others):
-        return Answer(question, None, "tied", list(ranking.means), margin, data_sets)
-    return Answer(question, best, "tied" if tied else "clear", tied, margin, data_sets)
+        return Answer(question, None, "tied", list(ranking.means), data_sets)
+    return Answer(question, best, "tied" if tied else "clear", tied, data_sets)

@@ -27,8 +27,8 @@ LARGEST_LOST_SHARE = 1e-3
 # Limits that may be reached; the others may not.
 REACHED = ("mass_error", "lost_share_samples")
 
-Verdict = Literal["passes", "fails", "round trip passes", "to the solver's tolerance", "–"]
-TO_TOLERANCE: Verdict = "to the solver's tolerance"
+Outcome = Literal["passes", "fails", "round trip passes", "to the solver's tolerance", "–"]
+TO_TOLERANCE: Outcome = "to the solver's tolerance"
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Verdicts:
+class Certificate:
     """Of one cell by its worst seed; a dash where nothing was measured.
 
     Attributes:
@@ -52,10 +52,10 @@ class Verdicts:
         reasons: why those that fail do, one for each metric that is over its limit.
     """
 
-    float32: Verdict = "–"
-    float64: Verdict = "–"
-    density: Verdict = "–"
-    samples: Verdict = "–"
+    float32: Outcome = "–"
+    float64: Outcome = "–"
+    density: Outcome = "–"
+    samples: Outcome = "–"
     reasons: tuple[Reason, ...] = ()
 
     @property
@@ -64,100 +64,69 @@ class Verdicts:
         return [name for name, verdict in vars(self).items() if verdict == "fails"]
 
 
-def verdicts(frame: pd.DataFrame) -> dict[str, Verdicts]:
-    """The verdicts of every cell in a frame."""
+def certificates(frame: pd.DataFrame) -> dict[str, Certificate]:
+    """The certificate of every cell in a frame."""
     finished = frame[~frame["lost"]]
     # Errors are compared with what they must stay below: nothing is worse than what is no number.
     errors = finished.assign(value=finished["value"].fillna(np.inf))
-    found = dict.fromkeys(frame["cell"].unique(), Verdicts())
+    found = dict.fromkeys(frame["cell"].unique(), Certificate())
     for cell, rows in errors.groupby("cell", sort=False):
         table = rows.pivot(index="seed", columns="metric", values="value")
-        found[str(cell)] = _verdicts({str(metric): table[metric].dropna() for metric in table.columns})
+        found[str(cell)] = _certificate({str(metric): table[metric].dropna() for metric in table.columns})
     return found
 
 
-def _verdicts(errors: dict[str, pd.Series]) -> Verdicts:
+def _certificate(errors: dict[str, pd.Series]) -> Certificate:
     """From the errors of one cell by metric and seed; metrics that no seed has are absent."""
-    nothing = pd.Series(dtype=float)
-
-    def of(metric: str) -> pd.Series:
-        return errors.get(metric, nothing)
-
     solved = "solver_tolerance" in errors
-    float32 = _verdict(LARGEST_FLOAT32_ERROR, of("invertibility_error_max"))
-    if solved:
-        float64 = _verdict_on_solver(
-            of("invertibility_error_max_float64"),
-            of("invertibility_error_max_tightened"),
-            of("logdet_error_max"),
-            of("divergence_error_max"),
-        )
-    else:
-        float64 = _verdict(LARGEST_FLOAT64_ERROR, of("invertibility_error_max_float64"), of("logdet_error_max"))
+    precise = LARGEST_FLOAT32_ERROR if solved else LARGEST_FLOAT64_ERROR
     limits = {
-        "mass_error": LARGEST_MASS_ERROR,
-        "log_prob_error_max": LARGEST_DENSITY_ERROR,
-        "sample_log_prob_error_max": LARGEST_SOLVED_DENSITY_ERROR if solved else LARGEST_DENSITY_ERROR,
+        "float32": {"invertibility_error_max": LARGEST_FLOAT32_ERROR},
+        "float64": {
+            "invertibility_error_max_float64": precise,
+            "logdet_error_max": precise,
+            "divergence_error_max": LARGEST_FLOAT64_ERROR,
+        },
+        "density": {
+            "mass_error": LARGEST_MASS_ERROR,
+            "log_prob_error_max": LARGEST_DENSITY_ERROR,
+            "sample_log_prob_error_max": LARGEST_SOLVED_DENSITY_ERROR if solved else LARGEST_DENSITY_ERROR,
+        },
+        "samples": {"lost_share_samples": LARGEST_LOST_SHARE},
     }
-    density: Verdict = "–"
-    if any(metric in errors for metric in limits):
-        # A sample that comes back to no finite latent has no density by the way back.
-        limits["latent_invertibility_error_max_float64"] = math.inf
-        density = "fails" if _over(errors, limits) else "passes"
-    returning = {"lost_share_samples": LARGEST_LOST_SHARE}
     if "lost_share_samples" not in errors:
-        returning = {"latent_invertibility_error_max": math.inf}
-    samples: Verdict = "–"
-    if any(metric in errors for metric in returning):
-        samples = "fails" if _over(errors, returning) else "passes"
-    trips = {"invertibility_error_max": LARGEST_FLOAT32_ERROR}
-    precise = {
-        "invertibility_error_max_float64": LARGEST_FLOAT32_ERROR if solved else LARGEST_FLOAT64_ERROR,
-        "logdet_error_max": LARGEST_FLOAT32_ERROR if solved else LARGEST_FLOAT64_ERROR,
-    }
-    if solved:
-        precise["divergence_error_max"] = LARGEST_FLOAT64_ERROR
-        # Of the seed that comes least nearer.
-        loose, tightened = of("invertibility_error_max_float64"), of("invertibility_error_max_tightened")
-        both = loose.index.intersection(tightened.index)
-        if len(both):
-            seed = (tightened[both] / loose[both]).fillna(math.inf).idxmax()
-            errors = errors | {"invertibility_error_max_tightened": tightened[[seed]]}
-            precise["invertibility_error_max_tightened"] = float(loose[seed])
-    words = {"float32": float32, "float64": float64, "density": density, "samples": samples}
-    asked = {"float32": trips, "float64": precise, "density": limits, "samples": returning}
+        limits["samples"] = {"latent_invertibility_error_max": math.inf}
+    measured = {name: any(metric in errors for metric in of) for name, of in limits.items()}
+    if measured["density"]:
+        # A sample that comes back to no finite latent has no density by the way back.
+        limits["density"]["latent_invertibility_error_max_float64"] = math.inf
+    nothing = pd.Series(dtype=float)
+    trips = errors.get("invertibility_error_max_float64", nothing)
+    tightened = errors.get("invertibility_error_max_tightened", nothing)
+    both = trips.index.intersection(tightened.index)
+    if solved and len(both):
+        # Only the solver's errors shrink with its tolerance. Asked is the seed that comes least nearer.
+        seed = (tightened[both] / trips[both]).fillna(math.inf).idxmax()
+        errors = errors | {"invertibility_error_max_tightened": tightened[[seed]]}
+        limits["float64"]["invertibility_error_max_tightened"] = float(trips[seed])
     reasons = [
-        Reason(name, metric, value, asked[name][metric])
-        for name, word in words.items()
-        if word == "fails"
-        for metric, value in _over(errors, asked[name]).items()
+        Reason(name, metric, value, of[metric])
+        for name, of in limits.items()
+        for metric, value in _over(errors, of).items()
     ]
-    return Verdicts(float32, float64, density, samples, tuple(reasons))
+    outcomes: dict[str, Outcome] = {name: "passes" if found else "–" for name, found in measured.items()}
+    if trips.empty or (solved and len(both) < len(trips)):
+        outcomes["float64"] = "–"
+    elif not {"logdet_error_max", "divergence_error_max"} & errors.keys():
+        outcomes["float64"] = "round trip passes"
+    elif solved:
+        outcomes["float64"] = TO_TOLERANCE
+    failed: dict[str, Outcome] = {reason.certificate: "fails" for reason in reasons}
+    return Certificate(**(outcomes | failed), reasons=tuple(reasons))
 
 
 def _over(errors: Mapping[str, pd.Series], limits: Mapping[str, float]) -> dict[str, float]:
     """The metrics whose worst value does not keep its limit, with that value."""
-    worst = {metric: float(errors[metric].max()) for metric in limits if metric in errors and len(errors[metric])}
+    worst = {metric: float(errors[metric].max()) for metric in limits if metric in errors}
     kept = {metric for metric, value in worst.items() if metric in REACHED and value == limits[metric]}
     return {metric: value for metric, value in worst.items() if not value < limits[metric] and metric not in kept}
-
-
-def _verdict(limit: float, round_trips: pd.Series, *others: pd.Series) -> Verdict:
-    """Whether errors stay below a limit, the first of them those of round trips."""
-    if any((errors >= limit).any() for errors in (round_trips, *others)):
-        return "fails"
-    if round_trips.empty:
-        return "–"
-    return "round trip passes" if any(errors.empty for errors in others) else "passes"
-
-
-def _verdict_on_solver(errors: pd.Series, tightened: pd.Series, logdets: pd.Series, divergences: pd.Series) -> Verdict:
-    """Whether the errors of a continuous flow are its solver's: only the solver's errors shrink with the tolerance."""
-    small = (errors < LARGEST_FLOAT32_ERROR).all() and (logdets < LARGEST_FLOAT32_ERROR).all()
-    small = small and (divergences < LARGEST_FLOAT64_ERROR).all()
-    both = errors.index.intersection(tightened.index)
-    if not small or not (tightened[both] < errors[both]).all():
-        return "fails"
-    if errors.empty or len(both) < len(errors):
-        return "–"
-    return "round trip passes" if logdets.empty and divergences.empty else TO_TOLERANCE

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from flowbench.report.frame import Cell
-from flowbench.report.judgement.estimates import is_size
+from flowbench.metrics import METRICS
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.simultaneous import Array
 
 # What flows are ranked by: the first of these that a data set has.
@@ -44,7 +44,7 @@ class Scores:
     left_out: dict[str, str]
 
 
-def scores(frame: pd.DataFrame, cells: Sequence[Cell], metric: str) -> Scores:
+def scores(frame: pd.DataFrame, cells: Sequence[CellResult], metric: str) -> Scores:
     """What the cells of one data set are compared by.
 
     Bits per dim are compared over the first examples of the test split, as many as all cells were measured on. This
@@ -58,7 +58,7 @@ def scores(frame: pd.DataFrame, cells: Sequence[Cell], metric: str) -> Scores:
     table = rows.pivot(index="seed", columns="cell", values="value")[list(finite.index[finite])]
     examples = rows.groupby("cell")["n"].min()[table.columns]
     by_example = _bits_by_example(frame, cells, table) if metric == "bits_per_dim" else {}
-    truth = _truth(frame, table.columns) if metric == "bits_per_dim" else None
+    truth = _truth(frame, table.columns, METRICS[metric].truth)
     shortened = list(examples.index[examples > examples.min()])
     if by_example.keys() >= set(shortened):
         for cell in shortened:
@@ -71,19 +71,21 @@ def scores(frame: pd.DataFrame, cells: Sequence[Cell], metric: str) -> Scores:
     if truth is not None:
         table = table - truth
     shared = _noise_of_examples(table.columns, by_example)
-    even = is_size(metric) or truth is not None
+    even = not METRICS[metric].level or truth is not None
     positive = bool((table.isna() | (table > 0)).all(axis=None))
     return Scores(table, shared, "log" if even and positive else "linear", left_out)
 
 
-def _truth(frame: pd.DataFrame, cells: pd.Index) -> pd.Series | None:
-    """Bits per dim of the true density on the examples of each cell; ``None`` where it is not known for all."""
-    rows = frame[frame["metric"] == "true_bits_per_dim"]
+def _truth(frame: pd.DataFrame, cells: pd.Index, metric: str) -> pd.Series | None:
+    """The true value on the examples of each cell; ``None`` where it is not known for all."""
+    rows = frame[frame["metric"] == metric]
     truth = rows.groupby("cell")["value"].mean().reindex(cells)
     return truth if len(truth) and truth.notna().all() else None
 
 
-def _bits_by_example(frame: pd.DataFrame, cells: Sequence[Cell], table: pd.DataFrame) -> dict[str, dict[int, Array]]:
+def _bits_by_example(
+    frame: pd.DataFrame, cells: Sequence[CellResult], table: pd.DataFrame
+) -> dict[str, dict[int, Array]]:
     """By cell and seed the bits per dim of the examples that all cells were measured on, where they are on record."""
     found = {cell.key: cell.record.evaluation.log_prob for cell in cells if cell.key in table.columns}
     found = {key: of for key, of in found.items() if of.keys() >= set(table.index[table[key].notna()])}

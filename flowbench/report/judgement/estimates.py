@@ -16,13 +16,6 @@ from flowbench.report.judgement.simultaneous import LEVEL
 
 # Fewer seeds have no interval: each of their values is shown.
 FEWEST_SEEDS = 3
-# Metrics whose names end so are levels, whose zero means nothing. The others are sizes: errors, distances, times.
-LEVELS = ("bits_per_dim", "nll_nats", "psnr", "mean_x1", "mean_x2")
-
-
-def is_size(metric: str) -> bool:
-    """Whether the values of a metric are compared by their ratios, as long as they are positive."""
-    return not metric.endswith(LEVELS)
 
 
 @dataclass(frozen=True)
@@ -108,7 +101,7 @@ class Estimates:
         for (cell, metric), rows in finished.groupby(["cell", "metric"], sort=False):
             values = rows["value"].tolist()
             combined = METRICS[metric].combine(values)
-            of_mean = estimate(values, size=is_size(metric))
+            of_mean = estimate(values, size=not METRICS[metric].level)
             self._found[cell, metric] = replace(of_mean, value=combined, n=int(rows["n"].min()))
 
     def get(self, cell: str, metric: str) -> Estimate | None:
@@ -123,7 +116,7 @@ class Estimates:
     def above_truth(self, cell: str) -> Estimate | None:
         """Bits per dim above those of the true density, on the same examples where they are on record."""
         bits = self.get(cell, "bits_per_dim")
-        true = self.value(cell, "true_bits_per_dim")
+        true = self.value(cell, METRICS["bits_per_dim"].truth)
         true = self.value(cell, "entropy_floor_bits_per_dim") if true is None else true
         if bits is None or true is None:
             return None

@@ -10,7 +10,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 
 # How bits per dim are measured here; a value that was measured in another way never stands beside ours.
 PROTOCOL = {"dequantisation": "uniform", "split": "test", "levels": 256}
@@ -52,7 +52,7 @@ class Published:
     split: str = "test"
     levels: int = 256
 
-    def differences(self, cell: Cell) -> list[str]:
+    def differences(self, cell: CellResult) -> list[str]:
         """What sets this value apart from a cell on the same data, in words; nothing where the settings agree."""
         different = []
         if self.metric == "bits_per_dim":
@@ -83,12 +83,12 @@ def metrics(data: str) -> list[str]:
     return list(dict.fromkeys(value.metric for value in load() if value.data == data))
 
 
-def beside(cell: Cell, metric: str = "bits_per_dim") -> list[Published]:
+def beside(cell: CellResult, metric: str = "bits_per_dim") -> list[Published]:
     """The published values whose settings agree with the cell's, the first the one to compare with."""
     return [value for value in _values(cell, metric) if not value.differences(cell)]
 
 
-def context(cells: Sequence[Cell], metric: str = "bits_per_dim") -> list[tuple[Published, list[str]]]:
+def context(cells: Sequence[CellResult], metric: str = "bits_per_dim") -> list[tuple[Published, list[str]]]:
     """The other values on the data set of ``cells``, each with what sets it apart from the nearest cell."""
     others = []
     for value in _values(cells[0], metric):
@@ -98,5 +98,5 @@ def context(cells: Sequence[Cell], metric: str = "bits_per_dim") -> list[tuple[P
     return others
 
 
-def _values(cell: Cell, metric: str) -> list[Published]:
+def _values(cell: CellResult, metric: str) -> list[Published]:
     return [value for value in load() if (value.data, value.metric) == (cell.data, metric)]

@@ -20,12 +20,10 @@ class Ranking:
     Attributes:
         ranks: (data sets × labels); 1 is best, and equals share the mean of their ranks. The best label comes first.
         critical_difference: between two mean ranks that the Nemenyi test tells apart at the 5 % level.
-        apart: whether it tells any two apart.
     """
 
     ranks: pd.DataFrame
     critical_difference: float
-    apart: bool
 
     @property
     def means(self) -> dict[str, float]:
@@ -36,6 +34,12 @@ class Ranking:
     def conclusive(self) -> bool:
         """Whether there are enough data sets to tell the first from the last if they always were."""
         return self.critical_difference < len(self.ranks.columns) - 1
+
+    @property
+    def apart(self) -> bool:
+        """Whether any two labels are told apart."""
+        means = self.means.values()
+        return self.conclusive and max(means) - min(means) >= self.critical_difference
 
 
 def flow_ranking(frame: pd.DataFrame, verdicts: Mapping[str, Verdict]) -> Ranking | None:
@@ -76,14 +80,7 @@ def ranking(of_data: Mapping[str, Mapping[str, float]]) -> Ranking | None:
     full = table.iloc[list(rows)].dropna(axis="columns")
     ranks = full.rank(axis="columns")
     order = ranks.mean().sort_values(kind="stable").index
-    found = Ranking(ranks[order], critical_difference(len(full.columns), len(full)), False)
-    return Ranking(found.ranks, found.critical_difference, found.conclusive and _any_apart(full))
-
-
-def _any_apart(full: pd.DataFrame) -> bool:
-    from scikit_posthocs import posthoc_nemenyi_friedman
-
-    return bool((posthoc_nemenyi_friedman(full.to_numpy()) < LEVEL).any(axis=None))
+    return Ranking(ranks[order], critical_difference(len(full.columns), len(full)))
 
 
 def critical_difference(names: int, data_sets: int) -> float:

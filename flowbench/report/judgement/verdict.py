@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell, load, tidy
+from flowbench.metrics.catalogue import LOST_AT
+from flowbench.report.frame import CellResult, load, tidy
 from flowbench.report.judgement import certification
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import Scale, Scores, ranking_metric, scores
 from flowbench.report.judgement.estimates import FEWEST_SEEDS
 from flowbench.report.judgement.simultaneous import compare
@@ -74,13 +75,15 @@ class Verdict:
         return [self.best, *self.tied] if self.best else []
 
 
-def verdict(frame: pd.DataFrame, cells: Sequence[Cell], metric: str, certificates: Mapping[str, Verdicts]) -> Verdict:
+def verdict(
+    frame: pd.DataFrame, cells: Sequence[CellResult], metric: str, certificates: Mapping[str, Certificate]
+) -> Verdict:
     """The verdict by one metric on the cells of one data set.
 
     Args:
         frame: the rows of the cells of one data set.
         cells: their records, which hold the log-likelihood of each test example; cells on other data are not looked at.
-        metric: one that has a better direction.
+        metric: one that is judged. Of all these the catalogue combines the seeds by their mean, as is done here.
         certificates: of the cells; one that has none counts as certified.
     """
     found = scores(frame, cells, metric)
@@ -107,7 +110,7 @@ def _chip(gaps: Mapping[str, Gap], rivals: Sequence[str], tied: Sequence[str]) -
     return "tied" if any(gaps[key].p is not None for key in tied) else "too few seeds"
 
 
-def _excluded(frame: pd.DataFrame, certificates: Mapping[str, Verdicts]) -> dict[str, str]:
+def _excluded(frame: pd.DataFrame, certificates: Mapping[str, Certificate]) -> dict[str, str]:
     """Why cells cannot be best, whatever their values are."""
     reasons = {}
     for cell in frame["cell"].unique():
@@ -116,7 +119,7 @@ def _excluded(frame: pd.DataFrame, certificates: Mapping[str, Verdicts]) -> dict
         if failed:
             reasons[cell] = f"fails certification: {', '.join(failed)}"
         elif lost:
-            reasons[cell] = "a seed failed" if "failed_at" in lost else "a seed diverged"
+            reasons[cell] = "a seed failed" if LOST_AT["failed"] in lost else "a seed diverged"
     return reasons
 
 
@@ -140,7 +143,9 @@ def _gaps(found: Scores, candidates: NDArray[np.bool_], sign: float, best: str) 
     return gaps
 
 
-def verdicts(frame: pd.DataFrame, cells: Sequence[Cell], certificates: Mapping[str, Verdicts]) -> dict[str, Verdict]:
+def verdicts(
+    frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapping[str, Certificate]
+) -> dict[str, Verdict]:
     """By data set the verdict by the metric that its flows are ranked by."""
     return {
         str(data): verdict(of_data, cells, ranking_metric(of_data), certificates)
@@ -152,5 +157,5 @@ def best_cells(results: Path, suite: Suite) -> set[str]:
     """The best certified flow on each data set of a suite whose cells are in ``results``."""
     cells = load(results, suite, {})
     frame = tidy(suite.name, cells)
-    found = verdicts(frame, cells, certification.verdicts(frame))
+    found = verdicts(frame, cells, certification.certificates(frame))
     return {of_data.best for of_data in found.values() if of_data.best}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.views.pictures import OF_FLOWS, Picture
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table, of_words
 from flowbench.report.views.text import listed, say, words
+
+# What is said of a flow that `flows.yaml` does not know.
+UNKNOWN: dict[str, Any] = {"idea": "", "equation": "", "papers": {}, "density": "", "sampling": "", "variants": {}}
 
 
 def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
@@ -22,16 +25,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
     found = []
     for flow in sorted({cell.flow for cell in scope.cells}, key=order.index):
         of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
-        about: dict[str, Any] = {
-            "name": flow,
-            "idea": "",
-            "equation": "",
-            "papers": {},
-            "density": "",
-            "sampling": "",
-            "variants": {},
-        }
-        about |= known.get(flow, {})
+        about = UNKNOWN | {"name": flow} | known.get(flow, {})
         labels = dict.fromkeys(cell.label for cell in of_flow.cells)
         first: dict[str, Picture] = {}
         for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):
@@ -57,7 +51,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
 def likelihood(scope: Scope) -> str:
     """What log p(x) is of the cells of a flow, and on which data where that differs."""
 
-    def word(cell: Cell) -> str:
+    def word(cell: CellResult) -> str:
         solved = cell.likelihood == "exact" and scope.has(cell, "solver_tolerance")
         return "exact to the solver’s tolerance" if solved else cell.likelihood
 

@@ -1,4 +1,4 @@
-"""What became of the numbers of the last report, by the rule that compares flows."""
+"""What became of the numbers of the report before, by the rule that compares flows."""
 
 from __future__ import annotations
 

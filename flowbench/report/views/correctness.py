@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from flowbench.metrics import METRICS, STARTS, of_family
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
-from flowbench.report.views.tables import Entry, Table, of_cells, of_families, of_words
+from flowbench.report.views.tables import Entry, Table, filled, of_cells, of_families, of_words
 from flowbench.report.views.text import say
 
 
 def correctness(scope: Scope) -> list[Table]:
     """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
-    return [criteria(scope), *certificates(scope), *densities(scope), *stress(scope)]
+    return filled([criteria(scope), *certificates(scope), densities(scope), stress(scope)])
 
 
 def certification(scope: Scope) -> str:
@@ -51,44 +51,40 @@ def criteria(scope: Scope) -> Table:
 def certificates(scope: Scope) -> list[Table]:
     """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
     shown = scope.having("invertibility_error_max")
-    float32 = {"verdict": verdicts(shown, "float32"), **of_families(shown, "float32")}
-    float64 = {"verdict": verdicts(shown, "float64"), **of_families(shown, "float64", "log-determinant")}
+    float32 = {"verdict": outcomes(shown, "float32"), **of_families(shown, "float32")}
+    float64 = {"verdict": outcomes(shown, "float64"), **of_families(shown, "float64", "log-determinant")}
     return [
         of_cells(say("float32"), shown, float32, with_data=True),
         of_cells(say("float64"), shown, float64, with_data=True),
     ]
 
 
-def densities(scope: Scope) -> list[Table]:
+def densities(scope: Scope) -> Table:
     """Whether densities are the same from both sides and in both precisions, and integrate to one."""
-    shown = scope.only(lambda cell: any(scope.has(cell, metric) for metric in of_family("density")))
-    if not shown.cells:
-        return []
-    columns = {"verdict": verdicts(shown, "density"), **of_families(shown, "density")}
-    return [of_cells(say("density"), shown, columns, with_data=True)]
+    shown = scope.having(*of_family("density"))
+    columns = {"verdict": outcomes(shown, "density"), **of_families(shown, "density")}
+    return of_cells(say("density"), shown, columns, with_data=True)
 
 
-def stress(scope: Scope) -> list[Table]:
+def stress(scope: Scope) -> Table:
     """How far from their start round trips end where a flow is not at home, and how many are lost.
 
     As Behrmann et al. (2021, 2006.09347) have them.
     """
     shown = scope.having("l2_error_data")
-    if not shown.cells:
-        return []
-    columns = {"verdict on samples": verdicts(shown, "samples")}
+    columns = {"verdict on samples": outcomes(shown, "samples")}
     for start in STARTS:
         columns[METRICS[f"l2_error_{start}"].head] = [_length(shown, cell, start) for cell in shown.cells]
-    return [of_cells(say("stress"), shown, columns, with_data=True)]
+    return of_cells(say("stress"), shown, columns, with_data=True)
 
 
-def _length(scope: Scope, cell: Cell, start: str) -> Entry:
+def _length(scope: Scope, cell: CellResult, start: str) -> Entry:
     value, lost = scope.value(cell, f"l2_error_{start}"), scope.value(cell, f"lost_share_{start}")
     text = numbers.power(value)
     return Entry(f"{text} ({f'{lost:.1%}' if lost >= 0.0005 else '<0.1%'})" if lost else text, value)
 
 
-def verdicts(scope: Scope, which: str) -> list[Entry]:
+def outcomes(scope: Scope, which: str) -> list[Entry]:
     """``passes`` or ``fails``."""
     found = [getattr(scope.certificates[cell.key], which) for cell in scope.cells]
     return [Entry(word, None, "fail" if word == "fails" else "") for word in found]

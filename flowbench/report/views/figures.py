@@ -9,63 +9,60 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from flowbench.plotting.canvas import HAIRLINE, INK, MUTED, canvas
-from flowbench.report.views import series
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Styles = dict[str, tuple[str, str]]
+Ends = tuple[float, float]
 # Height of a line of a legend in inches, and of its letters the most that leave room for the axes.
 _LINE, _LETTERS = 0.19, 34
 
 
-def training_curves(path: Path, table: pd.DataFrame, styles: Styles) -> None:
-    """Draw the losses of each seed over the steps, of one objective: a panel for each unit that it has."""
+def training(path: Path, table: pd.DataFrame, styles: Styles, *, title: str, domain: Ends) -> None:
+    """Draw the losses of each seed over the steps, of one objective."""
     with canvas(path, 7.2, max(3.2, 0.4 + _LINE * table["flow"].nunique())) as figure:
-        axes, (low, high) = figure.subplots(), series.limits(table)
+        axes = figure.subplots()
         for (flow, _), rows in table.groupby(["flow", "seed"], sort=False):
             colour, _ = styles[flow]
             axes.plot(rows["step"], rows["loss"], color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
             if rows["lost"].iloc[-1]:
-                last = rows["step"].iloc[-1], min(high, rows["loss"].iloc[-1])
+                last = rows["step"].iloc[-1], min(domain[1], rows["loss"].iloc[-1])
                 axes.plot(*last, "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
-        axes.set_ylim(low, high)
+        axes.set_ylim(domain)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.margins(x=0.01)
-        axes.set(xlabel="step", ylabel=f"validation loss ({table['unit'].iloc[0]})")
+        axes.set(xlabel="step", ylabel=title)
         _clean(axes)
         ends = table.groupby("flow", sort=False)["loss"].last().sort_values()
         _legend(figure, ends.index, styles, lines=True)
 
 
-def tradeoff(path: Path, table: pd.DataFrame, styles: Styles) -> None:
+def tradeoff(
+    path: Path, table: pd.DataFrame, styles: Styles, *, title: str, log: bool, across: Ends, domain: Ends
+) -> None:
     """Draw quality over sampling speed, each flow named beside its point; hollow is what cannot be best."""
     with canvas(path, 6.4, max(4.0, 0.16 * len(table))) as figure:
         axes = figure.subplots()
         for row in table.itertuples():
             colour, marker = styles[row.flow]
-            face = {
-                "markerfacecolor": colour if row.good else "white",
-                "markeredgecolor": colour if not row.good else "w",
-            }
-            axes.plot(row.x, row.y, marker=marker, markersize=8, linestyle="none", zorder=3, **face)
-            where = {"xytext": (row.x, row.label), "textcoords": "data", "va": "center"}
-            label = axes.annotate(f"   {_name(row.flow)}", (row.x, row.y), color=INK, fontsize=8, **where)
+            face, edge = (colour, "white") if row.good else ("white", colour)
+            look = {"markerfacecolor": face, "markeredgecolor": edge, "marker": marker, "markersize": 8}
+            axes.plot(row.x, row.y, linestyle="none", zorder=3, **look)
+            label = axes.text(row.x, row.label, f"   {_name(row.flow)}", color=INK, fontsize=8, va="center")
             label.set_in_layout(False)  # the axes have room for it already
-        across, up = series.domains(table)
         _logarithmic(axes, "x", across)
-        if series.logarithmic(table["y"]):
-            _logarithmic(axes, "y", up)
-        axes.set(xlim=across, ylim=up)
-        axes.set(xlabel="samples drawn per second", ylabel=table["of"].iloc[0])
+        if log:
+            _logarithmic(axes, "y", domain)
+        axes.set(xlim=across, ylim=domain, xlabel="samples drawn per second", ylabel=title)
         axes.text(
             0.995, 0.01, "better ↘", transform=axes.transAxes, ha="right", color=MUTED, fontsize=10, weight="bold"
         )
         _clean(axes)
 
 
-def evaluations(path: Path, table: pd.DataFrame, others: float | None, styles: Styles) -> None:
+def evaluations(path: Path, table: pd.DataFrame, styles: Styles, *, title: str, others: float | None) -> None:
     """Draw the distance of samples over evaluations; a dashed line is the distance of equally many other data."""
     with canvas(path, 7.2, max(3.2, 0.4 + _LINE * table["flow"].nunique())) as figure:
         panels = figure.subplots(1, 2, sharey=True)
@@ -87,7 +84,7 @@ def evaluations(path: Path, table: pd.DataFrame, others: float | None, styles: S
             axes.xaxis.set_major_formatter("{x:g}")
             _clean(axes)
         _logarithmic(panels[0], "y", table["distance"])
-        panels[0].set_ylabel("energy distance to test data")
+        panels[0].set_ylabel(title)
         _legend(figure, table["flow"].unique(), styles)
 
 

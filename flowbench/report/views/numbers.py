@@ -25,8 +25,8 @@ def spread(e: Estimate | None, *, count: bool = True) -> str:
     if not e.known:
         places = _places(abs(e.value) / 100)
         if e.seeds == 2 and all(map(math.isfinite, e.values)):
-            return ", ".join(_fixed(value, places) for value in e.values)
-        return _fixed(e.value, places) + (f" (n = {e.seeds})" if count else "")
+            return ", ".join(fixed(value, places) for value in e.values)
+        return fixed(e.value, places) + (f" (n = {e.seeds})" if count else "")
     below, above = e.value - e.low, e.high - e.value
     half = max(below, above)
     places = min(_places(half), max(4, _places(abs(e.value) / 10)))
@@ -34,9 +34,9 @@ def spread(e: Estimate | None, *, count: bool = True) -> str:
         if not _ordinary(e.high):
             return f"{significant(e.value)} (up to {_unusual(e.high)})"
         places = max(places, min(_places(below), _places(e.low)))
-        return f"{_fixed(e.value, places)} ({_fixed(e.low, places)} to {significant(e.high, 2)})"
+        return f"{fixed(e.value, places)} ({fixed(e.low, places)} to {significant(e.high, 2)})"
     written = f"{half:,.{places}f}"
-    return f"{_fixed(e.value, places)} ± {written if half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
+    return f"{fixed(e.value, places)} ± {written if half >= 0.5 * 10.0**-places else f'<{10.0**-places:.{places}f}'}"
 
 
 def significant(value: float | None, digits: int = 3) -> str:
@@ -46,7 +46,17 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value == 0:
         return "0"
     places = digits - 1 - math.floor(math.log10(abs(value)))
-    return _fixed(round(value, places), max(0, places))
+    return fixed(round(value, places), max(0, places))
+
+
+def fixed(value: float, places: int) -> str:
+    """With a proper minus sign, and none before a zero."""
+    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")
+
+
+def signed(value: float) -> str:
+    """A difference to two digits, with its sign."""
+    return f"+{significant(value, 2)}".replace("+−", "−")
 
 
 def at_most(value: float, digits: int = 2) -> str:
@@ -77,7 +87,7 @@ def written(e: Estimate | None, form: Form, *, count: bool = True) -> str:
     if form == "count":
         return f"{e.value:,.0f}"
     if form == "share":
-        return _fixed(e.value, 4)
+        return fixed(e.value, 4)
     return {"mean": significant, "power": power, "rate": rate}[form](e.value)
 
 
@@ -121,8 +131,3 @@ def _powers_of_ten(value: float) -> str:
 def _places(value: float) -> int:
     """Decimal places that show two digits of ``value``."""
     return max(0, 1 - math.floor(math.log10(value))) if value > 0 else 4
-
-
-def _fixed(value: float, places: int) -> str:
-    """With a proper minus sign, and none before a zero."""
-    return f"{round(value, places) + 0.0:,.{places}f}".replace("-", "−")

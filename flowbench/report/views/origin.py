@@ -9,9 +9,10 @@ from typing import Any
 
 from flowbench.config import Suite, TrainBudget
 from flowbench.records.files import METRICS_FILE
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
 from flowbench.report.views.scope import by_value, names_of
+from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
 # These mean something only in one architecture of flow matching or with one coupling.
@@ -22,21 +23,34 @@ _OF_FLOW_MATCHING = {
 }
 
 
-def _licence() -> str:
-    """As the installed distribution states it; empty where it is run from its source."""
+def _stated(fact: str) -> str:
+    """What the installed distribution says of itself; empty where it is run from its source."""
     try:
-        return str(metadata("normalizing-flow-benchmark").json.get("license_expression", ""))
+        return str(metadata("normalizing-flow-benchmark").json.get(fact, ""))
     except PackageNotFoundError:
         return ""
 
 
-def facts(cells: Sequence[Cell]) -> dict[str, Any]:
+def headline(cells: Sequence[CellResult]) -> list[str]:
+    """Version, commit, host, device and seeds."""
+    commits = list(dict.fromkeys(map(trained_at, cells)))
+    of_hosts = list(hosts(cells))
+    seeds = [len(cell.seeds) for cell in cells]
+    return [
+        f"flowbench {_stated('version') or 'unreleased'}",
+        f"commit {commits[0][:7]}" if len(commits) == 1 else f"{len(commits)} commits",
+        of_hosts[0] if len(of_hosts) == 1 else f"{len(of_hosts)} hosts",
+        say("seeds", low=min(seeds), high=max(seeds)),
+    ]
+
+
+def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
     """What the pages lay out of hosts, versions, commits and data, each with the cells that it is of."""
     names = {name for cell in cells for name in cell.record.training.provenance.versions}
     started = [cell.record.training.timings.started for cell in cells]
     return {
         "year": str(datetime.fromtimestamp(max(started), UTC).year) if started else "",
-        "licence": _licence(),
+        "licence": _stated("license_expression"),
         "hosts": {
             host: (letter, names_of([cell for cell in cells if host in cell.hosts], cells))
             for host, letter in hosts(cells).items()
@@ -55,7 +69,7 @@ def facts(cells: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
+def of_cell(cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
     """How one cell was made, as pairs of a name and a text; commands and keys are between backticks."""
     of = cell.params["cell"]
     keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
@@ -79,12 +93,12 @@ def of_cell(cell: Cell, suite: Suite) -> list[tuple[str, str]]:
     ]
 
 
-def trained_at(cell: Cell) -> str:
+def trained_at(cell: CellResult) -> str:
     """The commit of the training."""
     return cell.record.training.timings.git_commit or "unknown"
 
 
-def hosts(cells: Sequence[Cell]) -> dict[str, str]:
+def hosts(cells: Sequence[CellResult]) -> dict[str, str]:
     """Each host in words, and the letter that stands for it."""
     return {host: chr(ord("A") + i) for i, host in enumerate(sorted({host for cell in cells for host in cell.hosts}))}
 
@@ -93,7 +107,7 @@ def _list(options: Mapping[str, Any]) -> str:
     return ", ".join(words(name, value) for name, value in options.items()) or "no options"
 
 
-def _model(cell: Cell) -> dict[str, Any]:
+def _model(cell: CellResult) -> dict[str, Any]:
     """The options of a flow that mean something beside its others."""
     options = cell.params["flow"]
     if cell.flow != "flow_matching":
@@ -102,7 +116,7 @@ def _model(cell: Cell) -> dict[str, Any]:
     return {name: value for name, value in options.items() if name not in unused}
 
 
-def _training(cell: Cell) -> str:
+def _training(cell: CellResult) -> str:
     """The options of a budget in the order of `TrainBudget`; what zero or false switches off comes last."""
     of = cell.params["cell"]
     budget = cell.params["budget"] | {"seeds": str(of["seeds"]), "device": of["device"]}
@@ -118,5 +132,5 @@ def _training(cell: Cell) -> str:
     return f"Adam: {text}; without {off}" if off else f"Adam: {text}"
 
 
-def _splits(cell: Cell) -> str:
+def _splits(cell: CellResult) -> str:
     return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.splits.items())

@@ -3,32 +3,36 @@
 from __future__ import annotations
 
 import base64
-import json
+import os
 import re
+import types
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-import markupsafe
 import pandas as pd
 
 from flowbench.config import Suite
-from flowbench.report.frame import Cell, load, tidy, write_csv
+from flowbench.metrics import METRICS
+from flowbench.report.frame import CellResult, load, tidy, write_csv
 from flowbench.report.judgement.answers import MARGIN
-from flowbench.report.judgement.certification import verdicts
+from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.simultaneous import LEVEL
-from flowbench.report.views import cards, correctness, figures, origin, papers, pictures, series, tables, top
+from flowbench.report.views import cards, charts, correctness, origin, papers, pictures, tables, top
 from flowbench.report.views.changes import changes
-from flowbench.report.views.pictures import Picture
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table
 from flowbench.report.views.text import render, say, words
 from flowbench.runtime.files import whole
 
+# The values that a report shows, and those of the last report that had others.
+RESULTS, PREVIOUS = "results.csv", "previous.csv"
+# What stands by hand below the title of a report that cannot be made again.
+OF_EARLIER_VERSION = "This report was made by an earlier version of flowbench"
 PAGES = {"README.md": "page.md.jinja", "index.html": "page.html.jinja"}
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -42,24 +46,52 @@ def write(
     lock: str,
     survived: Mapping[str, int],
     earlier: Sequence[str] = (),
+    runs: Mapping[str, str] = types.MappingProxyType({}),
+    own: Path | None = None,
 ) -> None:
-    """Write the report of a suite to ``folder``; see `flowbench.report.write` for the arguments."""
+    """Write the report of a suite to ``folder``: two pages, ``results.csv``, ``previous.csv`` and ``figures/``.
+
+    All of it is written, or none. The pages tell the changes since ``previous.csv``. The same results give the same
+    bytes before and after they are committed, and in a clone without history.
+
+    Args:
+        results: holds the files of each cell in ``<cell>/``; cells that are not there are named as not run.
+        suite: whose report it is.
+        folder: where it goes. The HTML page draws with the scripts of ``../assets/``, and shows pictures without them.
+        digests: the tags of the cells' MLflow runs, by cell.
+        lock: the digest of what ``dvc.lock`` says of the suite; empty if unknown.
+        survived: how many faults of each kind the tests have caused.
+        earlier: ``results.csv`` and ``previous.csv`` of the report that is committed. The first that differs from the
+            results now becomes ``previous.csv``.
+        runs: the addresses of the cells' runs in MLflow, by cell.
+        own: where the HTML page goes once more, with links to the runs. It is no part of the report, since the same
+            results have other runs in another store.
+
+    Raises:
+        RecordError: a file of a cell is missing or damaged.
+    """
     cells = load(results, suite, digests)
     frame = tidy(suite.name, cells)
-    scope = Scope(cells, frame, Estimates(frame), verdicts(frame))
+    scope = Scope(cells, frame, Estimates(frame), certificates(frame))
     with whole(folder) as scratch:
-        write_csv(scratch / "results.csv", frame)
-        now = (scratch / "results.csv").read_text(encoding="utf-8")
-        before = next((text for text in earlier if text.strip() != now.strip()), "")
+        write_csv(scratch / RESULTS, frame)
+        now = (scratch / RESULTS).read_text(encoding="utf-8")
+        if before := next((text for text in earlier if text != now), ""):
+            (scratch / PREVIOUS).write_text(before, encoding="utf-8")
         drawn = scratch / "figures"
         drawn.mkdir()
         facts = _facts(suite, scope, drawn) | {
             "lock": lock,
             "survived": say("survived", counts=survived),
             "changes": changes(scope, before),
+            "here": "",
+            "runs": {},
         }
         for page, template in PAGES.items():
             (scratch / page).write_text(render(template, facts), encoding="utf-8")
+        if own:
+            here = f"{quote(os.path.relpath(folder, own.parent))}/"
+            own.write_text(render(PAGES["index.html"], facts | {"here": here, "runs": runs}), encoding="utf-8")
 
 
 def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
@@ -74,7 +106,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     return origin.facts(cells) | {
         "suite": suite,
         "scope": scope,
-        "headline": top.headline(scope) if cells else [],
+        "headline": origin.headline(cells) if cells else [],
         "learning": top.learning(scope),
         "ties": say("ties", level=LEVEL),
         "questions": top.QUESTIONS,
@@ -103,7 +135,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
 def _section(scope: Scope, folder: Path) -> dict[str, Any]:
     """All that is shown of one data set."""
     data = scope.cells[0].data
-    charts = _charts(data, scope, folder)
+    drawn = charts.charts(scope, folder)
     return {
         "data": data,
         "size": len(scope.cells),
@@ -114,8 +146,8 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "table": tables.quality(scope),
         "remarks": tables.remarks(scope),
         "folded": [*tables.folded(scope), *papers.tables(scope)],
-        "charts": charts,
-        "speed": next((chart for chart in charts if chart["kind"] == "tradeoff"), None),
+        "charts": drawn,
+        "speed": next((chart for chart in drawn if chart["kind"] == "tradeoff"), None),
         "cells": scope.cells,
     }
 
@@ -131,64 +163,12 @@ def _verdict(scope: Scope) -> str:
         chip=found.chip,
         name=best.label if best else "",
         score=scope.written(best, found.metric) if best else "",
-        metric=found.metric,
+        unit=METRICS[found.metric].said,
         tied=scope.labels(found.tied),
         baseline=scope.by_key[nearest].label if nearest and baselines[nearest] < 0 else "",
         excluded={scope.by_key[key].label: why for key, why in found.excluded.items()},
         better=scope.labels(key for key in found.excluded if key in found.gaps and found.gaps[key].value < 0),
     )
-
-
-def _charts(data: str, scope: Scope, folder: Path) -> list[dict[str, Any]]:
-    """How the cells learnt, and what their quality costs: a specification, its data, and the same as PNG."""
-    styles = series.looks(cell.label for cell in scope.cells)
-    found = []
-
-    def chart(kind: str, name: str, table: pd.DataFrame, caption: str, **facts: Any) -> None:
-        path = folder / f"{name}.png"
-        alt = f"{data}: {caption}"
-        colours = {flow: styles[flow][0] for flow in dict.fromkeys(table["flow"])}
-        found.append(
-            {
-                "kind": kind,
-                "picture": Picture(path, alt, caption),
-                "spec": _inert({"kind": kind, "rows": table.to_dict("records"), "colours": colours} | facts),
-            }
-        )
-
-    speed = series.tradeoff(scope)
-    if len(speed) > 1:
-        caption = say("tradeoff", metric=scope.quality)
-        figures.tradeoff(folder / f"cost-{data}.png", speed, styles)
-        log = series.logarithmic(speed["y"])
-        across, up = series.domains(speed)
-        chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0], across=across, domain=up)
-    for name, of_unit in _by_objective(series.curves(scope)).items():
-        path = f"training-{data}{name}"
-        figures.training_curves(folder / f"{path}.png", of_unit, styles)
-        caption = say("training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()))
-        title = f"validation loss ({of_unit['unit'].iloc[0]})"
-        chart("training", path, of_unit, caption, title=title, domain=series.limits(of_unit))
-    few = series.evaluations(scope)
-    if len(few):
-        others = scope.first("energy_distance_data")
-        figures.evaluations(folder / f"evaluations-{data}.png", few, others, styles)
-        title = "energy distance to test data"
-        chart("evaluations", f"evaluations-{data}", few, say("evaluations"), others=others, title=title)
-    return found
-
-
-def _by_objective(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Losses that share an axis, by the end of the figure's name: likelihoods do, and others stand alone."""
-    likelihoods = curves["unit"].isin(["bits per dim", "nats"])
-    found = {"": curves[likelihoods]} if likelihoods.any() else {}
-    return found | {f"-{flow}": rows for flow, rows in curves[~likelihoods].groupby("flow", sort=False)}
-
-
-def _inert(facts: dict[str, Any]) -> markupsafe.Markup:
-    """Facts as JSON that ends no element of HTML."""
-    text = json.dumps(facts, ensure_ascii=False, separators=(",", ":"))
-    return markupsafe.Markup(text.replace("<", "\\u003c"))
 
 
 def _ranks(ranking: Ranking) -> Table:
@@ -209,7 +189,7 @@ def _ranks(ranking: Ranking) -> Table:
     return Table(caption, pd.DataFrame(rows, columns=heads, index=list(ranking.means), dtype=object))
 
 
-def _failures(cells: Sequence[Cell]) -> list[tuple[str, str]]:
+def _failures(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     """Which seeds of which cells diverged, failed or were measured in part, and why."""
     failures = []
     for cell in cells:
@@ -225,7 +205,7 @@ def _failures(cells: Sequence[Cell]) -> list[tuple[str, str]]:
 
 
 def single_file(folder: Path) -> str:
-    """The HTML page in ``folder`` with its figures and scripts in it, to be sent or kept alone."""
+    """The HTML page of the report in ``folder`` with its figures and scripts in it, to be sent or kept alone."""
     page = (folder / "index.html").read_text(encoding="utf-8")
 
     def picture(match: re.Match[str]) -> str:
@@ -242,7 +222,13 @@ def single_file(folder: Path) -> str:
 
 
 def write_index(reports: Path, suites: Mapping[str, str]) -> None:
-    """Write the pages that link all suites; see `flowbench.report.write_index`."""
-    found = {name: about for name, about in suites.items() if (reports / name / "results.csv").is_file()}
+    """Write ``README.md`` and ``index.html`` in ``reports``, which link the reports of suites.
+
+    Args:
+        suites: what each is about, by its name; those without a report are left out.
+    """
+    found = {name: about for name, about in suites.items() if (reports / name / RESULTS).is_file()}
+    texts = {name: (reports / name / "README.md").read_text(encoding="utf-8") for name in found}
+    facts = {"suites": found, "of_earlier_version": [name for name in found if OF_EARLIER_VERSION in texts[name]]}
     for page, template in (("README.md", "index.md.jinja"), ("index.html", "index.html.jinja")):
-        (reports / page).write_text(render(template, {"suites": found}), encoding="utf-8")
+        (reports / page).write_text(render(template, facts), encoding="utf-8")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published
 from flowbench.report.judgement.published import Published
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
-from flowbench.report.views.tables import Table, of_words
+from flowbench.report.views.tables import Table, filled, of_words
 from flowbench.report.views.text import say
 
 
@@ -36,16 +36,16 @@ def tables(scope: Scope) -> list[Table]:
             for value, apart in published.context(scope.cells, metric)
         ]
         theirs = [METRICS[metric].head, "what differs", "setting", "budget", "published in"]
-        found += [of_words(say("beside", name=name), "flow", heads, beside)] if beside else []
-        found += [of_words(say("context", name=name), "model", theirs, context)] if context else []
-    return found
+        found.append(of_words(say("beside", name=name), "flow", heads, beside))
+        found.append(of_words(say("context", name=name), "model", theirs, context))
+    return filled(found)
 
 
-def _our_budget(scope: Scope, cell: Cell) -> str:
+def _our_budget(scope: Scope, cell: CellResult) -> str:
     return f"{_in_words(cell)}; {numbers.significant(scope.value(cell, 'train_seconds'))} s on {cell.place}"
 
 
-def _in_words(cell: Cell) -> str:
+def _in_words(cell: CellResult) -> str:
     """How long each seed is trained."""
     if cell.budget is None:
         return "fitted"

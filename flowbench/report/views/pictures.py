@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from flowbench.plotting.canvas import DPI, HAIRLINE
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.views.scope import Scope
 
 # What the kinds of pictures show, in the order of the page; another kind comes after them under its own name.
@@ -65,7 +65,7 @@ class Picture:
         return tuple(round(int.from_bytes(head[i : i + 4], "big") * 96 / DPI) for i in (16, 20))  # type: ignore[return-value]
 
 
-def of_cell(scope: Scope, cell: Cell, folder: Path) -> list[Picture]:
+def of_cell(scope: Scope, cell: CellResult, folder: Path) -> list[Picture]:
     """Copy the pictures of a cell to ``folder``, in the order of their kinds."""
     of_first = {"training", "training-animation"}
     found = []

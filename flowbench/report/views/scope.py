@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.frame import CellResult
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import ranking_metric
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.verdict import Verdict, verdict
@@ -29,19 +29,19 @@ class Scope:
         estimates, certificates: of all cells of the suite.
     """
 
-    cells: list[Cell]
+    cells: list[CellResult]
     whole: pd.DataFrame
     estimates: Estimates
-    certificates: Mapping[str, Verdicts]
+    certificates: Mapping[str, Certificate]
     _verdicts: dict[tuple[str, str], Verdict] = field(default_factory=dict)
 
-    def only(self, condition: Callable[[Cell], bool]) -> Scope:
+    def only(self, condition: Callable[[CellResult], bool]) -> Scope:
         """The cells for which a condition holds."""
         return replace(self, cells=[cell for cell in self.cells if condition(cell)])
 
-    def having(self, metric: str) -> Scope:
-        """The cells that have a metric."""
-        return self.only(lambda cell: self.has(cell, metric))
+    def having(self, *metrics: str) -> Scope:
+        """The cells that have any of some metrics."""
+        return self.only(lambda cell: any(self.has(cell, metric) for metric in metrics))
 
     @cached_property
     def by_data(self) -> dict[str, Scope]:
@@ -50,7 +50,7 @@ class Scope:
         return {name: self.only(lambda cell, name=name: cell.data == name) for name in names}  # type: ignore[misc]
 
     @cached_property
-    def by_key(self) -> dict[str, Cell]:
+    def by_key(self) -> dict[str, CellResult]:
         return {cell.key: cell for cell in self.cells}
 
     @cached_property
@@ -70,7 +70,7 @@ class Scope:
             self._verdicts[wanted] = verdict(self.frame, self.cells, wanted[1], self.certificates)
         return self._verdicts[wanted]
 
-    def has(self, cell: Cell, metric: str) -> bool:
+    def has(self, cell: CellResult, metric: str) -> bool:
         """Whether a seed of a cell that finished has a metric."""
         return self.estimates.get(cell.key, metric) is not None
 
@@ -78,7 +78,7 @@ class Scope:
         """Whether any cell has a metric."""
         return any(self.has(cell, metric) for cell in self.cells)
 
-    def value(self, cell: Cell, metric: str) -> float | None:
+    def value(self, cell: CellResult, metric: str) -> float | None:
         """A metric of a cell as one number."""
         return self.estimates.value(cell.key, metric)
 
@@ -86,7 +86,7 @@ class Scope:
         """A metric that is the same for all cells that have it."""
         return next((value for cell in self.cells if (value := self.value(cell, metric)) is not None), None)
 
-    def written(self, cell: Cell, metric: str) -> str:
+    def written(self, cell: CellResult, metric: str) -> str:
         """A metric of a cell as the catalogue has it written."""
         return numbers.written(self.estimates.get(cell.key, metric), METRICS[metric].form, count=not self.single)
 
@@ -104,20 +104,12 @@ class Scope:
         """Whether some flows had other budgets than others."""
         return len({cell.budget for cell in self.cells if not cell.baseline}) > 1
 
-    def note(self, cell: Cell) -> str:
+    def note(self, cell: CellResult) -> str:
         """What a reader must know of a cell before comparing it."""
-        return say(
-            "note",
-            baseline=cell.baseline,
-            diverged=len(cell.diverged),
-            failed=len(cell.failed),
-            seeds=len(cell.seeds),
-            in_part=bool(cell.not_measured),
-            failures=self.certificates[cell.key].failed,
-        )
+        return say("note", cell=cell, failures=self.certificates[cell.key].failed)
 
 
-def by_fact(cells: Iterable[Cell], fact: Callable[..., Any]) -> dict[Any, list[str]]:
+def by_fact(cells: Iterable[CellResult], fact: Callable[..., Any]) -> dict[Any, list[str]]:
     """The labels of the cells that share a fact, in the order of the cells."""
     found: dict[Any, list[str]] = {}
     for cell in cells:
@@ -125,15 +117,15 @@ def by_fact(cells: Iterable[Cell], fact: Callable[..., Any]) -> dict[Any, list[s
     return found
 
 
-def by_value(cells: Sequence[Cell], value: Callable[..., Any]) -> dict[Any, str]:
+def by_value(cells: Sequence[CellResult], value: Callable[..., Any]) -> dict[Any, str]:
     """Each value that a fact takes, with the keys of the cells where it does."""
-    groups: dict[Any, list[Cell]] = {}
-    for cell in cells:
-        groups.setdefault(value(cell), []).append(cell)
-    return {found: names_of(group, cells) for found, group in groups.items()}
+    return {
+        found: names_of([cell for cell in cells if value(cell) == found], cells)
+        for found in dict.fromkeys(map(value, cells))
+    }
 
 
-def names_of(group: Sequence[Cell], cells: Sequence[Cell]) -> str:
+def names_of(group: Sequence[CellResult], cells: Sequence[CellResult]) -> str:
     """The keys of some of the cells, or how many they are."""
     if len(group) == len(cells):
         return "all cells"

@@ -9,7 +9,8 @@ import pandas as pd
 
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.records.training import HistoryRow
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
+from flowbench.report.judgement.answers import COSTS
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 
@@ -59,7 +60,7 @@ def losses(rows: Sequence[HistoryRow]) -> list[tuple[int, float]]:
     return [(step, loss) for step, loss in points if math.isfinite(loss)]
 
 
-def settled(cell: Cell) -> bool | None:
+def settled(cell: CellResult) -> bool | None:
     """Whether training reached a plateau for each seed; ``None`` where there are too few losses to say."""
     shares = []
     for rows in cell.record.training.history.values():
@@ -106,7 +107,7 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
-def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFrame:
+def tradeoff(scope: Scope) -> pd.DataFrame:
     """Quality and speed of the cells on one data set, with where their labels stand.
 
     Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (its y).
@@ -121,7 +122,7 @@ def tradeoff(scope: Scope, cost: str = "sample_samples_per_second") -> pd.DataFr
         quality, name = above, "bits per dim above the truth"
     rows = []
     for cell in scope.cells:
-        x, e = scope.value(cell, cost), quality[cell.key]
+        x, e = scope.value(cell, COSTS["fastest sampler"]), quality[cell.key]
         if x and x > 0 and e and abs(e.value) < numbers.ASTRONOMIC and cell.key in found.gaps:
             rows.append((cell.label, x, e.value, cell.key not in found.excluded, name))
     table = pd.DataFrame(rows, columns=["flow", "x", "y", "good", "of"])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
 
 from flowbench.metrics import METRICS, Family, of_family
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published, uncertainty
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.simultaneous import LEVEL
 from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope, by_fact
@@ -50,15 +52,30 @@ class Table:
     reference: list[str] = field(default_factory=list)
     main: bool = False
 
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show: no row but those to compare with."""
+        return len(self.frame) == len(self.reference)
+
 
 Columns = dict[str, list[Entry]]
 
 
-def of_cells(caption: str, scope: Scope, columns: Columns, *, with_data: bool = False) -> Table:
-    """One row for each cell."""
-    first = "cell" if with_data else "flow"
+def of_cells(
+    caption: str,
+    scope: Scope,
+    columns: Columns,
+    *,
+    with_data: bool = False,
+    reference: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
+    main: bool = False,
+) -> Table:
+    """One row for each cell, and those of ``reference``, which holds texts by row and head."""
     frame = pd.DataFrame({head: pd.Series(entries, dtype=object) for head, entries in columns.items()})
-    return Table(caption, frame.set_axis(list(scope.by_key), axis="index"), first, with_data)
+    frame = frame.set_axis(list(scope.by_key), axis="index")
+    for name, known in reference.items():
+        frame.loc[name] = [Entry(known.get(head, "")) for head in frame.columns]
+    return Table(caption, frame, "cell" if with_data else "flow", with_data, list(reference), main)
 
 
 def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]]) -> Table:
@@ -68,15 +85,25 @@ def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[st
     return Table(caption, pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object), first)
 
 
-def texts(scope: Scope, text: Callable[[Cell], str]) -> list[Entry]:
+def filled(tables: Iterable[Table]) -> list[Table]:
+    """Those that are not empty."""
+    return [table for table in tables if not table.empty]
+
+
+def texts(scope: Scope, text: Callable[[CellResult], str]) -> list[Entry]:
     """What ``text`` says of each cell."""
     return [Entry(text(cell)) for cell in scope.cells]
+
+
+def of_numbers(values: Iterable[float | None]) -> list[Entry]:
+    """Numbers to two digits."""
+    return [Entry(numbers.significant(value, 2), value) for value in values]
 
 
 def of_metric(scope: Scope, metric: str) -> list[Entry]:
     """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
     leading: list[str] = []
-    if METRICS[metric].better and METRICS[metric].form in ("interval", "rate", "range") and len(scope.by_data) == 1:
+    if METRICS[metric].judged and len(scope.by_data) == 1:
         found = scope.verdict(metric)
         leading = found.leading if found.chip in ("clear", "tied") else []
     marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}
@@ -106,10 +133,11 @@ def quality(scope: Scope) -> Table:
         above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
         columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
     if scope.single and scope.measured("bits_per_dim_standard_error"):
-        errors = [scope.value(cell, "bits_per_dim_standard_error") for cell in scope.cells]
-        columns["test split"] = [Entry(numbers.significant(error, 2), error) for error in errors]
+        columns["test split"] = of_numbers(scope.value(cell, "bits_per_dim_standard_error") for cell in scope.cells)
     if any(published.beside(cell) for cell in scope.cells):
-        columns["published"] = texts(scope, _nearest)
+        columns["published"] = texts(
+            scope, lambda cell: next((f"{value.value:.2f}" for value in published.beside(cell)), "")
+        )
     if any(cell.likelihood != "exact" for cell in scope.cells):
         columns["likelihood"] = texts(scope, lambda cell: cell.likelihood)
     columns["parameters"] = [
@@ -122,13 +150,9 @@ def quality(scope: Scope) -> Table:
         columns["epochs"] = texts(scope, lambda cell: numbers.significant(cell.epochs, 2) if cell.epochs else "")
     if len({cell.place for cell in scope.cells}) > 1:
         columns["on"] = texts(scope, lambda cell: cell.place)
-    table = of_cells(_quality_caption(scope), scope, columns)
-    known = known_bits(scope)
-    for name, bits in known.items():
-        table.frame.loc[name] = [
-            Entry(f"{bits:.4f}".replace("-", "−") if head == score else "") for head in table.frame.columns
-        ]
-    return Table(table.caption, table.frame, reference=list(known), main=True)
+    caption = say("quality", seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())))
+    known = {name: {score: numbers.fixed(bits, 4)} for name, bits in known_bits(scope).items()}
+    return of_cells(caption, scope, columns, reference=known, main=True)
 
 
 def behind(scope: Scope) -> list[Entry]:
@@ -139,11 +163,11 @@ def behind(scope: Scope) -> list[Entry]:
     # A flow that is far behind leaves the axis; otherwise the others would be one dot.
     limit = min(ends[-1], 4 * ends[len(ends) // 2]) if ends else 0.0
 
-    def entry(cell: Cell) -> Entry:
+    def entry(cell: CellResult) -> Entry:
         gap = gaps.get(cell.key)
         if gap is None:
             return Entry(found.excluded.get(cell.key, "–"))
-        text = "best" if cell.key == found.best else f"+{numbers.significant(gap.value, 2)}".replace("+−", "−")
+        text = "best" if cell.key == found.best else numbers.signed(gap.value)
         known = math.isfinite(gap.low)
         if known and cell.key != found.best:
             text += f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
@@ -157,12 +181,11 @@ def behind(scope: Scope) -> list[Entry]:
     return [entry(cell) for cell in scope.cells]
 
 
-def _certified(scope: Scope, cell: Cell) -> Entry:
-    failed = scope.certificates[cell.key].failed
-    if failed:
-        return Entry(f"fails: {', '.join(failed)}", 1, "fail")
-    measured = any(word != "–" for word in vars(scope.certificates[cell.key]).values() if isinstance(word, str))
-    return Entry("yes", 0) if measured else Entry("–", 2)
+def _certified(scope: Scope, cell: CellResult) -> Entry:
+    certificate = scope.certificates[cell.key]
+    if certificate.failed:
+        return Entry(f"fails: {', '.join(certificate.failed)}", 1, "fail")
+    return Entry("yes", 0) if certificate != Certificate() else Entry("–", 2)
 
 
 def known_bits(scope: Scope) -> dict[str, float]:
@@ -175,15 +198,6 @@ def known_bits(scope: Scope) -> dict[str, float]:
         if e := scope.estimates.get(cell.key, "true_bits_per_dim"):
             found[say("truth", n=None if e.n == _whole_test_split(cell) else e.n)] = e.value
     return found
-
-
-def _nearest(cell: Cell) -> str:
-    """The published value to compare with, if there is one."""
-    return next((f"{value.value:.2f}" for value in published.beside(cell)), "")
-
-
-def _quality_caption(scope: Scope) -> str:
-    return say("quality", seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())))
 
 
 def remarks(scope: Scope) -> list[str]:
@@ -215,7 +229,7 @@ def _parts_of_test(scope: Scope) -> dict[int, list[str]]:
     return {n: [] if everywhere else labels for n, labels in sorted(found.items())}
 
 
-def _whole_test_split(cell: Cell) -> int | None:
+def _whole_test_split(cell: CellResult) -> int | None:
     """How many examples it has; ``None`` where that is no option of the data set."""
     return cell.params["data"].get("test")
 
@@ -231,15 +245,14 @@ def _annealed(scope: Scope) -> list[str]:
 
 def folded(scope: Scope) -> list[Table]:
     """The other tables of one data set."""
-    return [*noise(scope), *solvers(scope), *autoencoders(scope), *students(scope), *moments(scope)]
+    return filled([noise(scope), solvers(scope), autoencoders(scope), students(scope), moments(scope)])
 
 
-def noise(scope: Scope) -> list[Table]:
+def noise(scope: Scope) -> Table:
     """How much of the uncertainty of bits per dim is training's, and how much evaluation's."""
     spreads = ("bits_per_dim_noise_std", "bits_per_dim_probe_std")
-    if not any(map(scope.measured, spreads)):
-        return []
-    shown = scope.only(lambda cell: any(scope.has(cell, metric) for metric in (*spreads, "noise_draws")))
+    asked = (*spreads, "noise_draws") if any(map(scope.measured, spreads)) else ()
+    shown = scope.having(*asked)
     sources = {
         "between seeds": uncertainty.between_seeds,
         "dequantisation": uncertainty.of_dequantisation,
@@ -247,63 +260,49 @@ def noise(scope: Scope) -> list[Table]:
         "test split": uncertainty.of_test_split,
     }
     found = {head: [source(scope.estimates, cell.key) for cell in shown.cells] for head, source in sources.items()}
-    columns = {
-        head: [Entry(numbers.significant(size, 2), size) for size in sizes]
-        for head, sizes in found.items()
-        if any(size is not None for size in sizes)
-    }
-    return [of_cells(say("noise"), shown, columns)]
+    known = {head: sizes for head, sizes in found.items() if any(size is not None for size in sizes)}
+    return of_cells(say("noise"), shown, {head: of_numbers(sizes) for head, sizes in known.items()})
 
 
-def solvers(scope: Scope) -> list[Table]:
+def solvers(scope: Scope) -> Table:
     """What the solver of each continuous flow costs, how much it errs, and how straight its paths are."""
     shown = scope.having("solver_tolerance")
-    if not shown.cells:
-        return []
     columns = {"log p(x)": texts(shown, lambda cell: _log_prob(shown, cell)), **of_families(shown, "solver")}
     columns["round trip, at tolerance"] = of_metric(shown, "invertibility_error_max_float64")
-    return [of_cells(say("solvers"), shown, columns)]
+    return of_cells(say("solvers"), shown, columns)
 
 
-def _log_prob(scope: Scope, cell: Cell) -> str:
+def _log_prob(scope: Scope, cell: CellResult) -> str:
     if (probes := scope.value(cell, "probes")) is None:
         return cell.likelihood
     return f"{cell.likelihood}, {probes:.0f} probe{'s' if probes > 1 else ''}"
 
 
-def autoencoders(scope: Scope) -> list[Table]:
+def autoencoders(scope: Scope) -> Table:
     """How well images come back, and what the flow in between makes of their codes."""
     shown = scope.having("reconstruction_error")
-    if not shown.cells:
-        return []
     columns = {"flow learns by": texts(shown, lambda cell: cell.learns_by), **of_families(shown, "autoencoder")}
     bits = METRICS["latent_bits_per_dim"].head
     if bits in columns:  # a flow that only reconstructs learnt nothing about density
         pairs = zip(columns[bits], shown.cells, strict=True)
         columns[bits] = [entry if cell.learns_by != "reconstruction" else Entry("–") for entry, cell in pairs]
     columns["round trip of codes"] = of_metric(shown, "invertibility_error_max")
-    return [of_cells(say("autoencoders"), shown, columns)]
+    return of_cells(say("autoencoders"), shown, columns)
 
 
-def students(scope: Scope) -> list[Table]:
+def students(scope: Scope) -> Table:
     """How near students are to their teachers, and how much faster they sample."""
     shown = scope.having("kl_to_teacher")
-    if not shown.cells:
-        return []
     columns = {"teacher": texts(shown, lambda cell: cell.teacher or "–"), **of_families(shown, "distillation")}
-    return [of_cells(say("students"), shown, columns)]
+    return of_cells(say("students"), shown, columns)
 
 
-def moments(scope: Scope) -> list[Table]:
+def moments(scope: Scope) -> Table:
     """What the flows learnt of the moments, above the true ones."""
     shown = scope.having("learnt_mean_error")
-    if not shown.cells:
-        return []
-    table = of_cells(say("moments"), shown, of_families(shown, "moments"))
-    true = {metric.head: name.replace("learnt", "true") for name, metric in of_family("moments").items()}
-    values = [shown.first(true[head]) if true[head] in METRICS else None for head in table.frame.columns]
-    table.frame.loc["truth"] = [Entry("" if value is None else numbers.significant(value)) for value in values]
-    return [Table(table.caption, table.frame, reference=["truth"])]
+    true = {metric.head: shown.first(metric.truth) for metric in of_family("moments").values()}
+    known = {"truth": {head: numbers.significant(value) for head, value in true.items() if value is not None}}
+    return of_cells(say("moments"), shown, of_families(shown, "moments"), reference=known)
 
 
 def costs(scope: Scope, hosts: Mapping[str, str]) -> Table:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
-from flowbench.report.frame import Cell
+from flowbench.report.frame import CellResult
 from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
@@ -16,28 +15,10 @@ from flowbench.report.views.scope import Scope
 from flowbench.report.views.text import say
 
 # What the heat map can show beside the gap to the best density.
-SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", "sample_samples_per_second", "train_seconds")
+SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", *COSTS.values())
 QUESTIONS = ("Which density is best?", "Which good flow samples fastest?", "Which good flow trains fastest?")
 # Of the colours behind the best.
 _LEVELS = 4
-
-
-def headline(scope: Scope) -> list[str]:
-    """Version, commit, host, device and seeds."""
-    cells = scope.cells
-    try:
-        release = version("normalizing-flow-benchmark")
-    except PackageNotFoundError:  # run from its source
-        release = "unreleased"
-    commits = sorted({(cell.record.training.timings.git_commit or "unknown")[:7] for cell in cells})
-    hosts = sorted({host for cell in cells for host in cell.hosts})
-    seeds = sorted({len(cell.seeds) for cell in cells})
-    return [
-        f"flowbench {release}",
-        f"commit {commits[0]}" if len(commits) == 1 else f"{len(commits)} commits",
-        hosts[0] if len(hosts) == 1 else f"{len(hosts)} hosts",
-        say("seeds", low=seeds[0], high=seeds[-1]),
-    ]
 
 
 def learning(scope: Scope) -> dict[str, str]:
@@ -51,78 +32,62 @@ def learning(scope: Scope) -> dict[str, str]:
 
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
     """By data set the three answers, in the order of `QUESTIONS`, each with its score and how sure it is."""
-    found = []
-    if len(scope.by_data) > 1:
-        everywhere = overall(scope.frame, scope.cells, scope.certificates)
-        if any(answer.chip != "none" for answer in everywhere):
-            found.append({"data": "", "answers": [_everywhere(answer) for answer in everywhere]})
-    for data, of_data in scope.by_data.items():
-        row = []
-        for answer in answers(of_data.frame, of_data.cells, of_data.certificates):
-            cell = of_data.by_key[answer.cell] if answer.cell else None
-            score = _short(of_data, cell, COSTS.get(answer.question, of_data.quality)) if cell else ""
-            about = {"label": cell.label if cell else None, "key": answer.cell, "score": score, "chip": answer.chip}
-            tied = of_data.labels(answer.tied)
-            row.append(about | {"tied": tied, "how_sure": _how_sure(answer, tied, of_data), "undecided": ""})
-        found.append({"data": data, "answers": row})
+    rows = {data: answers(of.frame, of.cells, of.certificates) for data, of in scope.by_data.items()}
+    found = [{"data": data, "answers": [_shown(one, scope.by_data[data]) for one in row]} for data, row in rows.items()]
+    everywhere = overall(scope.frame, scope.cells, scope.certificates)
+    if len(rows) > 1 and any(answer.chip != "none" for answer in everywhere):
+        found.insert(0, {"data": "", "answers": [_shown(answer) for answer in everywhere]})
     return found
 
 
-def _everywhere(answer: Answer) -> dict[str, Any]:
-    """An answer over several data sets."""
-    undecided = ""
-    if answer.cell is None and answer.chip != "none":
-        undecided = say("undecided", chip=answer.chip, data_sets=answer.data_sets)
-    about = {"label": answer.cell, "key": "", "score": "", "chip": answer.chip, "tied": answer.tied}
-    return about | {"how_sure": _how_sure(answer, answer.tied, None), "undecided": undecided}
+def _shown(answer: Answer, scope: Scope | None = None) -> dict[str, Any]:
+    """An answer in words; ``scope`` holds the cells of its data set, where it is about one."""
+    label, key, score, tied = answer.cell, "", "", answer.tied
+    uncertified, only_good = False, answer.question in COSTS
+    if scope:
+        density, tied = scope.verdict(), scope.labels(answer.tied)
+        uncertified = any(scope.certificates[name].failed for name in density.excluded)
+        only_good &= density.chip != "alone"
+        if answer.cell:
+            cell = scope.by_key[answer.cell]
+            label, key = cell.label, cell.key
+            score = _short(scope, cell, COSTS.get(answer.question, scope.quality))
+    return {
+        "label": label,
+        "key": key,
+        "score": score,
+        "chip": answer.chip,
+        "how_sure": say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified),
+        "undecided": "" if label else say("undecided", chip=answer.chip, data_sets=answer.data_sets),
+    }
 
 
-def _how_sure(answer: Answer, tied: list[str], scope: Scope | None) -> str:
-    """The chip in words; ``scope`` holds the cells of the data set, where it is one."""
-    found = scope.verdict() if scope else None
-    uncertified = any(why.startswith("fails certification") for why in found.excluded.values()) if found else False
-    only_good = answer.margin is not None and not (found and found.chip == "alone")
-    return say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified)
-
-
-def _short(scope: Scope, cell: Cell, metric: str) -> str:
+def _short(scope: Scope, cell: CellResult, metric: str) -> str:
     """A value with its unit, in a few characters."""
-    value = scope.value(cell, metric)
-    if metric == "sample_samples_per_second":
-        return f"{numbers.rate(value)}/s"
-    unit = {"bits_per_dim": "bits", "kl_to_target": "nats", "train_seconds": "s"}.get(metric, "")
-    return f"{numbers.significant(value, 3)} {unit}".strip()
+    value, about = scope.value(cell, metric), METRICS[metric]
+    return f"{numbers.rate(value) if about.form == 'rate' else numbers.significant(value, 3)}{about.short}"
 
 
 def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
     """A map of flows and data sets for each metric that readers can switch to, that of quality first."""
-    labels = {suite.label(key): None for key in suite.cells} | {cell.label: None for cell in scope.cells}
-    kinds = {cell.label: cell.baseline for cell in scope.cells}
-    planned = {(cell.data, suite.label(key)): key for key, cell in suite.cells.items()}
-    columns = list(dict.fromkeys([*(cell.data for cell in suite.cells.values()), *scope.by_data]))
+    baselines = {cell.label for cell in scope.cells if cell.baseline}
+    labels = sorted(dict.fromkeys(map(suite.label, suite.cells)), key=lambda label: label in baselines)
+    columns = list(dict.fromkeys(cell.data for cell in suite.cells.values()))
+    missing = {
+        (cell.data, suite.label(key)): {"text": "not run", "class": "bad", "key": "", "about": f"{key} was not run"}
+        for key, cell in suite.cells.items()
+        if key not in scope.by_key
+    }
+    units = sorted({METRICS[of.quality].unit for of in scope.by_data.values()})
+    heads = [("", "gap", "gap to the best density", say("gap", units=units))]
+    heads += [(name, name, METRICS[name].head, METRICS[name].about) for name in SWITCH if scope.measured(name)]
     maps = []
-    for metric in ("", *(name for name in SWITCH if scope.measured(name))):
-        fields: dict[tuple[str, str], dict[str, str]] = {}
-        for data in columns:
-            of_data = scope.by_data.get(data)
-            fields |= _fields(of_data, metric) if of_data else {}
-        for place in planned.keys() - fields.keys():
-            fields[place] = {"text": "not run", "class": "bad", "key": "", "about": f"{planned[place]} was not run"}
-        rows = [
-            (label, [fields.get((data, label)) for data in columns])
-            for label in sorted(labels, key=lambda label: kinds.get(label, False))
-        ]
-        name = "gap to the best density" if not metric else METRICS[metric].head
-        about = say("gap", units=sorted({METRICS[of.quality].unit for of in scope.by_data.values()}))
-        maps.append(
-            {
-                "id": metric or "gap",
-                "name": name,
-                "about": METRICS[metric].about if metric else about,
-                "columns": columns,
-                "rows": rows,
-            }
-        )
+    for metric, anchor, name, about in heads:
+        fields = dict(missing)
+        for of_data in scope.by_data.values():
+            fields |= _fields(of_data, metric)
+        rows = [(label, [fields.get((data, label)) for data in columns]) for label in labels]
+        maps.append({"id": anchor, "name": name, "about": about, "columns": columns, "rows": rows})
     return maps
 
 
@@ -145,7 +110,7 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
             if not metric and cell.key == found.best:
                 text = f"score {numbers.significant(scope.value(cell, wanted), 3)}"
             elif not metric:
-                text = f"+{numbers.significant(gap.value, 2)}".replace("+−", "−")
+                text = numbers.signed(gap.value)
         reasons = [scope.note(cell)] if scope.note(cell) else []
         if cell.key in excluded:
             level += " bad"

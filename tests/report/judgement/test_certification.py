@@ -4,13 +4,13 @@ import pytest
 
 from flowbench import certificates
 from flowbench.report.judgement import certification
-from flowbench.report.judgement.certification import TO_TOLERANCE, Verdicts, verdicts
+from flowbench.report.judgement.certification import TO_TOLERANCE, Certificate, certificates
 from tests.report.made_up import frame
 
 
-def judged(**values) -> Verdicts:
-    """The verdicts on a cell whose metrics have the given values, seed by seed."""
-    return verdicts(frame({"cell": {"bits_per_dim": [1.0, 1.0]} | values}))["cell"]
+def judged(**values) -> Certificate:
+    """The certificate of a cell whose metrics have the given values, seed by seed."""
+    return certificates(frame({"cell": {"bits_per_dim": [1.0, 1.0]} | values}))["cell"]
 
 
 def solved(errors, tightened, logdets=(1e-5, 1e-5), **values):
@@ -142,9 +142,17 @@ def test_every_failure_has_a_reason():
     assert [reason.certificate for reason in found.reasons] == ["float64"]
 
 
+def test_a_seed_that_comes_no_nearer_fails_also_where_another_was_not_tried():
+    assert judged(**solved([1e-4, 1e-5], [2e-4, math.nan])).float64 == "fails"
+    missing = frame({"cell": solved([1e-4, 1e-5], [2e-4]) | {"bits_per_dim": [1.0, 1.0]}})
+    assert certificates(missing)["cell"].float64 == "fails"
+    missing = frame({"cell": solved([1e-4, 1e-5], [1e-5]) | {"bits_per_dim": [1.0, 1.0]}})
+    assert certificates(missing)["cell"].float64 == "–"
+
+
 def test_lost_seeds_are_not_judged():
     table = frame({"nice": {"invertibility_error_max": [1e-5, 1.0]}})
     table.loc[table["seed"] == 1, "lost"] = True
-    assert verdicts(table)["nice"].float32 == "passes"
+    assert certificates(table)["nice"].float32 == "passes"
     table["lost"] = True
-    assert verdicts(table) == {"nice": Verdicts()}
+    assert certificates(table) == {"nice": Certificate()}

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from flowbench.metrics import METRICS
-from flowbench.report.judgement.estimates import Estimates, estimate, is_size
+from flowbench.report.judgement.estimates import Estimates, estimate
 from tests.report.made_up import frame
 
 
@@ -41,10 +41,13 @@ def test_few_seeds_and_values_that_are_not_finite_have_no_interval(values):
 
 
 def test_bits_are_levels_and_errors_of_bits_are_sizes():
-    assert not any(map(is_size, ("bits_per_dim", "latent_bits_per_dim", "nll_nats", "psnr", "learnt_mean_x1")))
-    sizes = ("kl_to_target", "energy_distance", "bits_per_dim_solver_error", "learnt_mean_error", "train_seconds")
-    assert all(map(is_size, sizes))
-    assert {*sizes, "latent_bits_per_dim", "psnr", "learnt_mean_x1"} <= METRICS.keys()
+    levels = {"bits_per_dim", "nll_nats", "entropy_floor_bits_per_dim", "true_bits_per_dim", "latent_bits_per_dim"}
+    levels |= {"teacher_bits_per_dim", "psnr"} | {f"{of}_mean_x{i}" for of in ("learnt", "true") for i in (1, 2)}
+    assert {name for name, metric in METRICS.items() if metric.level} == levels
+    for name in ("bits_per_dim", "bits_per_dim_solver_error"):
+        found = Estimates(frame({"a": {name: [0.1, 0.2, 0.6]}})).get("a", name)
+        expected = estimate(found.values, size=name not in levels)
+        assert (found.low, found.high) == (expected.low, expected.high)
 
 
 def test_seeds_are_combined_as_the_catalogue_says():

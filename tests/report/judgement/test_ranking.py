@@ -1,11 +1,11 @@
-"""Mean ranks over data sets, against published values and scikit-posthocs."""
+"""Mean ranks over data sets, against published values."""
 
 import math
 
 import pandas as pd
 import pytest
 
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.ranking import critical_difference, flow_ranking, ranking
 from flowbench.report.judgement.verdict import verdicts
 from tests.report.made_up import frame
@@ -59,7 +59,7 @@ def test_flows_that_are_tied_with_the_best_share_its_rank():
 
 def test_a_flow_that_fails_certification_has_no_rank():
     means = {"nice": 1, "glow": 2, "maf": 3}
-    found = ranked({"nice-digits": Verdicts(float32="fails")}, moons=means, digits=means)
+    found = ranked({"nice-digits": Certificate(float32="fails")}, moons=means, digits=means)
     assert found.means == {"glow": 1.0, "maf": 2.0}
 
 
@@ -80,6 +80,9 @@ def test_nemenyi_tells_flows_apart_where_mean_ranks_differ_by_the_critical_diffe
     }
     found = ranking(of_data)
     assert found.conclusive
+    # 8 data sets × 3 flows: q = 2.343 (Demšar's table 5a), so mean ranks must differ by 1.17.
+    assert found.critical_difference == pytest.approx(2.343 * math.sqrt(3 * 4 / 48), rel=0.005)
     means = found.means.values()
-    assert found.apart == (max(means) - min(means) >= found.critical_difference) == (order == "the same")
+    assert max(means) - min(means) == pytest.approx(2.0 if order == "the same" else 0.25)
+    assert found.apart == (order == "the same")
     assert not ranking(dict(list(of_data.items())[:2])).conclusive

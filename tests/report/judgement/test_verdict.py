@@ -5,7 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from flowbench.report.judgement.certification import Verdicts
+from flowbench.metrics import METRICS, of_family
+from flowbench.report.judgement.answers import COSTS
+from flowbench.report.judgement.certification import Certificate
+from flowbench.report.judgement.comparisons import RANKED_BY
 from flowbench.report.judgement.verdict import Verdict, verdict, verdicts
 from tests.report.made_up import frame
 
@@ -97,7 +100,7 @@ def test_bits_above_a_known_truth_are_sizes_while_all_are_positive():
 
 
 def test_what_fails_certification_is_compared_and_never_best():
-    certificates = {"nice": Verdicts(float32="fails", density="fails"), "glow": Verdicts(float32="passes")}
+    certificates = {"nice": Certificate(float32="fails", density="fails"), "glow": Certificate(float32="passes")}
     found = judged({"nice": near(1), "glow": near(2), "maf": near(3)}, certificates=certificates)
     assert (found.best, found.chip, found.tied) == ("glow", "clear", [])
     assert found.excluded == {"nice": "fails certification: float32, density"}
@@ -144,3 +147,20 @@ def test_each_data_set_has_a_verdict_by_what_its_flows_are_ranked_by():
     cells = {name: {"bits_per_dim": near(i), "kl_to_target": near(5 - i)} for i, name in enumerate(("a", "b"))}
     (found,) = verdicts(frame(cells), (), {}).items()
     assert (found[0], found[1].metric, found[1].best) == ("moons", "kl_to_target", "b")
+
+
+def test_metrics_are_judged_by_means_of_seeds_as_the_catalogue_combines_them():
+    judged = {name for name, metric in METRICS.items() if metric.judged}
+    assert judged >= {*RANKED_BY, *COSTS.values(), *of_family("quality")}
+    assert {METRICS[name].over_seeds for name in judged} == {"mean"}
+    assert {METRICS[name].over_seeds for name in METRICS.keys() - judged} == {"mean", "worst"}
+
+
+def test_what_flows_are_ranked_by_can_stand_in_a_sentence_and_in_a_field():
+    assert all(METRICS[name].said and METRICS[name].short for name in RANKED_BY)
+    assert all(METRICS[name].short for name in COSTS.values())
+
+
+def test_every_true_value_is_a_metric_of_the_truth():
+    truths = {metric.truth for metric in METRICS.values()} - {""}
+    assert truths == {name for name in of_family("truth") if name.startswith("true_")}

@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
-from flowbench import report
+from flowbench.report.views import page as report
 from tests import fake_results
+from tests.report.made_up import Page
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium to open the pages in")
@@ -20,21 +22,19 @@ LAPTOP |= {f"two_modes-{flow}": ("two_modes", flow) for flow in ("planar", "iaf"
 LONG = "a_name_of_sixty_letters_as_somebody_may_well_give_to_one_flow"
 AWKWARD = {f"moons-{LONG}": ("moons", "nice"), "gaussian-affine": ("gaussian", "affine")}
 AWKWARD |= {f"moons-flow{i}": ("moons", ("nice", "maf", "cnf")[i % 3]) for i in range(40)}
-RUNS = "published/tiny.html"
+OWN = "published/tiny.html"
 
 
 def written(folder, cells, **options):
-    """The folder of a report, with the scripts beside it and the page of its runs where it is in a repository."""
+    """The folder of a report; the scripts and the page of the own machine are where they are in a repository."""
     suite = fake_results.suite(cells)
     results, target = folder / "results", folder / "reports" / "tiny"
     fake_results.write(results, suite, **options)
     shutil.rmtree(results / "moons-flow39", ignore_errors=True)
-    report.write(results, suite, target, digests={}, lock="", survived={})
-    shutil.copytree(ASSETS, folder / "reports" / "assets")
+    runs = {key: f"http://127.0.0.1:5000/#/experiments/1/runs/{key}" for key in cells}
     (folder / "published").mkdir()
-    report.write_runs(
-        folder / RUNS, "tiny", {key: f"http://127.0.0.1:5000/#/experiments/1/runs/{key}" for key in cells}
-    )
+    report.write(results, suite, target, digests={}, lock="", survived={}, runs=runs, own=folder / OWN)
+    shutil.copytree(ASSETS, folder / "reports" / "assets")
     report.write_index(folder / "reports", {"tiny": "a made-up suite"})
     return target
 
@@ -141,15 +141,37 @@ def test_the_map_shows_another_metric_and_the_chart_another_data_set(laptop, ope
     page.wait_for_function("before => document.querySelector('#speed-chart svg').textContent !== before", arg=before)
 
 
-def test_a_field_leads_to_its_cell_and_on_to_its_run(laptop, opened):
-    page = opened(laptop / "index.html")
+def card(page):
+    """That of a cell, to which its field leads."""
     page.locator(".map:visible td a[href='#cell-moons-maf']").click()
-    card = page.locator("details.cell", has=page.locator("#cell-moons-maf"))
-    assert card.evaluate("part => part.open")
-    assert "dvc repro suites/tiny/dvc.yaml:evaluate@moons-maf" in card.inner_text()
-    card.locator("a", has_text="its run").click()
-    page.wait_for_url("**/published/tiny.html#moons-maf")
-    assert page.locator("li:target a").get_attribute("href").endswith("/runs/moons-maf")
+    found = page.locator("details.cell", has=page.locator("#cell-moons-maf"))
+    assert found.evaluate("part => part.open")
+    assert "dvc repro suites/tiny/dvc.yaml:evaluate@moons-maf" in found.inner_text()
+    return found
+
+
+def test_a_field_leads_to_its_cell_and_on_to_how_its_run_is_opened(laptop, opened):
+    page = opened(laptop / "index.html")
+    card(page).locator("a", has_text="how to open it").click()
+    assert f"python -m stages.report tiny writes {OWN}, " in page.locator(":target").inner_text()
+
+
+def test_on_the_page_of_the_own_machine_it_leads_to_the_run(laptop, browser):
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.route("http://127.0.0.1:5000/", lambda route: route.fulfill(body="MLflow"))
+    page = context.new_page()
+    page.goto(f"file://{laptop.parents[1] / OWN}")
+    card(page).locator("a", has_text="its run").click()
+    page.wait_for_url("http://127.0.0.1:5000/#/experiments/1/runs/moons-maf")
+    assert page.inner_text("body") == "MLflow"
+    context.close()
+
+
+def test_the_page_of_the_own_machine_links_to_files_of_the_report(laptop):
+    page = Page((laptop.parents[1] / OWN).read_text(encoding="utf-8"))
+    files = [unquote(address) for address in page.addresses if not address.startswith(("#", "http"))]
+    assert len(files) > 10
+    assert [name for name in files if not (laptop.parents[1] / "published" / name).is_file()] == []
 
 
 @pytest.mark.parametrize("scripts", [True, False])
@@ -203,10 +225,10 @@ def test_awkward_results_are_shown(awkward, opened):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("name", ["laptop", "awkward", "index", "runs"])
+@pytest.mark.parametrize("name", ["laptop", "awkward", "index", "own"])
 def test_everybody_can_use_the_page(name, width, scheme, laptop, awkward, opened):
     paths = {"laptop": laptop / "index.html", "awkward": awkward / "index.html", "index": laptop.parent / "index.html"}
-    page = opened(paths.get(name, laptop.parents[1] / RUNS), width, scheme)
+    page = opened(paths.get(name, laptop.parents[1] / OWN), width, scheme)
     page.evaluate("document.querySelectorAll('details').forEach(part => { part.open = true; })")
     page.evaluate(AXE.read_text(encoding="utf-8"))
     rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"], "resultTypes": ["violations"]}

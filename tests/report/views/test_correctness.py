@@ -46,7 +46,7 @@ def test_densities_show_errors_of_the_worst_seed_and_the_mean_mass(made):
         "outside_share": [0.0, 0.02, 0.038],
         "mass_error": [0.0001, 0.02, 0.002],
     }
-    (table,) = correctness.densities(made(values={key: values}))
+    table = correctness.densities(made(values={key: values}))
     assert entries(table)["moons-nice"] == {
         "density there and back": "2.0 × 10⁻¹³",
         "density float32 – float64": "not finite",
@@ -58,10 +58,10 @@ def test_densities_show_errors_of_the_worst_seed_and_the_mean_mass(made):
 
 
 def test_misses_are_means_with_the_share_that_is_lost(made):
-    assert correctness.stress(made()) == []
+    assert correctness.stress(made()).empty
     starts = ("data", "samples", "noise", *(f"latents_{k}_std" for k in LATENT_STDS))
     values = {f"l2_error_{start}": [1e-6, 3e-6, 2e-6] for start in starts} | {"lost_share_latents_5_std": [0, 0, 0.3]}
-    (table,) = correctness.stress(made(values={"moons-nice": values | {"lost_share_data": [0, 0, 1e-5]}}))
+    table = correctness.stress(made(values={"moons-nice": values | {"lost_share_data": [0, 0, 1e-5]}}))
     row = entries(table)["moons-nice"]
     assert row["4 σ"] == "2.0 × 10⁻⁶"
     assert row["5 σ"] == "2.0 × 10⁻⁶ (10.0%)"

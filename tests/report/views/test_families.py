@@ -5,18 +5,18 @@ from tests.report.made_up import entries
 
 
 def test_each_table_holds_the_cells_that_it_is_of(families):
-    found = [*tables.solvers(families), *tables.autoencoders(families), *tables.students(families)]
+    found = [tables.solvers(families), tables.autoencoders(families), tables.students(families)]
     assert [list(entries(table)) for table in found] == [
         ["digits-cnf", "digits-flow_matching"],
         ["digits-flow_autoencoder", "digits-flow_autoencoder-reconstruction"],
         ["digits-iaf_distilled"],
     ]
     maf = families.only(lambda cell: cell.label == "maf")
-    assert tables.solvers(maf) == tables.autoencoders(maf) == tables.students(maf) == []
+    assert all(table.empty for table in (tables.solvers(maf), tables.autoencoders(maf), tables.students(maf)))
 
 
 def test_a_solver_is_shown_with_its_cost_and_its_errors(families):
-    (table,) = tables.solvers(families)
+    table = tables.solvers(families)
     rows = entries(table)
     assert (rows["digits-cnf"]["log p(x)"], rows["digits-flow_matching"]["log p(x)"]) == (
         "exact",
@@ -34,7 +34,7 @@ def test_a_solver_is_shown_with_its_cost_and_its_errors(families):
 
 
 def test_a_flow_that_only_reconstructs_is_said_to_learn_no_density(families):
-    (table,) = tables.autoencoders(families)
+    table = tables.autoencoders(families)
     rows = entries(table)
     assert [row["flow learns by"] for row in rows.values()] == ["likelihood", "reconstruction"]
     assert rows["digits-flow_autoencoder"]["squared error"].startswith("0.01")
@@ -44,7 +44,7 @@ def test_a_flow_that_only_reconstructs_is_said_to_learn_no_density(families):
 
 
 def test_a_student_stands_beside_its_teacher(families):
-    (table,) = tables.students(families)
+    table = tables.students(families)
     row = entries(table)["digits-iaf_distilled"]
     assert row["teacher"] == "digits-maf"
     assert row["teacher's bits per dim"].startswith("2.1")

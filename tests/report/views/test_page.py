@@ -3,19 +3,16 @@
 import hashlib
 import re
 import shutil
-import subprocess
-import sys
-from types import SimpleNamespace
 from urllib.parse import unquote
 
 import pytest
 
-from flowbench import report
 from flowbench.records.training import Provenance, TrainTimings
-from flowbench.report.views import figures, page
+from flowbench.report.frame import CSV_COLUMNS
+from flowbench.report.views import page
 from flowbench.report.views.text import words
 from tests import fake_results
-from tests.report.made_up import Page, read
+from tests.report.made_up import ROOT, Page, read, reported, written
 
 CALM = {
     "moons-nice": ("moons", "nice"),
@@ -42,33 +39,6 @@ REASON = "flows.cnf.plane: needs more than <script>0</script> evaluations"
 
 def host(name):
     return fake_results.HOST.model_copy(update={"host": fake_results.HOST.host | {"cpu": name}})
-
-
-def written(folder, suite, lock="", survived=None, digests=None, earlier=(), **options):
-    fake_results.write(folder / "results", suite, **options)
-    return shown(folder, suite, lock, survived, digests, earlier)
-
-
-def shown(folder, suite, lock="", survived=None, digests=None, earlier=()):
-    target = folder / "report"
-    options = {"digests": digests or {}, "lock": lock, "survived": survived or {}, "earlier": earlier}
-    report.write(folder / "results", suite, target, **options)
-    html = (target / "index.html").read_text(encoding="utf-8")
-    markdown = (target / "README.md").read_text(encoding="utf-8")
-    parsed = Page(html)
-    both = (parsed.text.replace("\xa0", " "), re.sub(r"\\(.)", r"\1", markdown))
-    return SimpleNamespace(
-        folder=target, raw=html, html=parsed, markdown=markdown, both=both, results=folder / "results"
-    )
-
-
-@pytest.fixture(scope="module")
-def quick():
-    """Figures that take no time."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("training_curves", "tradeoff", "evaluations"):
-            patch.setattr(figures, name, lambda path, *_: path.write_bytes(fake_results.PIXEL))
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -102,18 +72,16 @@ def rich(tmp_path_factory, quick):
     )
     (folder / "results" / "mnist-glow" / "pictures" / "latent_space.png").write_bytes(fake_results.PIXEL)
     shutil.rmtree(folder / "results" / "moons-glow")
-    return shown(folder, suite, 64 * "c", {"inputs": 12345, "kills": 60}, {"moons-maf": 64 * "b"})
+    return reported(folder, suite, 64 * "c", {"inputs": 12345, "kills": 60}, {"moons-maf": 64 * "b"})
 
 
-def test_pages_link_to_figures_scripts_and_runs_and_to_nothing_else(rich):
+def test_pages_link_to_figures_scripts_and_papers_and_to_nothing_else(rich):
     links = re.findall(r"!\[[^\]]*\]\((.*?)\)", rich.markdown)
     figures_there = {f"figures/{path.name}" for path in (rich.folder / "figures").iterdir()}
     assert {unquote(link) for link in links} <= figures_there
     addresses = {unquote(address) for address in rich.html.addresses}
     assert {address for address in addresses if address.startswith("figures/")} <= figures_there
-    others = {
-        address for address in addresses if not address.startswith(("figures/", "#", "../../published/tiny.html#"))
-    }
+    others = {address for address in addresses if not address.startswith(("figures/", "#"))}
     papers = {address for address in others if address.startswith("https://arxiv.org/abs/")}
     assert papers
     assert others - papers == {"../index.html", "results.csv", "../assets/vega.js", "../assets/sortable.js"}
@@ -155,7 +123,7 @@ def test_cells_that_have_not_been_run_are_named(rich, calm):
 
 def test_a_suite_of_which_nothing_has_been_run_has_a_page(tmp_path):
     (tmp_path / "results").mkdir()
-    empty = shown(tmp_path, fake_results.suite(CALM))
+    empty = reported(tmp_path, fake_results.suite(CALM))
     assert "**Not run yet:** moons-nice, moons-gaussian, two_modes-planar.\n" in empty.both[1]
     assert read(empty.folder / "results.csv") == []
 
@@ -298,25 +266,9 @@ def test_ranks_over_data_sets_say_when_they_are_too_few(tmp_path, quick):
     assert "2 data sets are too few to tell flows apart" in shown.markdown
 
 
-def test_changes_are_told_from_the_last_report_that_is_not_the_same(tmp_path, quick):
-    suite = fake_results.suite(CALM)
-    first = written(tmp_path, suite)
-    assert "There is no earlier report to compare with." in first.markdown
-    csv = (first.folder / "results.csv").read_text(encoding="utf-8")
-    values = {"moons-nice": {"bits_per_dim": [3.0, 3.001, 3.002]}}
-    second = written(tmp_path, suite, earlier=[csv], values=values)
-    row = next(line for line in second.markdown.splitlines() if line.startswith("| moons · nice | bits per dim |"))
-    assert row.endswith("| 3.001 | worse |")
-    again = (second.folder / "results.csv").read_text(encoding="utf-8")
-    third = written(tmp_path, suite, earlier=[again, csv], values=values)
-    assert third.markdown == second.markdown, "it stays what it is once it is committed"
-    other = shown(tmp_path, fake_results.suite({key: CALM[key] for key in list(CALM)[:2]}), earlier=[again])
-    assert "Gone: two_modes-planar." in other.markdown
-
-
 def test_every_suite_that_has_a_report_is_linked(tmp_path, calm):
     shutil.copytree(calm.folder, tmp_path / "one")
-    report.write_index(tmp_path, {"one": "a <b>suite</b>", "two": "not made yet"})
+    page.write_index(tmp_path, {"one": "a <b>suite</b>", "two": "not made yet"})
     assert Page((tmp_path / "index.html").read_text(encoding="utf-8")).addresses == [
         "one/index.html",
         "one/results.csv",
@@ -324,11 +276,26 @@ def test_every_suite_that_has_a_report_is_linked(tmp_path, calm):
     assert "[one](one/README.md)" in (tmp_path / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_index_says_which_reports_an_earlier_version_made(tmp_path):
+    """Those of the repository, whose tables show by their columns how old they are."""
+    suites = ("laptop", "images", "toy")
+    for name in suites:
+        (tmp_path / name).mkdir()
+        for file in ("README.md", page.RESULTS):
+            shutil.copyfile(ROOT / "reports" / name / file, tmp_path / name / file)
+    page.write_index(tmp_path, dict.fromkeys(suites, "about"))
+    old = {name for name in suites if list(read(tmp_path / name / page.RESULTS)[0]) != CSV_COLUMNS}
+    for file in ("README.md", "index.html"):
+        lines = (tmp_path / file).read_text(encoding="utf-8").splitlines()
+        marked = [line for line in lines if "earlier version of flowbench" in line]
+        assert {name for name in suites for line in marked if f"{name}/" in line} == old
+
+
 def test_a_failure_leaves_the_old_report(calm, monkeypatch, quick):
     before = {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()}
     monkeypatch.setattr(page, "render", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        shown(calm.folder.parent, fake_results.suite(CALM))
+        reported(calm.folder.parent, fake_results.suite(CALM))
     assert {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()} == before
     assert not list(calm.folder.glob(".unfinished*"))
 
@@ -336,10 +303,5 @@ def test_a_failure_leaves_the_old_report(calm, monkeypatch, quick):
 def test_the_same_results_give_the_same_bytes(tmp_path):
     calm = written(tmp_path, fake_results.suite(CALM), seeds=1)
     before = {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()}
-    shown(calm.folder.parent, fake_results.suite(CALM))
+    reported(calm.folder.parent, fake_results.suite(CALM))
     assert {path: path.read_bytes() for path in calm.folder.rglob("*") if path.is_file()} == before
-
-
-def test_the_package_loads_nothing_that_takes_seconds():
-    code = "import sys, flowbench.report; print(*{'matplotlib', 'pandas', 'scipy', 'jinja2', 'torch'} & {*sys.modules})"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "\n"

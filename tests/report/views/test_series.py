@@ -81,7 +81,8 @@ def test_one_curve_far_above_does_not_squash_the_others(made):
 
 def test_a_lost_seed_ends_in_a_cross_within_the_axes(tmp_path, made, axes):
     of = made({"moons-nice": ("moons", "nice")}, seeds=2, diverged={"moons-nice": [1]})
-    figures.training_curves(tmp_path / "curves.png", series.curves(of), series.looks(["nice"]))
+    table, looks = series.curves(of), series.looks(["nice"])
+    figures.training(tmp_path / "curves.png", table, looks, title="loss", domain=series.limits(table))
     assert [line.get_marker() for line in axes[0].lines] == ["None", "None", "x"]
     assert axes[0].lines[-1].get_ydata()[0] <= axes[0].get_ylim()[1]
 
@@ -93,10 +94,11 @@ def test_speed_stands_against_what_is_above_the_truth_and_what_cannot_be_best_is
     assert dict(zip(table["flow"], table["good"], strict=True)) == {
         key.removeprefix("moons-"): key != "moons-nice" for key in MOONS
     }
-    figures.tradeoff(tmp_path / "cost.png", table, series.looks(table["flow"]))
+    across, up = series.domains(table)
+    looks = series.looks(table["flow"])
+    figures.tradeoff(tmp_path / "cost.png", table, looks, title="bits", log=True, across=across, domain=up)
     faces = [line.get_markerfacecolor() for line in axes[0].lines]
     assert [face == "white" for face in faces] == [flow == "nice" for flow in table["flow"]]
-    across, up = series.domains(table)
     assert axes[0].get_xlim() == pytest.approx(across)
     assert axes[0].get_ylim() == pytest.approx(up)
 
@@ -117,7 +119,7 @@ def test_no_label_hides_another(made):
 
 def test_evaluations_are_drawn_by_method_with_the_distance_of_other_data(tmp_path, made, axes):
     table = series.evaluations(made({"moons-cnf": ("moons", "cnf")}))
-    figures.evaluations(tmp_path / "evaluations.png", table, 2e-4, series.looks(["cnf"]))
+    figures.evaluations(tmp_path / "evaluations.png", table, series.looks(["cnf"]), title="distance", others=2e-4)
     euler, midpoint = axes
     assert list(euler.lines[0].get_ydata()) == [1 / n for n in (2, 4, 8, 16, 32, 64)]
     assert list(midpoint.lines[0].get_ydata()) == [1 / n**2 for n in (2, 4, 8, 16, 32, 64)]

@@ -1,0 +1,22 @@
+"""The answers at the top of a page, in words."""
+
+from flowbench.report.views.top import three_answers
+
+TWO = {f"{data}-{flow}": (data, flow) for data in ("moons", "digits") for flow in ("nice", "maf")}
+
+
+def test_an_answer_is_a_flow_or_says_why_there_is_none(made):
+    clear = {"moons-nice": {"bits_per_dim": [1.0, 1.001, 1.002]}, "moons-maf": {"bits_per_dim": [2.0, 2.001, 2.002]}}
+    refused = {key: {"invertibility_error_max": 1.0} for key in TWO if key.startswith("digits")}
+    moons, digits = three_answers(made(TWO, values=clear | refused))
+    (density, *_), shown = moons["answers"], digits["answers"]
+    assert (density["label"], density["key"], density["how_sure"]) == ("nice", "moons-nice", "clear")
+    assert (density["score"], density["undecided"]) == ("1.00 bits", "")
+    assert [(one["label"], one["score"], one["undecided"]) for one in shown] == [(None, "", "no certified flow")] * 3
+    assert [one["how_sure"] for one in moons["answers"][1:]] == ["only good flow"] * 2
+
+
+def test_over_data_sets_that_are_too_few_no_flow_stands_out(made):
+    everywhere, *_ = three_answers(made(TWO))
+    assert everywhere["data"] == ""
+    assert {one["undecided"] for one in everywhere["answers"]} == {"no flow stands out: 2 data sets are too few"}
