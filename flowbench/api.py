@@ -21,7 +21,7 @@ from flowbench.core import Event, FittedModel, FlowModel, Generator, SolverError
 from flowbench.evaluation.invertibility import invertibility
 from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
 from flowbench.evaluation.logdet import logdet
-from flowbench.evaluation.subject import sample
+from flowbench.evaluation.subject import generate
 from flowbench.evaluation.two_sample import two_sample
 from flowbench.export import rebuild
 from flowbench.records.training import HistoryRow
@@ -244,7 +244,7 @@ def certify(flow: Generator, x: Array | None = None, *, points: int = 8, seed: i
     if isinstance(flow, FittedModel):
         raise ConfigError("flowbench.certify: a baseline has no map whose inverse could be checked")
     with torch.no_grad(), seeded(seed):
-        x = sample(flow, points, points) if x is None else _examples(flow, x, "x")[:points]
+        x = flow.sample(points) if x is None else _examples(flow, x, "x")[:points]
         check = certificates.certify_at(flow, x)
     return Certificate(check.round_trip_error, check.logdet_error, tuple(certificates.faults(check)))
 
@@ -285,7 +285,8 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
         return logdet(flow, test, points) if points and not isinstance(flow, FittedModel) else {}
 
     def distances() -> Mapping[str, float]:
-        return two_sample(sample(flow, min(wanted.samples, len(test)), wanted.batch_size), test)
+        latents = flow.prior().sample((min(wanted.samples, len(test)),))
+        return two_sample(generate(flow, latents, wanted.batch_size), test)
 
     for family in (density, round_trips, logdets, distances):
         try:

@@ -1,4 +1,4 @@
-"""Packages whose files are found by their names: flows, layers and data sources.
+"""Packages whose files are found by their names: flows, layers, data sources and metrics.
 
 They are files of flowbench itself, files of one's own below ``plugins/`` in the repository, and modules that an
 installed package contributes by an entry point of the package's name, such as ``flowbench.flows``.
@@ -7,6 +7,7 @@ installed package contributes by an entry point of the package's name, such as `
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
@@ -61,3 +62,14 @@ def load(package: str, name: str, folders: Iterable[str]) -> ModuleType:
         raise
     except Exception as error:
         raise ConfigError(f"{explain(error)} (while {package}.{name} was imported)") from error
+
+
+def load_all(package: str, folders: Iterable[str]) -> list[ModuleType]:
+    """The modules of all plug-ins; one that cannot be imported is left out, and a line on stderr says why."""
+    modules = []
+    for name in names(package, folders := list(folders)):
+        try:
+            modules.append(load(package, name, folders))
+        except ConfigError as error:
+            print(f"{package}: {name} is left out: {error}", file=sys.stderr)
+    return modules

@@ -29,8 +29,8 @@ from flowbench.evaluation import (
     transport,
     two_sample,
 )
-from flowbench.evaluation.subject import Subject
-from flowbench.metrics import METRICS, Measured
+from flowbench.evaluation.subject import Family, Subject
+from flowbench.metrics import CONTRIBUTED, METRICS, Measured
 from flowbench.records import files
 from flowbench.records.commit import current_commit
 from flowbench.records.evaluation import Evaluation, Timings
@@ -58,6 +58,8 @@ FAMILIES = [
         speed,
     )
     for family in module.FAMILIES
+] + [
+    Family(module.__name__, getattr(module, "applies", lambda subject: True), module.measure) for module in CONTRIBUTED
 ]
 PICTURES = [pictures for module in (autoencoder, plane, paths, images) for pictures in module.PICTURES]
 

@@ -18,10 +18,12 @@ from functools import cache
 from pathlib import Path
 
 from flowbench.config import plugins
-from flowbench.metrics import stored_facts
+from flowbench.metrics import CONTRIBUTED, stored_facts
 from flowbench.runtime.files import write_json
 
 ROOT = Path(__file__).parents[2]
+# Stages that run the files of metrics of one's own.
+_WITH_METRICS = ("evaluate", "publish", "report")
 # Files that say how metrics are shown as well. Results depend on `metrics.stored_facts` of them alone; reports on all.
 _CATALOGUE = ("flowbench/metrics/catalogue.py", "flowbench/metrics/metric.py")
 
@@ -47,8 +49,9 @@ def write(folder: Path, sets: Mapping[str, str] | None = None) -> None:
             digests[file] = facts if file in _CATALOGUE and not shows_metrics else digest_of(source)
         write_json(path, digests)
 
+    metrics = [module.__name__ for module in CONTRIBUTED]
     for path in (ROOT / "stages").glob("[a-z]*.py"):
-        listing(f"stages/{path.stem}", f"stages.{path.stem}")
+        listing(f"stages/{path.stem}", f"stages.{path.stem}", *(metrics if path.stem in _WITH_METRICS else []))
     for flow in plugins.names("flowbench.flows", _folders("flows")):
         module = _module("flows", flow)
         listing(f"flows/{flow}", module, *_teacher(module))
@@ -128,12 +131,15 @@ def _imports(module: str, file: Path) -> list[str]:
 def _file(module: str) -> Path | None:
     """The file of a module of the project, of one below ``plugins/``, or of an installed package, if there is one."""
     package, *rest = module.split(".")
+    folders = [str(ROOT / package), str(plugins.OWN.absolute())]
     if package not in ("flowbench", "stages"):
-        spec = importlib.util.find_spec(module)
-        return Path(spec.origin) if spec and spec.origin else None
-    paths = [folder.joinpath(*rest) for folder in (ROOT / package, plugins.OWN.absolute())]
-    found = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()]
-    return found[0] if found else None
+        spec = importlib.util.find_spec(package)
+        if spec is None or not spec.submodule_search_locations:
+            return Path(spec.origin) if spec and spec.origin and not rest else None
+        folders = spec.submodule_search_locations
+    paths = [Path(folder, *rest) for folder in folders]
+    files = [file for path in paths for file in (path / "__init__.py", path.with_suffix(".py"))]
+    return next(filter(Path.is_file, files), None)
 
 
 def _shown(file: Path) -> str:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from flowbench import certificates
+from flowbench.certificates import LARGEST_LOGDET_ERROR, LARGEST_ROUND_TRIP_ERROR
 from flowbench.report.judgement import certification
 from flowbench.report.judgement.certification import TO_TOLERANCE, Certificate, certificates
 from tests.report.made_up import frame
@@ -24,7 +24,7 @@ def solved(errors, tightened, logdets=(1e-5, 1e-5), **values):
 
 def test_the_report_asks_of_trained_flows_what_the_check_asks_of_random_ones():
     limit = certification.LARGEST_FLOAT64_ERROR
-    assert certificates.LARGEST_ROUND_TRIP_ERROR == certificates.LARGEST_LOGDET_ERROR == limit
+    assert LARGEST_ROUND_TRIP_ERROR == LARGEST_LOGDET_ERROR == limit
 
 
 @pytest.mark.parametrize(
