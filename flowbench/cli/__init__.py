@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from flowbench import config
+from flowbench.cli.bench import bench
 from flowbench.cli.check import check
 from flowbench.cli.expand import expand
 from flowbench.cli.export import export
@@ -46,6 +47,7 @@ app.command()(verify)
 app.command()(digest)
 app.command()(report)
 app.command()(export)
+app.command()(bench)
 
 
 def main() -> None:
