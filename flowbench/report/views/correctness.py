@@ -8,7 +8,7 @@ from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table, filled, of_cells, of_families, of_words
-from flowbench.report.views.text import say
+from flowbench.report.views.text import say, words
 
 
 def correctness(scope: Scope) -> list[Table]:
@@ -24,28 +24,18 @@ def certification(scope: Scope) -> str:
 
 def criteria(scope: Scope) -> Table:
     """The limit of each error that a verdict looks at; with a solver some are others."""
-    strict, loose = numbers.power(limits.LARGEST_FLOAT64_ERROR), numbers.power(limits.LARGEST_FLOAT32_ERROR)
-    nearer = f"{loose}, and nearer with a tenth of the tolerance"
-    density = f"{numbers.power(limits.LARGEST_DENSITY_ERROR)} bits per dim"
-    solved = f"{numbers.power(limits.LARGEST_SOLVED_DENSITY_ERROR)} bits per dim"
-    rows: list[tuple[str, ...]] = [
-        ("in float32", "test data, there and back", loose, loose),
-        ("in float64", "test data, there and back", strict, nearer),
-        ("in float64", "log-determinant, against autograd", f"{strict} nats", f"{loose} nats"),
-    ]
-    if scope.measured("divergence_error_max"):
-        rows.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
-    lost = f"without a finite latent: {limits.LARGEST_LOST_SHARE:.1%} at most"
-    rows.append(("of its samples", "samples in float32, there and back", lost, lost))
-    if scope.measured("log_prob_error_max"):
-        rows.append(("of its density", "test data, float32 against float64", density, density))
-        rows.append(("of its density", "samples, there and back in float64", density, solved))
-        rows.append(("of its density", "latents of the prior, there and back in float64", "finite", "finite"))
-    if scope.measured("mass_error"):
-        mass = f"{limits.LARGEST_MASS_ERROR:g}"
-        rows.append(("of its density", "mass on the grid and samples outside, from 1 in all", mass, mass))
-    columns = ["what is compared", "limit", "limit with a solver"][: 3 if scope.measured("solver_tolerance") else 2]
-    return of_words(say("criteria"), "certification", columns, [row[: len(columns) + 1] for row in rows])
+    known = {
+        "strict": numbers.power(limits.LARGEST_FLOAT64_ERROR),
+        "loose": numbers.power(limits.LARGEST_FLOAT32_ERROR),
+        "density": numbers.power(limits.LARGEST_DENSITY_ERROR),
+        "solved": numbers.power(limits.LARGEST_SOLVED_DENSITY_ERROR),
+        "lost": f"{limits.LARGEST_LOST_SHARE:.1%}",
+        "mass": f"{limits.LARGEST_MASS_ERROR:g}",
+    }
+    heads = ["what is compared", "limit", "limit with a solver"][: 3 if scope.measured("solver_tolerance") else 2]
+    asked = [row for row in words("words")["criteria"] if all(map(scope.measured, row[4:]))]
+    rows = [tuple(text.format(**known) for text in row[: len(heads) + 1]) for row in asked]
+    return of_words(say("criteria"), "certification", heads, rows)
 
 
 def certificates(scope: Scope) -> list[Table]:

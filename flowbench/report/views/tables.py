@@ -102,11 +102,7 @@ def of_numbers(values: Iterable[float | None]) -> list[Entry]:
 
 def of_metric(scope: Scope, metric: str) -> list[Entry]:
     """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
-    leading: list[str] = []
-    if METRICS[metric].judged and len(scope.by_data) == 1:
-        found = scope.verdict(metric)
-        leading = found.leading if found.chip in ("clear", "tied") else []
-    marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}
+    marks = scope.verdict(metric).marks if METRICS[metric].judged and len(scope.by_data) == 1 else {}
     return [
         Entry(scope.written(cell, metric), scope.value(cell, metric), marks.get(cell.key, "")) for cell in scope.cells
     ]
@@ -175,8 +171,8 @@ def behind(scope: Scope) -> list[Entry]:
             text += ", apart" if gap.told_apart and gap.low <= 0 <= gap.high else ""
         bar = (gap.low if known else gap.value, gap.value, gap.high if known else gap.value)
         scaled = tuple(min(1.05, max(-0.02, end / limit)) for end in bar) if limit > 0 else None
-        mark = "" if gap.told_apart or cell.key not in found.leading or found.chip == "alone" else "tie"
-        return Entry(text, gap.value, mark if found.chip == "tied" else "", scaled)  # type: ignore[arg-type]
+        mark = "tie" if found.marks.get(cell.key) == "tie" else ""
+        return Entry(text, gap.value, mark, scaled)  # type: ignore[arg-type]
 
     return [entry(cell) for cell in scope.cells]
 
