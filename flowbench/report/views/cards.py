@@ -29,9 +29,8 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
         labels = dict.fromkeys(cell.label for cell in of_flow.cells)
         first: dict[str, Picture] = {}
         for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):
-            kind = picture.path.stem.removeprefix(f"{picture.cell}-")
-            if kind in OF_FLOWS:
-                first.setdefault(kind, picture)
+            if picture.kind in OF_FLOWS:
+                first.setdefault(picture.kind, picture)
         evaluations = [of_flow.value(cell, "sample_evaluations") for cell in of_flow.cells]
         counts = sorted({round(n) for n in evaluations if n})
         found.append(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flowbench.metrics import METRICS, STARTS, of_family
+from flowbench.metrics import METRICS, STARTS, Family, of_family
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
@@ -13,7 +13,10 @@ from flowbench.report.views.text import say, words
 
 def correctness(scope: Scope) -> list[Table]:
     """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
-    return filled([criteria(scope), *certificates(scope), densities(scope), stress(scope)])
+    trips, densities = scope.having("invertibility_error_max"), scope.having(*of_family("density"))
+    float32 = certificate(trips, "float32", "float32")
+    float64 = certificate(trips, "float64", "float64", "log-determinant")
+    return filled([criteria(scope), float32, float64, certificate(densities, "density", "density"), stress(scope)])
 
 
 def certification(scope: Scope) -> str:
@@ -38,22 +41,10 @@ def criteria(scope: Scope) -> Table:
     return of_words(say("criteria"), "certification", heads, rows)
 
 
-def certificates(scope: Scope) -> list[Table]:
-    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
-    shown = scope.having("invertibility_error_max")
-    float32 = {"verdict": outcomes(shown, "float32"), **of_families(shown, "float32")}
-    float64 = {"verdict": outcomes(shown, "float64"), **of_families(shown, "float64", "log-determinant")}
-    return [
-        of_cells(say("float32"), shown, float32, with_data=True),
-        of_cells(say("float64"), shown, float64, with_data=True),
-    ]
-
-
-def densities(scope: Scope) -> Table:
-    """Whether densities are the same from both sides and in both precisions, and integrate to one."""
-    shown = scope.having(*of_family("density"))
-    columns = {"verdict": outcomes(shown, "density"), **of_families(shown, "density")}
-    return of_cells(say("density"), shown, columns, with_data=True)
+def certificate(scope: Scope, which: str, *families: Family) -> Table:
+    """The verdicts of one certificate, with the errors that it looks at: the worst of all seeds."""
+    columns = {"verdict": outcomes(scope, which), **of_families(scope, *families)}
+    return of_cells(say(which), scope, columns, with_data=True)
 
 
 def stress(scope: Scope) -> Table:

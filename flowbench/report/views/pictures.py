@@ -26,6 +26,7 @@ class Picture:
         caption: the same below the picture.
         still: one frame of a picture that moves.
         cell: the key of the cell that it is of, if it is of one.
+        kind: of a cell's picture.
     """
 
     path: Path
@@ -33,6 +34,7 @@ class Picture:
     caption: str = ""
     still: Path | None = None
     cell: str = ""
+    kind: str = ""
 
     @property
     def link(self) -> str:
@@ -62,7 +64,7 @@ def of_cell(scope: Scope, cell: CellResult, folder: Path) -> list[Picture]:
         path = folder / f"{cell.key}-{name}.png"
         shutil.copyfile(cell.record.pictures[name], path)
         alt = f"{cell.label} on {cell.data}: {shows}"
-        found.append(Picture(path, alt, f"{shows[:1].upper()}{shows[1:]} (seed {seed})", _still(path), cell.key))
+        found.append(Picture(path, alt, f"{shows[:1].upper()}{shows[1:]} (seed {seed})", _still(path), cell.key, name))
     return found
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published, uncertainty
+from flowbench.report.judgement.answers import COSTS
 from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.simultaneous import LEVEL
 from flowbench.report.views import numbers, series
@@ -108,23 +109,22 @@ def of_metric(scope: Scope, metric: str) -> list[Entry]:
     ]
 
 
+def of_metrics(scope: Scope, *metrics: str) -> Columns:
+    """A column for each of some metrics."""
+    return {METRICS[metric].head: of_metric(scope, metric) for metric in metrics}
+
+
 def of_families(scope: Scope, *families: Family) -> Columns:
     """A column for each metric of some families that has a head and that any cell has."""
-    found = {name: metric for name, metric in of_family(*families).items() if metric.head and scope.measured(name)}
-    return {metric.head: of_metric(scope, name) for name, metric in found.items()}
+    found = of_family(*families).items()
+    return of_metrics(scope, *(name for name, metric in found if metric.head and scope.measured(name)))
 
 
 def quality(scope: Scope) -> Table:
     """How good each flow is on one data set, how far behind the best, and at what cost."""
-    score = METRICS[scope.quality].head
-    columns = of_families(scope, "quality")
-    columns = {
-        score: columns.pop(score, of_metric(scope, scope.quality)),
-        "behind the best": behind(scope),
-        "sampling, 1/s": of_metric(scope, "sample_samples_per_second"),
-        "training, s": of_metric(scope, "train_seconds"),
-        "certified": [_certified(scope, cell) for cell in scope.cells],
-    } | columns
+    columns = of_metrics(scope, scope.quality) | {"behind the best": behind(scope)}
+    columns |= of_metrics(scope, *COSTS.values()) | {"certified": [_certified(scope, cell) for cell in scope.cells]}
+    columns |= of_families(scope, "quality")
     if scope.measured("entropy_floor_bits_per_dim"):
         above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
         columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
@@ -147,7 +147,7 @@ def quality(scope: Scope) -> Table:
     if len({cell.place for cell in scope.cells}) > 1:
         columns["on"] = texts(scope, lambda cell: cell.place)
     caption = say("quality", seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())))
-    known = {name: {score: numbers.fixed(bits, 4)} for name, bits in known_bits(scope).items()}
+    known = {name: {METRICS[scope.quality].head: numbers.fixed(bits, 4)} for name, bits in known_bits(scope).items()}
     return of_cells(caption, scope, columns, reference=known, main=True)
 
 
@@ -164,12 +164,12 @@ def behind(scope: Scope) -> list[Entry]:
         if gap is None:
             return Entry(found.excluded.get(cell.key, "–"))
         text = "best" if cell.key == found.best else numbers.signed(gap.value)
-        known = math.isfinite(gap.low)
-        if known and cell.key != found.best:
+        bar = (gap.value, gap.value, gap.value)
+        if math.isfinite(gap.low):
             text += f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
             # The interval of what is told apart may end at 0, as that of a tie does.
             text += ", apart" if gap.told_apart and gap.low <= 0 <= gap.high else ""
-        bar = (gap.low if known else gap.value, gap.value, gap.high if known else gap.value)
+            bar = (gap.low, gap.value, gap.high)
         scaled = tuple(min(1.05, max(-0.02, end / limit)) for end in bar) if limit > 0 else None
         mark = "tie" if found.marks.get(cell.key) == "tie" else ""
         return Entry(text, gap.value, mark, scaled)  # type: ignore[arg-type]
