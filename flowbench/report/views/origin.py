@@ -11,7 +11,7 @@ from flowbench.config import Suite, TrainBudget
 from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
-from flowbench.report.views.scope import by_value, names_of
+from flowbench.report.views.scope import by_value, grouped, names_of
 from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
@@ -61,10 +61,7 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
         },
         "commits": by_value(cells, lambda cell: cell.commit),
         # One entry for each data set, unless cells that should have seen the same data have not.
-        "fingerprints": {
-            name: by_value([cell for cell in cells if cell.data == name], _splits)
-            for name in dict.fromkeys(cell.data for cell in cells)
-        },
+        "fingerprints": {data: by_value(of, _splits) for data, of in grouped(cells, lambda cell: cell.data).items()},
         "options": {cell.data: _list(cell.params["data"]) for cell in cells},
     }
 

@@ -79,11 +79,14 @@ def of_cells(
     return Table(caption, frame, "cell" if with_data else "flow", with_data, list(reference), main)
 
 
-def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]]) -> Table:
+def of_words(
+    caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]], *, with_data: bool = False
+) -> Table:
     """Rows of plain text, each led by its name."""
     rows = list(rows)
     entries = [[Entry(text) for text in texts] for _, *texts in rows]
-    return Table(caption, pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object), first)
+    frame = pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object)
+    return Table(caption, frame, first, with_data)
 
 
 def filled(tables: Iterable[Table]) -> list[Table]:
