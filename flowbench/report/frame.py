@@ -25,14 +25,12 @@ class CellResult:
     Attributes:
         key: in the suite.
         label: what its row is called beside the others on its data.
-        command: that makes it.
         digest: that its MLflow run is tagged with; empty if unknown.
         record: what it left on disk.
     """
 
     key: str
     label: str
-    command: str
     digest: str
     record: Record
 
@@ -115,9 +113,9 @@ class CellResult:
         return None if self.baseline else (budget["steps"], budget["batch_size"], self.epochs)
 
     @property
-    def splits(self) -> dict[str, str]:
-        """SHA-256 of each split of its data."""
-        return self.record.training.provenance.data
+    def commit(self) -> str:
+        """At which it was trained."""
+        return self.record.training.timings.git_commit or "unknown"
 
 
 def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[CellResult]:
@@ -126,7 +124,6 @@ def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[CellRe
         CellResult(
             key=key,
             label=suite.label(key),
-            command=f"dvc repro {suite.stage('evaluate', key)}",
             digest=digests.get(key, ""),
             record=Record.load(results / key),
         )

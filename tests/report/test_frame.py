@@ -77,7 +77,6 @@ def test_cells_have_their_facts(cells):
     assert gaussian.baseline
     assert (maf.digest, nice.digest, maf.failed) == ("abc", "", {2: "why"})
     assert student.teacher == "digits-maf"
-    assert maf.command == "dvc repro suites/tiny/dvc.yaml:evaluate@digits-maf"
 
 
 def test_cells_that_have_not_been_run_are_left_out(results):

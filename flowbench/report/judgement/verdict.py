@@ -71,8 +71,14 @@ class Verdict:
 
     @property
     def leading(self) -> list[str]:
-        """The cells to set in bold: the best, then those that are tied with it."""
+        """The best, then those that are tied with it."""
         return [self.best, *self.tied] if self.best else []
+
+    @property
+    def marks(self) -> dict[str, str]:
+        """How cells are set: ``best`` is told apart from all others, and each ``tie`` from all but the others."""
+        mark = {"clear": "best", "tied": "tie"}.get(self.chip)
+        return dict.fromkeys(self.leading, mark) if mark else {}
 
 
 def verdict(

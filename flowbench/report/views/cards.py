@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flowbench.report.frame import CellResult
 from flowbench.report.views.pictures import OF_FLOWS, Picture
-from flowbench.report.views.scope import Scope
+from flowbench.report.views.scope import Scope, grouped
 from flowbench.report.views.tables import Table, of_words
 from flowbench.report.views.text import listed, say, words
 
@@ -21,17 +22,16 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
         pictures: of each cell, by its key.
     """
     known = words("flows")
-    order = [*known, *(cell.flow for cell in scope.cells)]
+    groups = grouped(scope.cells, lambda cell: cell.flow)
     found = []
-    for flow in sorted({cell.flow for cell in scope.cells}, key=order.index):
-        of_flow = scope.only(lambda cell, flow=flow: cell.flow == flow)  # type: ignore[misc]
+    for flow in sorted(groups, key=[*known, *groups].index):
+        of_flow = replace(scope, cells=groups[flow])
         about = UNKNOWN | {"name": flow} | known.get(flow, {})
         labels = dict.fromkeys(cell.label for cell in of_flow.cells)
         first: dict[str, Picture] = {}
         for picture in (one for cell in of_flow.cells for one in pictures[cell.key]):
-            kind = picture.path.stem.removeprefix(f"{picture.cell}-")
-            if kind in OF_FLOWS:
-                first.setdefault(kind, picture)
+            if picture.kind in OF_FLOWS:
+                first.setdefault(picture.kind, picture)
         evaluations = [of_flow.value(cell, "sample_evaluations") for cell in of_flow.cells]
         counts = sorted({round(n) for n in evaluations if n})
         found.append(
@@ -55,12 +55,10 @@ def likelihood(scope: Scope) -> str:
         solved = cell.likelihood == "exact" and scope.has(cell, "solver_tolerance")
         return "exact to the solver’s tolerance" if solved else cell.likelihood
 
-    data: dict[str, list[str]] = {}
-    for cell in scope.cells:
-        data.setdefault(word(cell), []).append(cell.data)
-    if len(data) == 1:
-        return next(iter(data))
-    return ", ".join(f"{found} on {listed(dict.fromkeys(names))}" for found, names in data.items())
+    groups = grouped(scope.cells, word)
+    if len(groups) == 1:
+        return next(iter(groups))
+    return ", ".join(f"{found} on {listed(dict.fromkeys(cell.data for cell in of))}" for found, of in groups.items())
 
 
 def exactness(cards: list[dict[str, Any]]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import pandas as pd
 
@@ -13,7 +13,7 @@ from flowbench.report.frame import CSV_COLUMNS
 from flowbench.report.judgement.verdict import verdict
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
-from flowbench.report.views.tables import Entry, Table
+from flowbench.report.views.tables import Table, of_words
 
 BEFORE, NOW = "before", "now"
 
@@ -25,15 +25,15 @@ class Changes:
     Attributes:
         same: how many means of a cell by a metric of quality are equal.
         near: how many others are not told apart from what they were.
-        table: of those that are told apart; ``None`` if there are none.
+        table: of those that are told apart.
         new, gone: cells of one report alone.
     """
 
-    same: int = 0
-    near: int = 0
-    table: Table | None = None
-    new: list[str] = field(default_factory=list)
-    gone: list[str] = field(default_factory=list)
+    same: int
+    near: int
+    table: Table
+    new: list[str]
+    gone: list[str]
 
 
 def changes(scope: Scope, earlier: str) -> Changes | None:
@@ -45,9 +45,8 @@ def changes(scope: Scope, earlier: str) -> Changes | None:
     except ValueError:  # an empty text, or columns of another time
         return None
     old = old.assign(kind="flow", lost=False)
-    cells = list(scope.by_key)
-    found, same, near = [], 0, 0
-    for key in (key for key in cells if key in set(old["cell"])):
+    before, rows, same, near = set(old["cell"]), [], 0, 0
+    for key in (key for key in scope.by_key if key in before):
         now = scope.frame[scope.frame["cell"] == key].assign(cell=NOW, kind="flow")
         pair = pd.concat([old[old["cell"] == key].assign(cell=BEFORE), now], ignore_index=True)
         for metric in of_family("quality"):
@@ -56,17 +55,13 @@ def changes(scope: Scope, earlier: str) -> Changes | None:
                 continue
             if math.isclose(means[BEFORE], means[NOW], rel_tol=1e-9) or means.isna().all():
                 same += 1
-                continue
-            gaps = verdict(pair, [], metric, {}).gaps
-            if not any(gap.told_apart for gap in gaps.values()):
+            elif not any(gap.told_apart for gap in verdict(pair, [], metric, {}).gaps.values()):
                 near += 1
-                continue
-            better = (means[NOW] < means[BEFORE]) == (METRICS[metric].better == "lower")
-            written = [numbers.significant(means[when], 4) for when in (BEFORE, NOW)]
-            found.append((key, METRICS[metric].head, *written, "better" if better else "worse"))
-    heads = ["metric", BEFORE, NOW, "change"]
-    entries = [[Entry(text) for text in row[1:]] for row in found]
-    frame = pd.DataFrame(entries, columns=heads, index=[row[0] for row in found], dtype=object)
-    table = Table("Means that are told apart from those of the last report.", frame, "cell", with_data=True)
-    gone = sorted(set(old["cell"]) - set(cells))
-    return Changes(same, near, table if found else None, [key for key in cells if key not in set(old["cell"])], gone)
+            else:
+                better = (means[NOW] < means[BEFORE]) == (METRICS[metric].better == "lower")
+                written = [numbers.significant(means[when], 4) for when in (BEFORE, NOW)]
+                rows.append((key, METRICS[metric].head, *written, "better" if better else "worse"))
+    caption = "Means that are told apart from those of the last report."
+    table = of_words(caption, "cell", ["metric", BEFORE, NOW, "change"], rows, with_data=True)
+    new = [key for key in scope.by_key if key not in before]
+    return Changes(same, near, table, new, sorted(before - scope.by_key.keys()))

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from flowbench.metrics import METRICS, STARTS, of_family
+from flowbench.metrics import METRICS, STARTS, Family, of_family
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import certification as limits
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table, filled, of_cells, of_families, of_words
-from flowbench.report.views.text import say
+from flowbench.report.views.text import say, words
 
 
 def correctness(scope: Scope) -> list[Table]:
     """What is asked, round trips and log-determinants, densities from both sides, and where flows give way."""
-    return filled([criteria(scope), *certificates(scope), densities(scope), stress(scope)])
+    trips, densities = scope.having("invertibility_error_max"), scope.having(*of_family("density"))
+    float32 = certificate(trips, "float32", "float32")
+    float64 = certificate(trips, "float64", "float64", "log-determinant")
+    return filled([criteria(scope), float32, float64, certificate(densities, "density", "density"), stress(scope)])
 
 
 def certification(scope: Scope) -> str:
@@ -24,46 +27,24 @@ def certification(scope: Scope) -> str:
 
 def criteria(scope: Scope) -> Table:
     """The limit of each error that a verdict looks at; with a solver some are others."""
-    strict, loose = numbers.power(limits.LARGEST_FLOAT64_ERROR), numbers.power(limits.LARGEST_FLOAT32_ERROR)
-    nearer = f"{loose}, and nearer with a tenth of the tolerance"
-    density = f"{numbers.power(limits.LARGEST_DENSITY_ERROR)} bits per dim"
-    solved = f"{numbers.power(limits.LARGEST_SOLVED_DENSITY_ERROR)} bits per dim"
-    rows: list[tuple[str, ...]] = [
-        ("in float32", "test data, there and back", loose, loose),
-        ("in float64", "test data, there and back", strict, nearer),
-        ("in float64", "log-determinant, against autograd", f"{strict} nats", f"{loose} nats"),
-    ]
-    if scope.measured("divergence_error_max"):
-        rows.append(("in float64", "divergence, against autograd", "–", f"{strict} nats per unit of time"))
-    lost = f"without a finite latent: {limits.LARGEST_LOST_SHARE:.1%} at most"
-    rows.append(("of its samples", "samples in float32, there and back", lost, lost))
-    if scope.measured("log_prob_error_max"):
-        rows.append(("of its density", "test data, float32 against float64", density, density))
-        rows.append(("of its density", "samples, there and back in float64", density, solved))
-        rows.append(("of its density", "latents of the prior, there and back in float64", "finite", "finite"))
-    if scope.measured("mass_error"):
-        mass = f"{limits.LARGEST_MASS_ERROR:g}"
-        rows.append(("of its density", "mass on the grid and samples outside, from 1 in all", mass, mass))
-    columns = ["what is compared", "limit", "limit with a solver"][: 3 if scope.measured("solver_tolerance") else 2]
-    return of_words(say("criteria"), "certification", columns, [row[: len(columns) + 1] for row in rows])
+    known = {
+        "strict": numbers.power(limits.LARGEST_FLOAT64_ERROR),
+        "loose": numbers.power(limits.LARGEST_FLOAT32_ERROR),
+        "density": numbers.power(limits.LARGEST_DENSITY_ERROR),
+        "solved": numbers.power(limits.LARGEST_SOLVED_DENSITY_ERROR),
+        "lost": f"{limits.LARGEST_LOST_SHARE:.1%}",
+        "mass": f"{limits.LARGEST_MASS_ERROR:g}",
+    }
+    heads = ["what is compared", "limit", "limit with a solver"][: 3 if scope.measured("solver_tolerance") else 2]
+    asked = [row for row in words("words")["criteria"] if all(map(scope.measured, row[4:]))]
+    rows = [tuple(text.format(**known) for text in row[: len(heads) + 1]) for row in asked]
+    return of_words(say("criteria"), "certification", heads, rows)
 
 
-def certificates(scope: Scope) -> list[Table]:
-    """How well each flow's directions and log-determinants agree: the worst of all seeds, by precision."""
-    shown = scope.having("invertibility_error_max")
-    float32 = {"verdict": outcomes(shown, "float32"), **of_families(shown, "float32")}
-    float64 = {"verdict": outcomes(shown, "float64"), **of_families(shown, "float64", "log-determinant")}
-    return [
-        of_cells(say("float32"), shown, float32, with_data=True),
-        of_cells(say("float64"), shown, float64, with_data=True),
-    ]
-
-
-def densities(scope: Scope) -> Table:
-    """Whether densities are the same from both sides and in both precisions, and integrate to one."""
-    shown = scope.having(*of_family("density"))
-    columns = {"verdict": outcomes(shown, "density"), **of_families(shown, "density")}
-    return of_cells(say("density"), shown, columns, with_data=True)
+def certificate(scope: Scope, which: str, *families: Family) -> Table:
+    """The verdicts of one certificate, with the errors that it looks at: the worst of all seeds."""
+    columns = {"verdict": outcomes(scope, which), **of_families(scope, *families)}
+    return of_cells(say(which), scope, columns, with_data=True)
 
 
 def stress(scope: Scope) -> Table:

@@ -124,8 +124,7 @@ def _legend(figure: Any, labels: Iterable[str], styles: Styles, lines: bool = Fa
         colour, marker = styles[label]
         look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 8}
         handles.append(Line2D([], [], color=colour, label=_name(label), markeredgecolor="white", **look))
-    if handles:
-        figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)
+    figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)
 
 
 def _name(label: str) -> str:

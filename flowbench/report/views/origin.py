@@ -11,7 +11,7 @@ from flowbench.config import Suite, TrainBudget
 from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
-from flowbench.report.views.scope import by_value, names_of
+from flowbench.report.views.scope import by_value, grouped, names_of
 from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
@@ -33,7 +33,7 @@ def _stated(fact: str) -> str:
 
 def headline(cells: Sequence[CellResult]) -> list[str]:
     """Version, commit, host, device and seeds."""
-    commits = list(dict.fromkeys(map(trained_at, cells)))
+    commits = list(dict.fromkeys(cell.commit for cell in cells))
     of_hosts = list(hosts(cells))
     seeds = [len(cell.seeds) for cell in cells]
     return [
@@ -59,12 +59,9 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
             name: by_value(cells, lambda cell, name=name: cell.record.training.provenance.versions.get(name, "–"))
             for name in sorted(names, key=lambda name: (name != "python", name))
         },
-        "commits": by_value(cells, trained_at),
+        "commits": by_value(cells, lambda cell: cell.commit),
         # One entry for each data set, unless cells that should have seen the same data have not.
-        "fingerprints": {
-            name: by_value([cell for cell in cells if cell.data == name], _splits)
-            for name in dict.fromkeys(cell.data for cell in cells)
-        },
+        "fingerprints": {data: by_value(of, _splits) for data, of in grouped(cells, lambda cell: cell.data).items()},
         "options": {cell.data: _list(cell.params["data"]) for cell in cells},
     }
 
@@ -75,7 +72,7 @@ def of_cell(cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
     keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
     weights = f"results/{suite.name}/{cell.key}/trained/"
     made = [
-        ("made by", f"`{cell.command}`"),
+        ("made by", f"`dvc repro {suite.stage('evaluate', cell.key)}`"),
         ("checked by", f"`flowbench verify {cell.key}`"),
         ("made of", ", ".join(f"`{key}`" for key in keys) + " in `params.yaml`"),
         ("model", _list(_model(cell))),
@@ -86,16 +83,11 @@ def of_cell(cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
         made.append(("teacher", cell.teacher))
     return [
         *made,
-        ("trained at", f"commit `{trained_at(cell)}`"),
+        ("trained at", f"commit `{cell.commit}`"),
         ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or 'unknown'}`"),
         ("weights", f"`{weights}`, after `dvc pull {weights}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
-
-
-def trained_at(cell: CellResult) -> str:
-    """The commit of the training."""
-    return cell.record.training.timings.git_commit or "unknown"
 
 
 def hosts(cells: Sequence[CellResult]) -> dict[str, str]:
@@ -125,12 +117,12 @@ def _training(cell: CellResult) -> str:
     unused = {"snapshot_every"}  # it changes pictures alone
     if not cell.teacher and cell.epochs is not None:  # neither a teacher's density nor an energy is learnt
         unused.add("anneal_steps")
-    names = [name for name in dict.fromkeys([*TrainBudget.model_fields, *budget]) if name in budget]
-    shown = {name: budget[name] for name in names if name not in unused}
+    names = dict.fromkeys([*TrainBudget.model_fields, *budget])
+    shown = {name: budget[name] for name in names if name in budget.keys() - unused}
     text = _list({name: value for name, value in shown.items() if value})
     off = ", ".join(name.replace("_", " ") for name, value in shown.items() if not value)
     return f"Adam: {text}; without {off}" if off else f"Adam: {text}"
 
 
 def _splits(cell: CellResult) -> str:
-    return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.splits.items())
+    return ", ".join(f"{split} {sha[:12]}" for split, sha in cell.record.training.provenance.data.items())

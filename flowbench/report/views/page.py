@@ -155,46 +155,32 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
 def _verdict(scope: Scope) -> str:
     """One sentence on who leads."""
     found = scope.verdict()
-    best = scope.by_key[found.best] if found.best else None
-    baselines = {key: gap.value for key, gap in found.gaps.items() if scope.by_key[key].baseline}
-    nearest = min(baselines, key=lambda key: baselines[key], default=None)
+    ahead = sorted((gap.value, key) for key, gap in found.gaps.items() if gap.value < 0)
     return say(
         "verdict",
-        chip=found.chip,
-        name=best.label if best else "",
-        score=scope.written(best, found.metric) if best else "",
+        found=found,
+        scope=scope,
         unit=METRICS[found.metric].said,
-        tied=scope.labels(found.tied),
-        baseline=scope.by_key[nearest].label if nearest and baselines[nearest] < 0 else "",
-        excluded={scope.by_key[key].label: why for key, why in found.excluded.items()},
-        better=scope.labels(key for key in found.excluded if key in found.gaps and found.gaps[key].value < 0),
+        baselines=scope.labels(key for _, key in ahead if scope.by_key[key].baseline),
+        better=scope.labels(key for _, key in ahead if key in found.excluded),
     )
 
 
 def _ranks(ranking: Ranking) -> Table:
     """The flows that stand on several data sets, by their mean rank."""
-    caption = say(
-        "ranks",
-        critical=f"{ranking.critical_difference:.2f}",
-        conclusive=ranking.conclusive,
-        apart=ranking.apart,
-        data_sets=len(ranking.ranks),
-        flows=len(ranking.means),
-    )
     rows = [
         [Entry(f"{mean:.2f}", mean), *(Entry(f"{rank:g}", rank) for rank in ranking.ranks[name])]
         for name, mean in ranking.means.items()
     ]
-    heads = ["mean rank", *map(str, ranking.ranks.index)]
-    return Table(caption, pd.DataFrame(rows, columns=heads, index=list(ranking.means), dtype=object))
+    frame = pd.DataFrame(rows, columns=["mean rank", *ranking.ranks.index], index=list(ranking.means), dtype=object)
+    return Table(say("ranks", ranking=ranking), frame)
 
 
 def _failures(cells: Sequence[CellResult]) -> list[tuple[str, str]]:
     """Which seeds of which cells diverged, failed or were measured in part, and why."""
     failures = []
     for cell in cells:
-        options = {"budget": cell.params["cell"]["budget"], "clipped": bool(cell.params["budget"].get("clip_norm"))}
-        diverged = {seed: say("diverged", step=step, **options) for seed, step in cell.diverged.items()}
+        diverged = {seed: say("diverged", step=step, cell=cell) for seed, step in cell.diverged.items()}
         lost = {"diverged": diverged, "failed": cell.failed, "measured in part": cell.not_measured}
         for what, reasons in lost.items():
             seeds: dict[str, list[int]] = defaultdict(list)
@@ -213,9 +199,8 @@ def single_file(folder: Path) -> str:
         return f'{match[1]}="data:image/png;base64,{data}"'
 
     def script(match: re.Match[str]) -> str:
-        return (
-            "<script>" + (folder / match[1]).read_text(encoding="utf-8").replace("</script", "<\\/script") + "</script>"
-        )
+        text = (folder / match[1]).read_text(encoding="utf-8").replace("</script", "<\\/script")
+        return f"<script>{text}</script>"
 
     page = re.sub(r'(src|srcset)="(figures/[^"]+)"', picture, page)
     return re.sub(r'<script src="([^"]+)" (?:async|defer)></script>', script, page)

@@ -42,15 +42,9 @@ def tables(scope: Scope) -> list[Table]:
 
 
 def _our_budget(scope: Scope, cell: CellResult) -> str:
-    return f"{_in_words(cell)}; {numbers.significant(scope.value(cell, 'train_seconds'))} s on {cell.place}"
-
-
-def _in_words(cell: CellResult) -> str:
-    """How long each seed is trained."""
-    if cell.budget is None:
-        return "fitted"
-    steps, batch_size, epochs = cell.budget
-    return say("budget", steps=steps, batch_size=batch_size, epochs=epochs)
+    """How long each seed is trained, and the time that it takes."""
+    trained = say("budget", budget=cell.budget)
+    return f"{trained}; {numbers.significant(scope.value(cell, 'train_seconds'))} s on {cell.place}"
 
 
 def _value(value: Published) -> str:

@@ -10,22 +10,8 @@ from urllib.parse import quote
 from flowbench.plotting.canvas import DPI, HAIRLINE
 from flowbench.report.frame import CellResult
 from flowbench.report.views.scope import Scope
+from flowbench.report.views.text import words
 
-# What the kinds of pictures show, in the order of the page; another kind comes after them under its own name.
-KINDS = {
-    "density": "test data, true density, learnt density and samples",
-    "samples": "samples; all flows of a data set start from the same latents",
-    "training-animation": "the density while training",
-    "training": "while training",
-    "transport": "samples on their way, with the field that moves them",
-    "path": "the density on its way, with the residual of the continuity equation",
-    "coupling": "pairs of the optimal transport beside independent pairs",
-    "warp": "how the flow bends a regular grid; colours are log |det|",
-    "reconstructions": "test images beside what comes back",
-    "reconstructions-training": "reconstructions while training",
-    "latent": "codes of the encoder beside samples of the prior",
-    "interpolation": "between two test images through latent space",
-}
 Box = tuple[int, int, int, int]
 # Those that say most of a flow as such.
 OF_FLOWS = ("training-animation", "transport", "path", "coupling", "warp", "latent")
@@ -40,6 +26,7 @@ class Picture:
         caption: the same below the picture.
         still: one frame of a picture that moves.
         cell: the key of the cell that it is of, if it is of one.
+        kind: of a cell's picture.
     """
 
     path: Path
@@ -47,6 +34,7 @@ class Picture:
     caption: str = ""
     still: Path | None = None
     cell: str = ""
+    kind: str = ""
 
     @property
     def link(self) -> str:
@@ -67,18 +55,16 @@ class Picture:
 
 def of_cell(scope: Scope, cell: CellResult, folder: Path) -> list[Picture]:
     """Copy the pictures of a cell to ``folder``, in the order of their kinds."""
-    of_first = {"training", "training-animation"}
-    found = []
-    order = [*KINDS]
-    names = sorted(cell.record.pictures, key=lambda name: (order.index(name) if name in KINDS else len(order), name))
-    for name in names:
-        seed = cell.seeds[0] if name in of_first or not cell.record.training.finished else None
-        seed = min(cell.record.training.finished) if seed is None else seed
-        shows = KINDS.get(name, name.replace("_", " ").replace("-", " "))
+    of_first, finished, found = {"training", "training-animation"}, cell.record.training.finished, []
+    kinds = words("words")["pictures"]
+    order = [*kinds, *sorted(cell.record.pictures)]
+    for name in sorted(cell.record.pictures, key=order.index):
+        seed = cell.seeds[0] if name in of_first or not finished else min(finished)
+        shows = kinds.get(name, name.replace("_", " ").replace("-", " "))
         path = folder / f"{cell.key}-{name}.png"
         shutil.copyfile(cell.record.pictures[name], path)
         alt = f"{cell.label} on {cell.data}: {shows}"
-        found.append(Picture(path, alt, f"{shows[:1].upper()}{shows[1:]} (seed {seed})", _still(path), cell.key))
+        found.append(Picture(path, alt, f"{shows[:1].upper()}{shows[1:]} (seed {seed})", _still(path), cell.key, name))
     return found
 
 

@@ -46,8 +46,8 @@ class Scope:
     @cached_property
     def by_data(self) -> dict[str, Scope]:
         """The cells of each data set."""
-        names = dict.fromkeys(cell.data for cell in self.cells)
-        return {name: self.only(lambda cell, name=name: cell.data == name) for name in names}  # type: ignore[misc]
+        groups = grouped(self.cells, lambda cell: cell.data)
+        return {data: replace(self, cells=cells) for data, cells in groups.items()}
 
     @cached_property
     def by_key(self) -> dict[str, CellResult]:
@@ -109,20 +109,22 @@ class Scope:
         return say("note", cell=cell, failures=self.certificates[cell.key].failed)
 
 
-def by_fact(cells: Iterable[CellResult], fact: Callable[..., Any]) -> dict[Any, list[str]]:
-    """The labels of the cells that share a fact, in the order of the cells."""
-    found: dict[Any, list[str]] = {}
+def grouped(cells: Iterable[CellResult], fact: Callable[[CellResult], Any]) -> dict[Any, list[CellResult]]:
+    """The cells that share a fact, in the order of the cells."""
+    found: dict[Any, list[CellResult]] = {}
     for cell in cells:
-        found.setdefault(fact(cell), []).append(cell.label)
+        found.setdefault(fact(cell), []).append(cell)
     return found
 
 
-def by_value(cells: Sequence[CellResult], value: Callable[..., Any]) -> dict[Any, str]:
-    """Each value that a fact takes, with the keys of the cells where it does."""
-    return {
-        found: names_of([cell for cell in cells if value(cell) == found], cells)
-        for found in dict.fromkeys(map(value, cells))
-    }
+def by_fact(cells: Iterable[CellResult], fact: Callable[[CellResult], Any]) -> dict[Any, list[str]]:
+    """Their labels."""
+    return {found: [cell.label for cell in group] for found, group in grouped(cells, fact).items()}
+
+
+def by_value(cells: Sequence[CellResult], fact: Callable[[CellResult], Any]) -> dict[Any, str]:
+    """Their keys in words."""
+    return {found: names_of(group, cells) for found, group in grouped(cells, fact).items()}
 
 
 def names_of(group: Sequence[CellResult], cells: Sequence[CellResult]) -> str:

@@ -13,32 +13,8 @@ from flowbench.report.frame import CellResult
 from flowbench.report.judgement.answers import COSTS
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
+from flowbench.report.views.text import words
 
-# One colour and marker per flow in every figure of every report; told apart by colour-blind readers too.
-LOOKS = {
-    "affine": ("#777777", "s"),
-    "nice": ("#e69f00", "v"),
-    "realnvp": ("#009e73", "^"),
-    "realnvp-convolutional": ("#44aa99", "p"),
-    "realnvp-vector": ("#117733", "*"),
-    "glow": ("#0072b2", "o"),
-    "glow-mixture": ("#56b4e9", "D"),
-    "maf": ("#d55e00", "<"),
-    "iaf": ("#cc79a7", ">"),
-    "planar": ("#882255", "P"),
-    "cnf": ("#332288", "d"),
-    "flow_matching": ("#dd3497", "H"),
-    "flow_matching-conditional": ("#8c510a", "s"),
-    "flow_matching-independent": ("#dd3497", "H"),
-    "flow_matching-ot": ("#5f9e1f", "8"),
-    "flow_matching-diffusion": ("#8e6bd8", "p"),
-    "flow_autoencoder": ("#ee6677", "p"),
-    "flow_autoencoder-reconstruction": ("#661100", "h"),
-    "iaf_distilled": ("#6699cc", ">"),
-    "gaussian": ("#333333", "X"),
-    "gaussian-diagonal": ("#aaaaaa", "X"),
-    "gaussian_mixture": ("#999933", "h"),
-}
 _SPARE = [(colour, marker) for marker in "p8d*" for colour in ("#332288", "#44aa99", "#117733", "#b8a029", "#aa4499")]
 # A page needs no more points of a curve than this.
 _POINTS = 60
@@ -49,8 +25,9 @@ PLATEAU_SHARE = 0.02
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
     """The colour and marker of each flow; one that has none of its own takes the next spare."""
-    new = sorted(set(labels) - LOOKS.keys())
-    return LOOKS | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
+    known = {label: tuple(look) for flow in words("flows").values() for label, look in flow.get("looks", {}).items()}
+    new = sorted(set(labels) - known.keys())
+    return known | {label: _SPARE[i % len(_SPARE)] for i, label in enumerate(new)}
 
 
 def losses(rows: Sequence[HistoryRow]) -> list[tuple[int, float]]:

@@ -13,6 +13,7 @@ import pandas as pd
 from flowbench.metrics import METRICS, Family, of_family
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published, uncertainty
+from flowbench.report.judgement.answers import COSTS
 from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.simultaneous import LEVEL
 from flowbench.report.views import numbers, series
@@ -78,11 +79,14 @@ def of_cells(
     return Table(caption, frame, "cell" if with_data else "flow", with_data, list(reference), main)
 
 
-def of_words(caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]]) -> Table:
+def of_words(
+    caption: str, first: str, heads: list[str], rows: Iterable[tuple[str, ...]], *, with_data: bool = False
+) -> Table:
     """Rows of plain text, each led by its name."""
     rows = list(rows)
     entries = [[Entry(text) for text in texts] for _, *texts in rows]
-    return Table(caption, pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object), first)
+    frame = pd.DataFrame(entries, columns=heads, index=[name for name, *_ in rows], dtype=object)
+    return Table(caption, frame, first, with_data)
 
 
 def filled(tables: Iterable[Table]) -> list[Table]:
@@ -102,33 +106,28 @@ def of_numbers(values: Iterable[float | None]) -> list[Entry]:
 
 def of_metric(scope: Scope, metric: str) -> list[Entry]:
     """A column as the catalogue has it; where the table is of one data set, what leads by the verdict is marked."""
-    leading: list[str] = []
-    if METRICS[metric].judged and len(scope.by_data) == 1:
-        found = scope.verdict(metric)
-        leading = found.leading if found.chip in ("clear", "tied") else []
-    marks = {key: "best" if len(leading) == 1 else "tie" for key in leading}
+    marks = scope.verdict(metric).marks if METRICS[metric].judged and len(scope.by_data) == 1 else {}
     return [
         Entry(scope.written(cell, metric), scope.value(cell, metric), marks.get(cell.key, "")) for cell in scope.cells
     ]
 
 
+def of_metrics(scope: Scope, *metrics: str) -> Columns:
+    """A column for each of some metrics."""
+    return {METRICS[metric].head: of_metric(scope, metric) for metric in metrics}
+
+
 def of_families(scope: Scope, *families: Family) -> Columns:
     """A column for each metric of some families that has a head and that any cell has."""
-    found = {name: metric for name, metric in of_family(*families).items() if metric.head and scope.measured(name)}
-    return {metric.head: of_metric(scope, name) for name, metric in found.items()}
+    found = of_family(*families).items()
+    return of_metrics(scope, *(name for name, metric in found if metric.head and scope.measured(name)))
 
 
 def quality(scope: Scope) -> Table:
     """How good each flow is on one data set, how far behind the best, and at what cost."""
-    score = METRICS[scope.quality].head
-    columns = of_families(scope, "quality")
-    columns = {
-        score: columns.pop(score, of_metric(scope, scope.quality)),
-        "behind the best": behind(scope),
-        "sampling, 1/s": of_metric(scope, "sample_samples_per_second"),
-        "training, s": of_metric(scope, "train_seconds"),
-        "certified": [_certified(scope, cell) for cell in scope.cells],
-    } | columns
+    columns = of_metrics(scope, scope.quality) | {"behind the best": behind(scope)}
+    columns |= of_metrics(scope, *COSTS.values()) | {"certified": [_certified(scope, cell) for cell in scope.cells]}
+    columns |= of_families(scope, "quality")
     if scope.measured("entropy_floor_bits_per_dim"):
         above = [scope.estimates.above_truth(cell.key) for cell in scope.cells]
         columns["above truth"] = [Entry(numbers.spread(e, count=False), e.value if e else None) for e in above]
@@ -151,7 +150,7 @@ def quality(scope: Scope) -> Table:
     if len({cell.place for cell in scope.cells}) > 1:
         columns["on"] = texts(scope, lambda cell: cell.place)
     caption = say("quality", seeds=dict(sorted(by_fact(scope.cells, lambda cell: len(cell.seeds)).items())))
-    known = {name: {score: numbers.fixed(bits, 4)} for name, bits in known_bits(scope).items()}
+    known = {name: {METRICS[scope.quality].head: numbers.fixed(bits, 4)} for name, bits in known_bits(scope).items()}
     return of_cells(caption, scope, columns, reference=known, main=True)
 
 
@@ -168,15 +167,15 @@ def behind(scope: Scope) -> list[Entry]:
         if gap is None:
             return Entry(found.excluded.get(cell.key, "–"))
         text = "best" if cell.key == found.best else numbers.signed(gap.value)
-        known = math.isfinite(gap.low)
-        if known and cell.key != found.best:
+        bar = (gap.value, gap.value, gap.value)
+        if math.isfinite(gap.low):
             text += f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
             # The interval of what is told apart may end at 0, as that of a tie does.
             text += ", apart" if gap.told_apart and gap.low <= 0 <= gap.high else ""
-        bar = (gap.low if known else gap.value, gap.value, gap.high if known else gap.value)
+            bar = (gap.low, gap.value, gap.high)
         scaled = tuple(min(1.05, max(-0.02, end / limit)) for end in bar) if limit > 0 else None
-        mark = "" if gap.told_apart or cell.key not in found.leading or found.chip == "alone" else "tie"
-        return Entry(text, gap.value, mark if found.chip == "tied" else "", scaled)  # type: ignore[arg-type]
+        mark = "tie" if found.marks.get(cell.key) == "tie" else ""
+        return Entry(text, gap.value, mark, scaled)  # type: ignore[arg-type]
 
     return [entry(cell) for cell in scope.cells]
 

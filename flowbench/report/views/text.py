@@ -68,7 +68,6 @@ def _environment(autoescape: bool) -> jinja2.Environment:
         "thousands": lambda value: f"{value:,}",
         "significant": numbers.significant,
         "at_most": numbers.at_most,
-        "power": numbers.power,
     }
     return environment
 

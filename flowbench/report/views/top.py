@@ -115,7 +115,7 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         if cell.key in excluded:
             level += " bad"
             reasons = [excluded[cell.key]]
-        elif cell.key in found.leading and found.chip in ("clear", "tied"):
+        elif cell.key in found.marks:
             reasons.append("best" if cell.key == found.best else "tied with the best")
         about = ", ".join([f"{cell.label} on {cell.data}: {text}", *reasons])
         fields[cell.data, cell.label] = {"text": text, "class": level, "key": cell.key, "about": about}

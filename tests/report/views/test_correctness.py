@@ -28,7 +28,7 @@ def test_limits_of_what_was_measured_are_shown(made):
 
 def test_certificates_are_apart_by_precision_and_leave_out_what_has_no_round_trip(made):
     values = {"moons-nice": {"invertibility_error_max": [1e-6, 0.0011, 1e-6]}, "moons-maf": {"logdet_error_max": None}}
-    float32, float64 = map(entries, correctness.certificates(made(values=values)))
+    _, float32, float64 = map(entries, correctness.correctness(made(values=values)))
     assert list(float32) == list(float64) == ["moons-nice", "moons-realnvp", "moons-maf"]
     assert list(float32["moons-nice"]) == ["verdict", "data, max", "data, mean", "latent, max"]
     assert list(float64["moons-nice"]) == ["verdict", "data, max", "latent, max", "log-det., max"]
@@ -46,7 +46,7 @@ def test_densities_show_errors_of_the_worst_seed_and_the_mean_mass(made):
         "outside_share": [0.0, 0.02, 0.038],
         "mass_error": [0.0001, 0.02, 0.002],
     }
-    table = correctness.densities(made(values={key: values}))
+    *_, table = correctness.correctness(made(values={key: values}))
     assert entries(table)["moons-nice"] == {
         "density there and back": "2.0 × 10⁻¹³",
         "density float32 – float64": "not finite",
