@@ -8,6 +8,7 @@ import typer
 from flowbench import config
 from flowbench.cli.bench import bench
 from flowbench.cli.check import check
+from flowbench.cli.compare import compare
 from flowbench.cli.expand import expand
 from flowbench.cli.export import export
 from flowbench.cli.listing import digest, list_
@@ -44,6 +45,7 @@ app.command("list")(list_)
 app.command()(expand)
 app.command()(check)
 app.command()(verify)
+app.command()(compare)
 app.command()(digest)
 app.command()(report)
 app.command()(export)

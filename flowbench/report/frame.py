@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,3 +160,15 @@ def write_csv(path: Path, frame: pd.DataFrame) -> None:
     """Write ``results.csv``: the same bytes for the same values."""
     table = frame.rename(columns={"data": "dataset", "label": "flow"}).sort_values(["suite", "cell", "seed", "metric"])
     table.to_csv(path, columns=CSV_COLUMNS, index=False, na_rep="nan", encoding="utf-8", lineterminator="\n")
+
+
+def read_csv(text: str) -> pd.DataFrame | None:
+    """The frame that `write_csv` wrote as ``text``; ``None`` if the text is no such table.
+
+    The file does not say which cells are baselines and which seeds were lost: all count as flows that finished.
+    """
+    try:
+        frame = pd.read_csv(io.StringIO(text), usecols=CSV_COLUMNS)
+    except ValueError:  # an empty text, or columns of another time
+        return None
+    return frame.rename(columns={"dataset": "data", "flow": "label"}).assign(kind="flow", lost=False)

@@ -1,21 +1,16 @@
-"""What became of the numbers of the report before, by the rule that compares flows."""
+"""What became of the numbers of the report before."""
 
 from __future__ import annotations
 
-import io
-import math
+from collections import Counter
 from dataclasses import dataclass
 
-import pandas as pd
-
-from flowbench.metrics import METRICS, of_family
-from flowbench.report.frame import CSV_COLUMNS
-from flowbench.report.judgement.verdict import verdict
+from flowbench.metrics import METRICS
+from flowbench.report import frame
+from flowbench.report.judgement import changes as judged
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Table, of_words
-
-BEFORE, NOW = "before", "now"
 
 
 @dataclass(frozen=True)
@@ -38,30 +33,23 @@ class Changes:
 
 def changes(scope: Scope, earlier: str) -> Changes | None:
     """The changes since a report whose ``results.csv`` is given as text; ``None`` without one that can be read."""
-    try:
-        old = pd.read_csv(io.StringIO(earlier), usecols=CSV_COLUMNS).rename(
-            columns={"dataset": "data", "flow": "label"}
-        )
-    except ValueError:  # an empty text, or columns of another time
+    old = frame.read_csv(earlier)
+    if old is None:
         return None
-    old = old.assign(kind="flow", lost=False)
-    before, rows, same, near = set(old["cell"]), [], 0, 0
-    for key in (key for key in scope.by_key if key in before):
-        now = scope.frame[scope.frame["cell"] == key].assign(cell=NOW, kind="flow")
-        pair = pd.concat([old[old["cell"] == key].assign(cell=BEFORE), now], ignore_index=True)
-        for metric in of_family("quality"):
-            means = pair[(pair["metric"] == metric) & ~pair["lost"]].groupby("cell")["value"].mean()
-            if set(means.index) != {BEFORE, NOW}:
-                continue
-            if math.isclose(means[BEFORE], means[NOW], rel_tol=1e-9) or means.isna().all():
-                same += 1
-            elif not any(gap.told_apart for gap in verdict(pair, [], metric, {}).gaps.values()):
-                near += 1
-            else:
-                better = (means[NOW] < means[BEFORE]) == (METRICS[metric].better == "lower")
-                written = [numbers.significant(means[when], 4) for when in (BEFORE, NOW)]
-                rows.append((key, METRICS[metric].head, *written, "better" if better else "worse"))
+    found = judged.changes(old, scope.frame)
+    counts = Counter(change.kind for change in found)
+    rows = [
+        (
+            change.cell,
+            METRICS[change.metric].head,
+            *(numbers.significant(value, 4) for value in (change.before, change.now)),
+            change.kind,
+        )
+        for change in found
+        if change.kind in ("better", "worse")
+    ]
     caption = "Means that are told apart from those of the last report."
-    table = of_words(caption, "cell", ["metric", BEFORE, NOW, "change"], rows, with_data=True)
+    table = of_words(caption, "cell", ["metric", "before", "now", "change"], rows, with_data=True)
+    before = set(old["cell"])
     new = [key for key in scope.by_key if key not in before]
-    return Changes(same, near, table, new, sorted(before - scope.by_key.keys()))
+    return Changes(counts["same"], counts["not told apart"], table, new, sorted(before - scope.by_key.keys()))
