@@ -15,21 +15,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench import certificates, flows
+from flowbench import flows
 from flowbench.config import ConfigError, EvaluateBudget, TrainBudget, known_argument, parse, suites
 from flowbench.core import Event, FittedModel, FlowModel, Generator, SolverError
-from flowbench.evaluation.invertibility import invertibility
-from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
-from flowbench.evaluation.logdet import logdet
-from flowbench.evaluation.subject import generate
-from flowbench.evaluation.two_sample import two_sample
 from flowbench.export import rebuild
 from flowbench.records.training import HistoryRow
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.seeding import seed_for, seeded
-from flowbench.training.batches import Batches
-from flowbench.training.loop import train
-from flowbench.training.objectives import DataLoss
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -194,6 +186,10 @@ def fit(
     """
     import pandas as pd
 
+    from flowbench.training.batches import Batches
+    from flowbench.training.loop import train
+    from flowbench.training.objectives import DataLoss
+
     wanted: TrainBudget = parse(TrainBudget, {"steps": steps, "batch_size": batch_size} | budget, "flowbench.fit")
     device = _device(flow)
     x_train, x_validation = (
@@ -241,6 +237,8 @@ def certify(flow: Generator, x: Array | None = None, *, points: int = 8, seed: i
         ConfigError: the flow is a baseline.
         SolverError: an equation has no solution.
     """
+    from flowbench import certificates
+
     if isinstance(flow, FittedModel):
         raise ConfigError("flowbench.certify: a baseline has no map whose inverse could be checked")
     with torch.no_grad(), seeded(seed):
@@ -266,6 +264,12 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
     Raises:
         ConfigError: an option is wrong, or there is no data.
     """
+    from flowbench.evaluation.invertibility import invertibility
+    from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
+    from flowbench.evaluation.logdet import logdet
+    from flowbench.evaluation.subject import generate
+    from flowbench.evaluation.two_sample import two_sample
+
     wanted: EvaluateBudget = parse(EvaluateBudget, budget, "flowbench.score")
     test = _examples(flow, x_test, "x_test")[: wanted.test_examples]
     values: dict[str, float] = {}

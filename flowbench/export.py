@@ -1,5 +1,7 @@
 """A trained flow in a folder of its own, which `flowbench.load` reads without DVC and without the repository.
 
+Reading one imports torch, NumPy, safetensors and pydantic alone, besides what its flow needs.
+
 =====================  ===============================================================================================
 ``flow.json``          how to build it, the digest of its weights, what was measured of it, and what it depends on
 ``flow.safetensors``   its weights
@@ -15,12 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from flowbench import data, flows
+from flowbench import flows
 from flowbench.config import ConfigError
 from flowbench.core import Event, Generator, Mixture
-from flowbench.metrics import METRICS
 from flowbench.records.files import TRAINED, TRAINING, RecordError
-from flowbench.records.record import Record
 from flowbench.records.training import Training, weights_path
 from flowbench.runtime.files import whole, write_json
 
@@ -56,8 +56,7 @@ def rebuild(folder: Path, seed: int | None = None) -> Generator:
         if seed not in training.finished:
             there = ", ".join(map(str, training.finished)) or "none"
             raise ConfigError(f"{folder}: seed {seed} was not trained to the end; choose from {there}")
-        event = data.load(params["cell"]["data"], **params["data"]).event
-        model = flows.build(params["cell"]["flow"], event, params["flow"], str(folder))
+        model = flows.build(params["cell"]["flow"], _event_of(params), params["flow"], str(folder))
         model.load_state_dict(training.weights(seed))
     else:
         raise ConfigError(f"{folder}: holds neither {FLOW} of an export nor {TRAINED}/{TRAINING} of a cell")
@@ -76,6 +75,9 @@ def export(cell: Path, target: Path, seed: int | None = None) -> None:
     """
     if target.exists() and not (target / FLOW).is_file() and not (target.is_dir() and not any(target.iterdir())):
         raise ConfigError(f"{target}: holds something else; choose a new folder")
+    from flowbench.metrics import METRICS
+    from flowbench.records.record import Record
+
     record = Record.load(cell)
     training = record.training
     seed = best_seed(training) if seed is None else seed
@@ -88,7 +90,7 @@ def export(cell: Path, target: Path, seed: int | None = None) -> None:
         "seed": seed,
         "flow": params["cell"]["flow"],
         "options": params["flow"],
-        "event": asdict(data.load(params["cell"]["data"], **params["data"]).event),
+        "event": asdict(_event_of(params)),
         "likelihood": training.likelihood,
         "weights": {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()},
         "metrics": {
@@ -140,6 +142,13 @@ def _of_export(folder: Path, seed: int | None) -> Generator:
     return model
 
 
+def _event_of(params: dict[str, Any]) -> Event:
+    """What the data of a cell look like, from the parameters on record."""
+    from flowbench import data
+
+    return data.load(params["cell"]["data"], **params["data"]).event
+
+
 def _event(facts: dict[str, Any]) -> Event:
     start = facts["start"] and Mixture(tuple(map(tuple, facts["start"]["centres"])), facts["start"]["std"])
     return Event(tuple(map(int, facts["shape"])), facts["levels"], facts["standardise"], start)
@@ -148,6 +157,8 @@ def _event(facts: dict[str, Any]) -> Event:
 def _card(facts: dict[str, Any]) -> str:
     """The model card, Markdown."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    from flowbench.metrics import METRICS
 
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined, keep_trailing_newline=True
