@@ -4,10 +4,13 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from flowbench import cli, flows, layers
+from flowbench.config import plugins
+from flowbench.records import closures
 from tests import tiny_cells
 
 LAYER = """\
@@ -83,19 +86,28 @@ about: a flow and data of one's own
 seeds: [0]
 device: cpu
 cells:
-  - {data: [stripe, mine], config: plane, budgets: {tiny: [stretch, gaussian]}}
+  - {data: [stripe], config: plane, budgets: {tiny: [stretch]}}
+  - {data: [mine], config: plane, budgets: {tiny: [gaussian]}}
+"""
+
+# All stages of some cells in one process, which imports torch once.
+RUN = """
+import sys
+from stages import code, download, evaluate, train
+
+code.main()
+for cell in sys.argv[1:]:
+    download.main(cell.partition("-")[0])
+    train.main("tiny", cell)
+    evaluate.main("tiny", cell)
 """
 
 
 @pytest.fixture
 def root(tmp_path):
     tiny_cells.configure(tmp_path, PARAMS, SUITE)
-    for path, text in {
-        "layers/scale": LAYER,
-        "flows/stretch": FLOW,
-        "data/stripe": DATA,
-        "metrics/widest": METRIC,
-    }.items():
+    files = {"layers/scale": LAYER, "flows/stretch": FLOW, "data/stripe": DATA, "metrics/widest": METRIC}
+    for path, text in files.items():
         file = tmp_path / "plugins" / f"{path}.py"
         file.parent.mkdir(parents=True)
         file.write_text(text, encoding="utf-8")
@@ -104,60 +116,79 @@ def root(tmp_path):
     return tmp_path
 
 
-def run(root, *command, status=0, **environment):
-    """What a command of Python's prints in ``root``, whose exit status must be ``status``."""
+def python(root, code, *arguments, **environment):
+    """What a process of Python's prints that runs ``code`` in ``root``."""
     run = subprocess.run(
-        [sys.executable, *command],
+        [sys.executable, "-c", code, *arguments],
         cwd=root,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
-    assert run.returncode == status, run.stdout
+    assert run.returncode == 0, run.stdout
     return run.stdout
 
 
-def flowbench(root, *arguments, **options):
-    return run(root, "-c", "from flowbench.cli import main; main()", *arguments, **options)
+def metrics_of(root, cell):
+    found = json.loads((root / f"results/tiny/{cell}/metrics.json").read_text(encoding="utf-8"))
+    assert found["status"] == "finished"
+    return found
 
 
-def test_files_of_ones_own_are_certified_trained_and_measured(root):
-    assert "stretch/plane on vectors" in flowbench(root, "check", "stretch")
-    assert "scale: vector" in flowbench(root, "check", "scale")
-    run(root, "-m", "stages.code")
-    for name in ("stripe", "mine"):
-        run(root, "-m", "stages.download", name)
-        for flow in ("stretch", "gaussian"):
-            run(root, "-m", "stages.train", "tiny", f"{name}-{flow}")
-            run(root, "-m", "stages.evaluate", "tiny", f"{name}-{flow}")
-            metrics = json.loads((root / f"results/tiny/{name}-{flow}/metrics.json").read_text(encoding="utf-8"))
-            assert metrics["widest"] > 0
-            assert metrics["status"] == "finished"
+def listing(root, name):
+    return json.loads((root / f"code/{name}.json").read_text(encoding="utf-8"))
 
 
-def test_their_code_is_in_the_listings_of_the_cells_that_run_it(root):
-    def listings():
-        run(root, "-m", "stages.code")
-        return {
-            str(path.relative_to(root / "code")): json.loads(path.read_text(encoding="utf-8"))
-            for path in (root / "code").rglob("*.json")
-        }
+def test_files_of_ones_own_are_trained_and_measured(root):
+    python(root, RUN, "stripe-stretch", "mine-gaussian")
+    assert metrics_of(root, "stripe-stretch")["widest"] > 0
+    assert metrics_of(root, "mine-gaussian")["widest"] > 0
+    assert {"plugins/flows/stretch.py", "plugins/layers/scale.py"} <= listing(root, "flows/stretch").keys()
+    assert "plugins/data/stripe.py" in listing(root, "data/stripe")
+    assert "flowbench/data/table.py" in listing(root, "data/mine")
+    assert "plugins/metrics/widest.py" in listing(root, "stages/evaluate")
+    assert "plugins/metrics/widest.py" not in listing(root, "stages/train")
 
-    before = listings()
-    assert {"plugins/flows/stretch.py", "plugins/layers/scale.py"} <= before["flows/stretch.json"].keys()
-    assert "flowbench/flows/_assembly.py" in before["flows/stretch.json"]
-    assert "flowbench/layers/planar.py" not in before["flows/stretch.json"]
-    assert "plugins/data/stripe.py" in before["data/stripe.json"]
-    assert "flowbench/data/table.py" in before["data/mine.json"]
-    assert "plugins/metrics/widest.py" in before["stages/evaluate.json"]
-    assert "plugins/metrics/widest.py" not in before["stages/train.json"]
-    layer = root / "plugins/layers/scale.py"
+
+@pytest.fixture
+def here(root, monkeypatch):
+    """The files of ``root`` as plug-ins of this process."""
+    monkeypatch.chdir(root)
+    for package, kind in ((flows, "flows"), (layers, "layers")):
+        monkeypatch.setattr(package, "__path__", [*package.__path__, plugins.own(kind)])
+    yield root
+    for name in ("flowbench.flows.stretch", "flowbench.layers.scale"):
+        module = sys.modules.pop(name, None)
+        if module:
+            vars(sys.modules[name.rpartition(".")[0]]).pop(name.rpartition(".")[2], None)
+
+
+def test_their_code_is_in_the_listing_of_what_runs_it(here):
+    def digests():
+        closures.write(here)
+        return json.loads((here / "flows" / "stretch.json").read_text(encoding="utf-8"))
+
+    before = digests()
+    assert "flowbench/flows/_assembly.py" in before
+    assert "flowbench/layers/planar.py" not in before
+    layer = here / "plugins/layers/scale.py"
     layer.write_text(LAYER.replace("return z *", "return 1.0 * z *") + "# And a comment.\n", encoding="utf-8")
-    after = listings()
-    assert [name for name in after if after[name] != before[name]] == ["flows/stretch.json"]
+    after = digests()
+    assert [name for name in after if after[name] != before[name]] == ["plugins/layers/scale.py"]
     layer.write_text(LAYER + "# A comment alone.\n", encoding="utf-8")
-    assert listings() == before
+    assert digests() == before
+
+
+def check(name):
+    run = CliRunner().invoke(cli.app, ["check", name])
+    return run.exit_code, run.output + str(run.exception or "")
+
+
+def test_they_are_certified(here):
+    for name, subject in (("stretch", "stretch/plane on vectors"), ("scale", "scale: vector")):
+        status, told = check(name)
+        assert (status, subject in told) == (0, True), told
 
 
 @pytest.mark.parametrize(
@@ -171,18 +202,16 @@ def test_their_code_is_in_the_listings_of_the_cells_that_run_it(root):
         ("layers/scale", LAYER.replace("-self.log_scale.sum()", "self.log_scale.sum()"), "FAILED"),
     ],
 )
-def test_a_broken_file_is_named_and_the_rest_works(root, file, text, message):
-    (root / f"plugins/{file}.py").write_text(text, encoding="utf-8")
-    told = flowbench(root, "check", file.partition("/")[2], status=1)
-    assert message in told
-    assert "Traceback" not in told
-    assert "moons" not in flowbench(root, "list")
-    assert "ok" in flowbench(root, "check", "rescaling")
+def test_a_broken_file_is_named_and_the_rest_works(here, file, text, message):
+    (here / f"plugins/{file}.py").write_text(text, encoding="utf-8")
+    status, told = check(file.partition("/")[2])
+    assert (status, message in told) == (1, True), told
+    assert check("rescaling")[0] == 0
 
 
 def test_a_broken_metric_is_left_out_with_a_line(root):
     (root / "plugins/metrics/widest.py").write_text("METRICS = 1 / 0\n", encoding="utf-8")
-    told = run(root, "-c", "from flowbench.metrics import METRICS; print('bits_per_dim' in METRICS)")
+    told = python(root, "from flowbench.metrics import METRICS; print('bits_per_dim' in METRICS)")
     assert "flowbench.metrics: widest is left out: plugins/metrics/widest.py:1: ZeroDivisionError" in told
     assert told.endswith("True\n")
 
@@ -207,42 +236,45 @@ def package(tmp_path_factory):
     return place
 
 
-def test_a_package_contributes(tmp_path, package):
+def test_an_installed_package_contributes(tmp_path, package):
     params = PARAMS.replace("stretch:", "stretched:").replace("stripe: {", "moons: {noise: 0.1, ")
-    suite = SUITE.replace("[stripe, mine]", "[moons]").replace("stretch", "stretched")
-    tiny_cells.configure(tmp_path, params.replace("  mine: {source: table, path: mine.csv}\n", ""), suite)
-    path = {"PYTHONPATH": str(package)}
-    assert "stretched/plane on vectors" in flowbench(tmp_path, "check", "stretched", **path)
-    assert "scale: vector" in flowbench(tmp_path, "check", "scale", **path)
-    run(tmp_path, "-m", "stages.code", **path)
-    listing = json.loads((tmp_path / "code/flows/stretched.json").read_text(encoding="utf-8"))
-    assert {"stretching/stretched.py", "stretching/scale.py", "flowbench/core/maps.py"} <= listing.keys()
-    run(tmp_path, "-m", "stages.download", "moons", **path)
-    run(tmp_path, "-m", "stages.train", "tiny", "moons-stretched", **path)
-    run(tmp_path, "-m", "stages.evaluate", "tiny", "moons-stretched", **path)
-    metrics = json.loads((tmp_path / "results/tiny/moons-stretched/metrics.json").read_text(encoding="utf-8"))
-    assert metrics["widest"] > 0
+    suite = SUITE.replace("[stripe]", "[moons]").replace("stretch", "stretched")
+    (tmp_path / "mine.csv").write_text("a,b\n1.5,2\n", encoding="utf-8")
+    tiny_cells.configure(tmp_path, params, suite)
+    python(tmp_path, RUN, "moons-stretched", PYTHONPATH=str(package))
+    assert metrics_of(tmp_path, "moons-stretched")["widest"] > 0
+    found = listing(tmp_path, "flows/stretched").keys()
+    assert {"stretching/stretched.py", "stretching/scale.py", "flowbench/core/maps.py"} <= found
 
 
-def test_two_of_one_name_are_named(tmp_path, package):
-    (package / "stretching-1.0.dist-info/entry_points.txt").write_text(
-        "[flowbench.flows]\nmaf = stretching.stretched\n", encoding="utf-8"
-    )
+@pytest.fixture
+def installed(package, monkeypatch):
+    """The package in this process."""
+    monkeypatch.syspath_prepend(str(package))
+    plugins.installed.cache_clear()
+    yield package
+    plugins.installed.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == "stretching"]:
+        del sys.modules[name]
+
+
+def test_two_of_one_name_are_named(tmp_path, installed, monkeypatch):
+    text = "[flowbench.flows]\nmaf = stretching.stretched\n"
+    (installed / "stretching-1.0.dist-info/entry_points.txt").write_text(text, encoding="utf-8")
     tiny_cells.configure(tmp_path)
-    told = flowbench(tmp_path, "check", "maf", status=1, PYTHONPATH=str(package))
+    monkeypatch.chdir(tmp_path)
+    status, told = check("maf")
+    assert status == 1
     assert "several plug-ins are called maf: " in told
     assert "stretching.stretched of stretching; rename all but one" in told
-    assert "ok" in flowbench(tmp_path, "check", "realnvp", PYTHONPATH=str(package))
+    assert check("realnvp")[0] == 0
 
 
-def test_a_broken_package_is_named_and_the_rest_works(tmp_path, package):
-    (package / "stretching/stretched.py").write_text("1 / 0\n", encoding="utf-8")
+def test_a_broken_package_is_named_and_the_rest_works(tmp_path, installed, monkeypatch):
+    (installed / "stretching/stretched.py").write_text("1 / 0\n", encoding="utf-8")
     tiny_cells.configure(tmp_path, tiny_cells.PARAMS_TEXT.replace("flows:\n", "flows:\n  stretched: {small: {}}\n"))
-    told = flowbench(tmp_path, "check", "stretched", status=1, PYTHONPATH=str(package))
+    monkeypatch.chdir(tmp_path)
+    status, told = check("stretched")
+    assert status == 1
     assert "stretched.py:1: ZeroDivisionError: division by zero" in told
-    assert "Traceback" not in told
-    assert "ok" in flowbench(tmp_path, "check", "realnvp", PYTHONPATH=str(package))
-
-
-def test_a_plugin_folder_is_documented():
-    assert "flows/<name>.py" in (Path(__file__).parents[1] / "plugins" / "README.md").read_text(encoding="utf-8")
+    assert check("realnvp")[0] == 0
