@@ -122,7 +122,7 @@ def by_fact(cells: Iterable[CellResult], fact: Callable[[CellResult], Any]) -> d
     return {found: [cell.label for cell in group] for found, group in grouped(cells, fact).items()}
 
 
-def by_value(cells: Sequence[CellResult], fact: Callable[[CellResult], Any]) -> dict[Any, str]:
+def by_value(cells: Sequence[CellResult], fact: Callable[..., Any]) -> dict[Any, str]:
     """Their keys in words."""
     return {found: names_of(group, cells) for found, group in grouped(cells, fact).items()}
 
