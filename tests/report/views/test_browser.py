@@ -158,6 +158,7 @@ def test_a_field_leads_to_its_cell_and_on_to_how_its_run_is_opened(laptop, opene
 
 def test_on_the_page_of_the_own_machine_it_leads_to_the_run(laptop, browser):
     context = browser.new_context(viewport={"width": 1400, "height": 900})
+    context.set_default_timeout(120_000)  # of a busy machine
     context.route("http://127.0.0.1:5000/", lambda route: route.fulfill(body="MLflow"))
     page = context.new_page()
     page.goto(f"file://{laptop.parents[1] / OWN}")
@@ -177,6 +178,7 @@ def test_the_page_of_the_own_machine_links_to_files_of_the_report(laptop):
 @pytest.mark.parametrize("scripts", [True, False])
 def test_all_is_there_without_scripts(laptop, browser, scripts):
     context = browser.new_context(java_script_enabled=scripts)
+    context.set_default_timeout(120_000)  # of a busy machine
     page = context.new_page()
     page.goto(f"file://{laptop}/index.html")
     page.wait_for_timeout(300)
