@@ -87,7 +87,8 @@ def test_names_lead_to_nothing_but_plug_ins(name):
 
 
 def test_no_secret_of_the_environment_is_told(tiny, tmp_path, monkeypatch):
-    from flowbench import report, tracking
+    from flowbench import tracking
+    from flowbench.report.views import page
 
     root = tiny.copy(tmp_path / "copy")
     environment = {"AWS_SECRET_ACCESS_KEY": SECRET, "TOKEN": SECRET}
@@ -97,7 +98,7 @@ def test_no_secret_of_the_environment_is_told(tiny, tmp_path, monkeypatch):
     monkeypatch.setattr("flowbench.tracking.store.ROOT", root)
     suite = tiny.cell(tiny_cells.VECTORS).suite
     digests = tracking.publish("tiny", [tiny_cells.VECTORS], root / "results" / "tiny")
-    report.write(root / "results" / "tiny", suite, root / "reports" / "tiny", digests=digests, lock="", survived={})
+    page.write(root / "results" / "tiny", suite, root / "reports" / "tiny", digests=digests, lock="", survived={})
     assert SECRET not in "".join(told)
     written = [path for path in root.rglob("*") if path.is_file()]
     assert {"mlflow.db", "index.html", "training.json"} <= {path.name for path in written}
