@@ -22,7 +22,9 @@ version = release = installed("normalizing-flow-benchmark")
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["_build"]
 default_role = "literal"  # docstrings name code in single backticks
+myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+autodoc_default_options = {"exclude-members": "extra_repr, forward"}  # of every torch module
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 napoleon_use_ivar = True  # attributes stand in a class's text, and not once more as members
