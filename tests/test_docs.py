@@ -26,7 +26,7 @@ NOTEBOOK = DOCS / "first-steps.ipynb"
 BUDGET = "  plane: {train: &plane {steps: 1500, batch_size: 512, learning_rate: 0.004, clip_norm: 5.0}}\n"
 SMALL = """\
   plane:
-    train: &plane {steps: 20, batch_size: 64}
+    train: &plane {steps: 20, batch_size: 64, snapshot_every: 20}
     evaluate: {samples: 100, invertibility_points: 50, logdet_points: 2, grid: 30, throughput_seconds: 0.001}
 """
 
