@@ -1,10 +1,12 @@
 """How Sphinx makes the documentation. `make docs` writes it to docs/_build/html, without a network."""
 
+import inspect
 import json
 import os
+from contextlib import suppress
 from importlib.metadata import version as installed
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from jinja2 import Environment, StrictUndefined
 
@@ -79,6 +81,14 @@ def fill(app: Any, page: str, source: list[str]) -> None:
         source[0] = jinja.from_string(source[0]).render(FILLED[page])
 
 
+def plain_types(app: Any, function: Any, bound: bool) -> None:
+    """Take the limits out of a function's types, which pydantic checks and a signature cannot show well."""
+    if inspect.isfunction(function):
+        with suppress(NameError, TypeError):  # of types that are there for type checkers alone
+            function.__annotations__ = get_type_hints(function)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
+    app.connect("autodoc-before-process-signature", plain_types)
     app.connect("source-read", fill)
