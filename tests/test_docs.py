@@ -22,13 +22,16 @@ ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 TUTORIAL = "tutorial"
 NOTEBOOK = DOCS / "first-steps.ipynb"
-# What the tutorial's suite is trained with, and what takes seconds instead.
-BUDGET = "  plane: {train: &plane {steps: 1500, batch_size: 512, learning_rate: 0.004, clip_norm: 5.0}}\n"
-SMALL = """\
-  plane:
-    train: &plane {steps: 20, batch_size: 64, snapshot_every: 20}
-    evaluate: {invertibility_points: 50, logdet_points: 2, grid: 150, throughput_seconds: 0.001}
-"""
+# What the tutorial's suite takes minutes with, and what takes seconds instead.
+LARGE = {
+    "sizes": "&sizes {train: 50000, validation: 5000, test: 20000}",
+    "plane": "{train: &plane {steps: 1500, batch_size: 512, learning_rate: 0.004, clip_norm: 5.0}}",
+}
+SMALL = {
+    "sizes": "&sizes {train: 2000, validation: 500, test: 2000}",
+    "plane": "{train: &plane {steps: 20, batch_size: 64, snapshot_every: 20}, "
+    "evaluate: {samples: 200, invertibility_points: 100, logdet_points: 2, grid: 60, throughput_seconds: 0.001}}",
+}
 
 
 def text_of(page: str) -> str:
@@ -101,12 +104,13 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
 
 
 def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
-    """Its files and its commands as they stand there, in a clone with a small budget."""
+    """Its files and its commands as they stand there, in a clone with less data and smaller budgets."""
     (flow, use), (entry, suite) = blocks(TUTORIAL, "python"), blocks(TUTORIAL, "yaml")
     lines = [line for text in (flow, entry, suite) for line in text.splitlines() if line and not line.startswith("#")]
     assert len(lines) < 40
     clone = Clone.of_working_tree(tmp_path)
-    clone.edit("params.yaml", BUDGET, SMALL)
+    for name, text in LARGE.items():
+        clone.edit("params.yaml", text, SMALL[name])
     for text in (flow, suite):
         path = clone.root / text.partition("\n")[0].removeprefix("# ")
         path.parent.mkdir(exist_ok=True)
@@ -118,11 +122,15 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
     assert re.search(r"^radial/plane on vectors .* ok$", told["flowbench check radial"], re.MULTILINE)
     report = clone.root / "reports" / "mine"
     with (report / "results.csv").open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["metric"] == "bits_per_dim"]
-    assert sorted((row["flow"], row["seed"]) for row in rows) == [
-        (name, seed) for name in ("maf", "radial") for seed in "012"
-    ]
-    assert "fails certification" not in (report / "README.md").read_text(encoding="utf-8")
+        rows = list(csv.DictReader(file))
+    for metric, limit in {
+        "bits_per_dim": 10,
+        "invertibility_error_max_float64": 1e-8,
+        "logdet_error_max": 1e-8,
+    }.items():
+        values = {(row["flow"], row["seed"]): float(row["value"]) for row in rows if row["metric"] == metric}
+        assert sorted(values) == [(name, seed) for name in ("maf", "radial") for seed in "012"]
+        assert max(values.values()) < limit
     assert 'id="cell-moons-radial"' in (report / "index.html").read_text(encoding="utf-8")
     clone.python(f"{use}\nassert flow.log_prob(flow.sample(5)).shape == (5,)", env=own)
 
