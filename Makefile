@@ -20,7 +20,7 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITE
 PYTEST := $(RUN) pytest -n auto --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast test-slow lint format env lock clean
+.PHONY: help repro test test-fast test-slow lint format docs env lock clean
 
 help: ## say what can be made
 	@echo "Usage: make TARGET [SUITE=toy] [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
@@ -50,6 +50,9 @@ format: env ## rewrite the code in the project's style
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
+docs: env ## build the documentation, docs/_build/html/index.html; it needs no network
+	$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build/html
+
 env: .venv/torch-$(TORCH) ## make .venv from requirements.txt; TORCH=cpu takes the small build of torch
 
 lock: $(UV) ## renew requirements.txt: the newest versions that pyproject.toml admits
@@ -59,7 +62,7 @@ lock: $(UV) ## renew requirements.txt: the newest versions that pyproject.toml a
 		--quiet --output-file requirements.txt
 
 clean: ## remove the environment and what the tools cached; results stay
-	rm -rf .venv .cache .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .cache docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # The lock constrains the installation rather than being its list, since the CPU build of torch needs far less of it.
 .venv/torch-$(TORCH): requirements.txt pyproject.toml | $(UV)

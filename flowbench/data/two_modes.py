@@ -25,9 +25,9 @@ class TwoModes(SampledSource):
     grid = Grid(-4, 4, 400)
 
     def log_energy(self, x: Tensor) -> Tensor:
-        """log p(z) = -½((‖z‖-2)/0.2)² - ½((|z₁|-2)/0.3)² + log(1 + exp(-4|z₁|/0.3²)), up to a constant.
+        """``log p(z) = -½((‖z‖-2)/0.2)² - ½((|z₁|-2)/0.3)² + log(1 + exp(-4|z₁|/0.3²))``, up to a constant.
 
-        The last two terms are log(exp(-½((z₁-2)/0.3)²) + exp(-½((z₁+2)/0.3)²)).
+        The last two terms are ``log(exp(-½((z₁-2)/0.3)²) + exp(-½((z₁+2)/0.3)²))``.
         """
         first = x[:, 0].abs()
         ring = ((torch.linalg.vector_norm(x, dim=1) - 2) / RING).square() / 2
