@@ -1,0 +1,39 @@
+"""What the tests of the command share: a folder with the files that a person edits, and a command that is refused."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+from flowbench import cli
+from flowbench.config import suites
+from tests.cli.commands import ROOT
+
+
+@pytest.fixture(autouse=True)
+def params(tmp_path, monkeypatch) -> Path:
+    """The files that a person edits, and the shared pipelines, in the working directory; params.yaml is given."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "suites").mkdir()
+    (tmp_path / "stages").mkdir()
+    for name in ("params.yaml", "dvc.yaml", *(f"suites/{name}.yaml" for name in suites.names(ROOT))):
+        shutil.copyfile(ROOT / name, tmp_path / name)
+    return tmp_path / "params.yaml"
+
+
+@pytest.fixture
+def fail(monkeypatch, capsys):
+    """The single line with which the command refuses its arguments."""
+
+    def refused(*arguments: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["flowbench", *arguments])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert end.value.code == 2
+        output = capsys.readouterr()
+        assert output.out == ""
+        assert output.err.count("\n") == 1
+        return output.err
+
+    return refused
