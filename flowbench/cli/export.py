@@ -13,7 +13,11 @@ from flowbench.config import suites
 def export(
     cell: Annotated[
         str,
-        typer.Argument(metavar="CELL", help="A cell that was trained and measured, such as moons-glow.", autocompletion=complete_cell),
+        typer.Argument(
+            metavar="CELL",
+            help="A cell that was trained and measured, such as moons-glow.",
+            autocompletion=complete_cell,
+        ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or one that holds an older export.")],
     suite: SuiteOption = suites.DEFAULT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import keyword
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,9 +19,7 @@ SUITE = "smoke"
 _FLOW_OPTIONS = "{layers: 4, hidden: [32, 32]}"
 _DATA_OPTIONS = "{train: 2000, validation: 500, test: 500, radius: 2.0, width: 0.2}"
 
-app = typer.Typer(
-    help="Write a flow or a data set that works, to begin with.", no_args_is_help=True
-)
+app = typer.Typer(help="Write a flow or a data set that works, to begin with.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name: lower-case letters, digits and _, as in Python.")]
 
 
@@ -87,6 +86,7 @@ def _add(name: str, kind: str, entry: str, cell: str) -> None:
         own.write_text(template.replace("NAME", name), encoding="utf-8")
         _insert(PARAMS, kind, entry)
         _insert(source, "cells", cell)
+        importlib.invalidate_caches()  # the folder may be newer than what Python knows of it
         suites.load(SUITE, config.load())
         for path in (own, PARAMS, source):
             print(path)

@@ -38,7 +38,8 @@ def run(
 ) -> None:
     """Train and measure cells: what has changed, and only that.
 
-    DVC runs them. Each line says which stage runs, how many cells are done, and how much training is left by the times on record.
+    DVC runs them. Each line says which stage runs, how many cells are done, and how much training is left by the times
+    on record.
     """
     params = config.load_here()
     found = load_suite(suite, params)

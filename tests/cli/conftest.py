@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flowbench import cli
+from flowbench import cli, data, flows
 from flowbench.config import suites
 from tests.cli.commands import ROOT
 
@@ -37,3 +37,16 @@ def fail(monkeypatch, capsys):
         return output.err
 
     return refused
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """Flows and data of one's own are found in the working directory, and forgotten in the end."""
+    before = set(sys.modules)
+    for package in (flows, data):
+        folder = tmp_path / "plugins" / package.__name__.rpartition(".")[2]
+        monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
+    yield
+    for name in sys.modules.keys() - before:
+        if name.startswith(("flowbench.flows.", "flowbench.data.")):
+            del sys.modules[name]

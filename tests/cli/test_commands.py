@@ -1,6 +1,5 @@
 """The flowbench command, in a folder with a params.yaml and suites of its own."""
 
-import json
 import re
 from pathlib import Path
 from subprocess import CalledProcessError
@@ -226,7 +225,9 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
 
 
 def test_check_of_no_name_at_all(fail):
-    assert fail("check", "").startswith("argument '': no such flow, layer or data set; choose from actnorm, additive_coupling, ")
+    assert fail("check", "").startswith(
+        "argument '': no such flow, layer or data set; choose from actnorm, additive_coupling, "
+    )
 
 
 def test_check_of_a_layer():
