@@ -26,13 +26,14 @@ def estimate(
     found = load_suite(suite, params)
     work = plan.plan(found, params, found.cells)
     stale = {key: one for key, one in work.items() if one.stages}
+    cores = plan.cores()
     if as_json:
         known = [one.seconds for one in stale.values() if one.seconds is not None]
         print_json(
             {
                 "suite": found.name,
                 "cells": len(work),
-                "cores": plan.cores(),
+                "cores": cores,
                 "stale": {key: {"stages": one.stages, "train_seconds": one.seconds} for key, one in stale.items()},
                 "train_seconds": sum(known),
                 "without_a_time": [key for key, one in stale.items() if one.seconds is None],
@@ -47,5 +48,5 @@ def estimate(
         return
     print(
         f"{len(stale)} of the {len(work)} cells of {found.name} are stale: {plan.total(stale.values())} "
-        f"on {plan.cores()} cores. Measuring has no time on record. Run them with: {found.repro}"
+        f"on {cores} core{'s' * (cores != 1)}. Measuring has no time on record. Run them with: {found.repro}"
     )

@@ -63,7 +63,8 @@ def total(work: Iterable[Work]) -> str:
     unknown = sum(one.seconds is None for one in work)
     if unknown == len(work) and work:
         return "no time is on record"
-    known = f"about {duration(sum(one.seconds or 0.0 for one in work))} of training"
+    seconds = sum(one.seconds or 0.0 for one in work)
+    known = f"about {duration(seconds)} of training" if seconds or unknown else "nothing left to train"
     return f"{known}, and {unknown} without a time on record" if unknown else known
 
 

@@ -27,6 +27,7 @@ def fail(monkeypatch, capsys):
     """The single line with which the command refuses its arguments."""
 
     def refused(*arguments: str) -> str:
+        capsys.readouterr()  # what was printed before
         monkeypatch.setattr(sys, "argv", ["flowbench", *arguments])
         with pytest.raises(SystemExit) as end:
             cli.main()

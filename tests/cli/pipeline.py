@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from flowbench.config import suites
 from tests.cli.commands import ROOT, run
 
 SUITE = """\
@@ -92,7 +93,8 @@ def prepare(monkeypatch) -> None:
         Path("flowbench", f"{flow}.py").write_text("", encoding="utf-8")
     Path("reports/smoke/results.csv").write_text(REPORT, encoding="utf-8")
     for path in Path("suites").iterdir():
-        path.unlink()
+        if path.stem != suites.DEFAULT:  # whose pipeline is the root's
+            path.unlink()
     Path("suites/smoke.yaml").write_text(SUITE, encoding="utf-8")
     assert run("expand").exit_code == 0
     Repo.init(no_scm=True).close()

@@ -50,7 +50,7 @@ def test_cells_are_estimated_run_and_pulled(monkeypatch, fail):
         "code (0 of 1 cell done, about 30 s of training)",
         "download@gaussian (0 of 1 cell done, about 30 s of training)",
         "train@gaussian-affine (0 of 1 cell done, about 30 s of training)",
-        "evaluate@gaussian-affine (0 of 1 cell done, about 0 s of training)",
+        "evaluate@gaussian-affine (0 of 1 cell done, nothing left to train)",
         "1 of 1 cell done",
     ]
     assert Path("results/smoke/gaussian-affine/metrics.json").is_file()
@@ -59,7 +59,7 @@ def test_cells_are_estimated_run_and_pulled(monkeypatch, fail):
     told = run("estimate", "smoke").output
     assert "gaussian-affine" not in told
     assert "  gaussian-gaussian " in told
-    assert "1 of the 2 cells of smoke are stale: no time is on record on 1 cores." in told
+    assert "1 of the 2 cells of smoke are stale: no time is on record on 1 core." in told
 
     # A flow's own code, and the times of its last training here.
     Path("flowbench/affine.py").write_text("changed", encoding="utf-8")
