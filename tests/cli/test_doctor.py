@@ -1,18 +1,22 @@
 """``flowbench doctor``: what is there, what is lacking, and a way to mend each lack."""
 
+import importlib
 import json
 from pathlib import Path
 
 import pytest
 
-from flowbench.cli import doctor
+from flowbench.cli.doctor import Finding
 from tests.cli.commands import ROOT, run
+
+# The package has the command under the name of its file.
+doctor = importlib.import_module("flowbench.cli.doctor")
 
 # A port that nothing listens on.
 CLOSED = "127.0.0.1:9"
 
 
-def found(*looks) -> dict[str, doctor.Finding]:
+def found(*looks) -> dict[str, Finding]:
     return {finding.name: finding for look in looks for finding in look()}
 
 

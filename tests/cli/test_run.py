@@ -55,7 +55,6 @@ def test_cells_are_estimated_run_and_pulled(monkeypatch, fail):
     ]
     assert Path("results/smoke/gaussian-affine/metrics.json").is_file()
     assert not Path("results/smoke/gaussian-gaussian").exists()
-    assert run("run", "affine", "--suite", "smoke").output == "1 cell, all up to date\n"
     told = run("estimate", "smoke").output
     assert "gaussian-affine" not in told
     assert "  gaussian-gaussian " in told
@@ -64,8 +63,6 @@ def test_cells_are_estimated_run_and_pulled(monkeypatch, fail):
     # A flow's own code, and the times of its last training here.
     Path("flowbench/affine.py").write_text("changed", encoding="utf-8")
     assert estimate()["stale"]["gaussian-affine"] == {"stages": BOTH, "train_seconds": 400.0}
-    Path("flowbench/affine.py").write_text("", encoding="utf-8")
-    assert "gaussian-affine" not in estimate()["stale"]
 
     Path("flowbench/gaussian.py").write_text("broken", encoding="utf-8")
     result = run("run", "gaussian-gaussian", "--suite", "smoke")
@@ -77,7 +74,7 @@ def test_cells_are_estimated_run_and_pulled(monkeypatch, fail):
 
     with Repo() as repo, repo.config.edit() as settings:
         settings["remote"] = {"shared": {"url": str(Path("shared").absolute())}}
-        settings["core"] = {"remote": "shared"}
+        settings["core"]["remote"] = "shared"
     assert fail("pull", "gaussian-gaussian", "--suite", "smoke").startswith(
         "suites/smoke/dvc.lock: has no gaussian-gaussian, so nobody can share it; make it with: flowbench run "
     )
