@@ -55,9 +55,14 @@ SuiteOption = Annotated[str, typer.Option("--suite", help="The suite of the cell
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
 
-def load_suite(name: str, params: config.Params) -> Suite:
-    """The suite that an argument names."""
-    return suites.load(config.known_argument(name, suites.names(), "suite"), params)
+def load_suite(name: str, params: config.Params, *, expanded: bool = False) -> Suite:
+    """The suite that an argument names.
+
+    Args:
+        expanded: refuse it unless its ``cells.json``, which DVC reads, is what its file asks for.
+    """
+    load = suites.load_fresh if expanded else suites.load
+    return load(config.known_argument(name, suites.names(), "suite"), params)
 
 
 def cells_of(suite: Suite, names: Iterable[str]) -> list[str]:

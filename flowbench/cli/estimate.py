@@ -23,7 +23,7 @@ def estimate(
     a time on record: starting each stage and measuring come on top. What DVC has in its cache, it may restore instead.
     """
     params = config.load_here()
-    found = load_suite(suite, params)
+    found = load_suite(suite, params, expanded=True)
     work = plan.plan(found, params, found.cells)
     stale = {key: one for key, one in work.items() if one.stages}
     cores = plan.cores()

@@ -42,12 +42,10 @@ def run(
     on record.
     """
     params = config.load_here()
-    found = load_suite(suite, params)
     if every == bool(names):
         raise ConfigError("run: name cells, flows or data sets, or say --all")
+    found = load_suite(suite, params, expanded=True)
     keys = list(found.cells) if every else cells_of(found, names or [])
-    if not suites.is_fresh(found):
-        raise ConfigError(f"{found.folder / suites.CELLS}: is not what {found.source} asks for; run `flowbench expand`")
     progress = Progress(found, plan.plan(found, params, keys))
     print(progress.summary, flush=True)
     if not progress.stale and not every:
@@ -142,7 +140,8 @@ def _reproduce(targets: list[str], progress: Progress) -> int:
             for line in process.stdout:
                 if (shown := progress.read(line.rstrip("\n"))) is not None:
                     print(shown, flush=True)
-        except KeyboardInterrupt:  # which DVC has received as well, and then it tidies up
+        except (KeyboardInterrupt, BrokenPipeError):
+            # DVC has received Ctrl-C as well, and tidies up. It goes on where only the reader of its lines is gone.
             process.communicate()
             raise
     if not (status := process.wait()):

@@ -140,7 +140,6 @@ def test_a_flow_or_a_data_set_is_all_of_its_cells():
             ["run", "monos"],
             "argument 'monos': no such cell, flow or data set of the suite laptop; did you mean 'moons'?",
         ),
-        (["run", "moons"], "cells.json: is not what suites/laptop.yaml asks for; run `flowbench expand`"),
         (["run", "moons", "--suite", "smok"], "argument 'smok': no such suite; did you mean 'smoke'?"),
         (["estimate", "smok"], "argument 'smok': no such suite; did you mean 'smoke'?"),
         (["pull", "monos"], "argument 'monos': no such cell, flow or data set of the suite laptop; did you mean"),
@@ -150,7 +149,42 @@ def test_a_flow_or_a_data_set_is_all_of_its_cells():
     ids=" ".join,
 )
 def test_what_cannot_be_run_is_one_line(fail, arguments, line):
+    run("expand", "laptop")
     assert fail(*arguments).startswith(line)
+
+
+@pytest.mark.parametrize("arguments", [["run", "moons"], ["estimate"]], ids=" ".join)
+def test_cells_that_dvc_does_not_know_yet_are_refused(fail, arguments):
+    assert fail(*arguments) == "cells.json: is not what suites/laptop.yaml asks for; run `flowbench expand`\n"
+
+
+class Interrupted:
+    """In place of `dvc repro`: a Ctrl-C comes while its lines are read."""
+
+    waited_for = False
+
+    def __init__(self, command: list[str], **options):
+        self.stdout = self
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        assert self.waited_for
+
+    def __iter__(self):
+        raise KeyboardInterrupt
+
+    def communicate(self):
+        self.waited_for = True
+
+
+def test_ctrl_c_waits_for_dvc_to_tidy_up(monkeypatch):
+    run("expand", "smoke")
+    monkeypatch.setattr(plan, "_changed", lambda suite, keys: {suite.stage("train", "moons-maf")})
+    monkeypatch.setattr("subprocess.Popen", Interrupted)
+    result = run("run", "moons-maf", "--suite", "smoke")
+    assert (result.exit_code, result.output) == (130, "1 cell, 1 to run: no time is on record\n")
 
 
 def test_a_student_waits_for_its_teacher(monkeypatch):
