@@ -53,7 +53,7 @@ def check(
         if name not in maps:
             _check_data(name, params.data[name], as_json)
             return
-    found = []
+    found: list[dict[str, Any]] = []
     for subject, result, faults in _results(params, name, points):
         if not found and not as_json:
             print(f"{'':50}{'round trip':>12}{'log-det.':>12}")
