@@ -14,7 +14,7 @@ from flowbench.data._images import ImageSource
 from tests.data import loopback
 
 OPTIONS = config.load(Path(__file__).parents[2] / "params.yaml").data
-NAMES = [name for name in data.names() if isinstance(data.load(name, **OPTIONS[name]), ImageSource)]
+NAMES = [name for name in OPTIONS if isinstance(data.load(name, **OPTIONS[name]), ImageSource)]
 # Of the training images of both splits.
 MOMENTS = {
     "mnist": ([0.1307], [0.3081]),

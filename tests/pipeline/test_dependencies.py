@@ -96,7 +96,7 @@ def test_a_cell_depends_on_the_code_of_its_stage_its_flow_and_its_data(smoke, st
 @pytest.mark.slow
 def test_data_that_the_smoke_suite_leaves_out(copy):
     sets = config.load(copy.root / "params.yaml").data
-    names = set(data.names()) - set(copy.suite.data)
+    names = sets.keys() - set(copy.suite.data)
     if not os.environ.get(MIRROR):
         names -= {name for name in names if isinstance(data.load(name, **sets[name]), ImageSource)}
     assert names

@@ -2,6 +2,7 @@
 
 import math
 import re
+from pathlib import Path
 
 import pytest
 
@@ -239,7 +240,8 @@ def test_captions_have_at_most_25_words(families):
 
 def test_every_data_source_is_described():
     described = words("words")["data_sets"]
-    assert described.keys() == set(data.names())
+    # Those of one's own need no sentence, and neither does a table.
+    assert described.keys() == {path.stem for path in Path(data.__file__).parent.glob("[a-z]*.py")} - {"table"}
     assert all(text.endswith(".") for text in described.values())
 
 
