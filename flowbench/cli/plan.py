@@ -71,12 +71,6 @@ def total(work: Iterable[Work]) -> str:
 def _stale(suite: Suite, keys: list[str]) -> dict[str, tuple[str, ...]]:
     """The stages of each cell that DVC would run again. What its cache holds, it may restore instead."""
     changed = _changed(suite, keys)
-    if f"{_SHARED}:code" in changed:
-        # Which cells run the code that has changed, only the listings say; code/ is no part of the repository.
-        listing = subprocess.run([sys.executable, "-m", "stages.code"], check=False)
-        if listing.returncode:
-            raise typer.Exit(listing.returncode)
-        changed = _changed(suite, keys)
 
     def trains(key: str) -> bool:
         cell = suite.cells[key]
@@ -102,9 +96,18 @@ def _changed(suite: Suite, keys: list[str]) -> set[str]:
     targets = [str(suite.folder / PIPELINE)] if every else [suite.stage("evaluate", key) for key in keys]
     try:
         with Repo() as repo:
+            if repo.status(targets=[f"{_SHARED}:code"]):
+                _list_code()
             return set(repo.status(targets=targets, with_deps=True))
     except DvcException as error:
         raise ConfigError(f"dvc status: {' '.join(str(error).split())}") from None
+
+
+def _list_code() -> None:
+    """Make code/, which is no part of the repository. It alone says which cells run code that has changed."""
+    listing = subprocess.run([sys.executable, "-m", "stages.code"], check=False)
+    if listing.returncode:
+        raise typer.Exit(listing.returncode)
 
 
 def _here(cell: CellConfig, params: Params, seconds: float) -> float:
