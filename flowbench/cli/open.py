@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import subprocess
 import sys
 import time
 import webbrowser
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -36,7 +39,7 @@ def open_(
     """Open a report, or MLflow, in the browser.
 
     MLflow's server is started for this machine alone.
-    Where there is no browser, the address is printed. Ctrl-C ends the server.
+    The server takes up to a minute to start, and Ctrl-C ends it. Where there is no browser, the address is printed.
     """
     params = config.load_here()
     if what == MLFLOW:
@@ -65,7 +68,9 @@ def _open_mlflow(port: int) -> None:
     if _answers(port):
         raise ConfigError(f"{url}: is in use, maybe by MLflow itself; open it there, or choose another --port")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port), "--backend-store-uri", uri]
-    server = subprocess.Popen(command)
+    # In a group of its own, since each of its processes would show a traceback at Ctrl-C.
+    server = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
+    before = {kind: signal.signal(kind, _end) for kind in (signal.SIGTERM, signal.SIGHUP)}
     try:
         while not _answers(port):
             if server.poll() is not None:
@@ -74,8 +79,16 @@ def _open_mlflow(port: int) -> None:
         _show(url, url)
         server.wait()
     finally:
-        server.terminate()
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait()
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    """End as if an error was raised, so that the server ends too."""
+    sys.exit(128 + number)
 
 
 def _answers(port: int) -> bool:

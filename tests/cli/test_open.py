@@ -1,5 +1,6 @@
 """``flowbench open``: a report or MLflow in a browser, and what is printed where there is none."""
 
+import signal
 import socket
 import webbrowser
 from pathlib import Path
@@ -49,8 +50,9 @@ class Server:
     """In place of `mlflow ui`: it answers on its port, or ends at once."""
 
     fails = False
+    pid = -1
 
-    def __init__(self, command: list[str]):
+    def __init__(self, command: list[str], **options):
         self.returncode = 3 if self.fails else None
         self.socket = socket.socket()
         if not self.fails:
@@ -63,20 +65,34 @@ class Server:
     def wait(self):
         return self.returncode
 
-    def terminate(self):
-        self.socket.close()
+
+@pytest.fixture
+def server(monkeypatch):
+    """The server that is started, and whether its processes were ended."""
+    started: list[Server] = []
+
+    def start(*arguments, **options) -> Server:
+        started.append(Server(*arguments, **options))
+        return started[0]
+
+    def end(group: int, number: int) -> None:
+        assert (group, number) == (Server.pid, signal.SIGTERM)
+        started[0].socket.close()
+
+    monkeypatch.setattr(opening.subprocess, "Popen", start)
+    monkeypatch.setattr(opening.os, "killpg", end)
+    yield started
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
-def test_mlflow_is_started_for_this_machine(monkeypatch, opened, port):
-    monkeypatch.setattr(opening.subprocess, "Popen", Server)
+def test_mlflow_is_started_for_this_machine(server, opened, port):
     result = run("open", "mlflow", "--port", str(port))
     assert (result.exit_code, result.output) == (0, f"http://127.0.0.1:{port}\n")
     assert opened == [f"http://127.0.0.1:{port}"]
     assert not opening._answers(port)
 
 
-def test_mlflow_that_does_not_start(monkeypatch, fail, opened, port):
-    monkeypatch.setattr(opening.subprocess, "Popen", Server)
+def test_mlflow_that_does_not_start(monkeypatch, server, fail, opened, port):
     monkeypatch.setattr(Server, "fails", True)
     assert fail("open", "mlflow", "--port", str(port)).startswith("mlflow ui: ended with the status 3")
     assert opened == []
