@@ -68,6 +68,7 @@ def _open_mlflow(port: int) -> None:
     if _answers(port):
         raise ConfigError(f"{url}: is in use, maybe by MLflow itself; open it there, or choose another --port")
     command = [sys.executable, "-m", "mlflow", "ui", "--host", _HOST, "--port", str(port), "--backend-store-uri", uri]
+    command += ["--workers", "1"]  # one reader; its own four would each take seconds to start
     # In a group of its own, since each of its processes would show a traceback at Ctrl-C.
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)
     before = {kind: signal.signal(kind, _end) for kind in (signal.SIGTERM, signal.SIGHUP)}
