@@ -40,7 +40,7 @@ def fail(monkeypatch, capsys):
     return refused
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def plugins(tmp_path, monkeypatch):
     """Flows and data of one's own are found in the working directory, and forgotten in the end."""
     before = set(sys.modules)

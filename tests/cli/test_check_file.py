@@ -11,7 +11,7 @@ TEMPLATE = Path(new.__file__).with_name("templates") / "flows.py.txt"
 
 
 @pytest.fixture
-def file(plugins) -> Path:
+def file() -> Path:
     """A flow that works, in a folder that flowbench knows nothing of."""
     file = Path("elsewhere", "radial.py")
     file.parent.mkdir()

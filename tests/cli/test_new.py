@@ -15,11 +15,6 @@ from flowbench.training.cell import CellTraining
 from tests.cli.commands import edit, run, written
 
 
-@pytest.fixture(autouse=True)
-def _plugins(plugins):
-    """In the working directory."""
-
-
 def added(before: dict[str, bytes], name: str) -> list[str]:
     """The lines that are new in a file; that the others stay as they were is asserted."""
     old, new = before[name].decode().splitlines(), Path(name).read_text(encoding="utf-8").splitlines()
