@@ -4,6 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+# DVC writes its messages to what is the standard output when it is imported, which must last.
+import dvc  # noqa: F401
 import pytest
 
 from flowbench import cli, data, flows
