@@ -7,17 +7,20 @@ from typing import Annotated
 import typer
 
 from flowbench import config
+from flowbench.cli.arguments import complete_suite
 from flowbench.config import suites
 
 
 def expand(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Suites; all of them if left out.", show_default=False)
+        list[str] | None,
+        typer.Argument(help="Suites; all of them if left out.", show_default=False, autocompletion=complete_suite),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if a file would change.")] = False,
 ) -> None:
-    """Write each suite's cells.json from suites/NAME.yaml, and stages/data.yaml and suites.yaml for what all share.
+    """Write the files that DVC reads from those that you edit.
 
+    These are the cells.json of each suite, and stages/data.yaml and stages/suites.yaml for what all share.
     A mistake in one suite does not stop the others.
     """
     params = config.load_here()

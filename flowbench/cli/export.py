@@ -6,23 +6,31 @@ from typing import Annotated
 import typer
 
 from flowbench import config
+from flowbench.cli.arguments import SuiteOption, complete_cell, load_suite
 from flowbench.config import suites
 
 
 def export(
-    cell: Annotated[str, typer.Argument(help="A cell that was trained and measured, such as moons-glow.")],
-    folder: Annotated[Path, typer.Argument(help="A new folder, or one that holds an older export.")],
-    suite: Annotated[str, typer.Option(help="The suite of the cell.")] = suites.DEFAULT,
+    cell: Annotated[
+        str,
+        typer.Argument(
+            metavar="CELL",
+            help="A cell that was trained and measured, such as moons-glow.",
+            autocompletion=complete_cell,
+        ),
+    ],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, or one that holds an older export.")],
+    suite: SuiteOption = suites.DEFAULT,
     seed: Annotated[
         int | None, typer.Option(help="Which of its trainings; the one that validated best if left out.")
     ] = None,
 ) -> None:
-    """Write a trained flow to FOLDER: its weights, how to build it, its certificates and a model card.
+    """Write a trained flow to a folder of its own.
 
+    It gets its weights, how to build it, its certificates and a model card.
     flowbench.load("FOLDER") reads it, in any place where flowbench is installed.
     """
-    config.known_argument(suite, suites.names(), "suite")
-    found = suites.load(suite, config.load_here())
+    found = load_suite(suite, config.load_here())
     config.known_argument(cell, found.cells, f"cell of the suite {suite}")
     from flowbench.export import export as write
 

@@ -1,17 +1,47 @@
 """``flowbench list`` and ``flowbench digest``: what there is, and what is on record."""
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from flowbench import config
-from flowbench.config import suites
+from flowbench.cli.arguments import JsonOption, complete_suite, print_json
+from flowbench.config import Suite, suites
 
 
-def list_() -> None:
-    """List the flows, data sets, budgets, suites and the cells of each suite."""
+def list_(as_json: JsonOption = False) -> None:
+    """List flows, data sets, budgets, suites and their cells."""
     params = config.load_here()
+    found, failed = _suites(params)
+    if as_json:
+        shared = {name: part for name, part in params.model_dump().items() if name != "budgets"}
+        budgets = {name: budget.train.steps for name, budget in params.budgets.items()}
+        print_json(shared | {"steps": budgets, "suites": {suite.name: _document(suite) for suite in found}})
+    else:
+        _print(params, found)
+    if failed:
+        raise typer.Exit(2)
+
+
+def _suites(params: config.Params) -> tuple[list[Suite], bool]:
+    """The suites, and whether there are others with mistakes, which are told of."""
+    found, failed = [], False
+    for name in suites.names():
+        try:
+            found.append(suites.load(name, params))
+        except config.ConfigError as error:
+            print(error, file=sys.stderr)
+            failed = True
+    return found, failed
+
+
+def _document(suite: Suite) -> dict[str, Any]:
+    cells = {key: cell.model_dump(exclude_none=True) for key, cell in suite.cells.items()}
+    return {"about": suite.about, "repro": suite.repro, "cells": cells}
+
+
+def _print(params: config.Params, found: list[Suite]) -> None:
     print("\nFlows (flowbench/flows/<name>.py: configurations)")
     for flow, configurations in params.flows.items():
         print(f"  {flow:18} {', '.join(configurations)}")
@@ -21,26 +51,22 @@ def list_() -> None:
     print("\nBudgets")
     for name, budget in params.budgets.items():
         print(f"  {name:34} {budget.train.steps} steps of {budget.train.batch_size}")
-    failed = False
-    for name in suites.names():
-        try:
-            suite = suites.load(name, params)
-        except config.ConfigError as error:
-            print(error, file=sys.stderr)
-            failed = True
-            continue
-        print(f"\nSuite {name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}")
+    for suite in found:
+        print(f"\nSuite {suite.name}: {suite.about} ({len(suite.cells)} cells). Run it with: {suite.repro}")
         for key, cell in suite.cells.items():
             teacher = f", taught by {cell.teacher}" if cell.teacher else ""
             print(f"  {key:54} {cell.flow}/{cell.config}, budget {cell.budget}{teacher}")
-    if failed:
-        raise typer.Exit(2)
 
 
 def digest(
-    name: Annotated[str, typer.Argument(metavar="SUITE", help="A suite.")] = suites.DEFAULT,
+    name: Annotated[
+        str, typer.Argument(metavar="[SUITE]", help="A suite.", autocompletion=complete_suite)
+    ] = suites.DEFAULT,
 ) -> None:
-    """Print the SHA-256 of what the locks say of a suite, which its report carries."""
+    """Print the SHA-256 of what the locks say of a suite.
+
+    The suite's report carries it.
+    """
     from flowbench.records import lock
 
     config.known_argument(name, suites.names(), "suite")

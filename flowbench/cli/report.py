@@ -8,14 +8,18 @@ from typing import Annotated
 import typer
 
 from flowbench import config
+from flowbench.cli.arguments import complete_suite
 from flowbench.config import suites
 
 
 def report(
-    suite: Annotated[str, typer.Argument(help="Whose report it is.")],
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="Whose report it is.", autocompletion=complete_suite)],
     single_file: Annotated[Path, typer.Option(help="Where the page goes, with its figures and scripts in it.")],
 ) -> None:
-    """Write the page of a suite as one file, to be sent or kept. `dvc repro` makes the report itself."""
+    """Write the page of a report as one file, to send or keep.
+
+    `dvc repro` makes the report itself.
+    """
     params = config.load_here()
     config.known_argument(suite, suites.names(), "suite")
     folder = Path("reports", suite)

@@ -1,30 +1,35 @@
 """``flowbench verify``: cells made again and compared with the record."""
 
 import sys
-from typing import Annotated
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
 from flowbench import config
+from flowbench.cli.arguments import JsonOption, SuiteOption, complete_cell, load_suite, print_json
 from flowbench.config import suites
 
 
 def verify(
-    cells: Annotated[list[str] | None, typer.Argument(metavar="[CELL]...", show_default=False)] = None,
-    suite: Annotated[str, typer.Option(help="The suite of the cells.")] = suites.DEFAULT,
+    cells: Annotated[
+        list[str] | None, typer.Argument(metavar="CELL", show_default=False, autocompletion=complete_cell)
+    ] = None,
+    suite: SuiteOption = suites.DEFAULT,
     every: Annotated[bool, typer.Option("--all", help="All cells of the suite.")] = False,
     tolerance: Annotated[
         float, typer.Option(min=0.0, help="Relative difference that another machine may make to a metric of a seed.")
     ] = 0.05,
+    as_json: JsonOption = False,
 ) -> None:
-    """Train and measure cells again, in a scratch folder, and compare with the numbers on record.
+    """Make cells again and compare them with the record.
 
+    They are trained and measured in a scratch folder.
     On the machine that made the record each is equal, to the last byte; on another it should be within tolerance.
     Files of the cell that are not those on record are named.
     """
     params = config.load_here()
-    config.known_argument(suite, suites.names(), "suite")
-    found = suites.load(suite, params)
+    found = load_suite(suite, params)
     if every == bool(cells):
         raise config.ConfigError("verify: name the cells to run again, or say --all")
     keys = list(found.cells) if every else list(cells or [])
@@ -35,16 +40,20 @@ def verify(
     from flowbench.records.files import RecordError
     from flowbench.verify import verify as again
 
-    failures = 0
+    rows: list[dict[str, Any]] = []
     for key in keys:
         try:
             result = again(found, key, tolerance)
         except (RecordError, CalledProcessError) as error:
             print(f"{key}: {error}", file=sys.stderr, flush=True)
-            failures += 1
+            rows.append({"cell": key, "agreement": "not verified", "reason": str(error)})
+            continue
+        rows.append({"cell": key} | asdict(result))
+        if as_json:
             continue
         detail = "" if result.agreement == "equal" else f" (largest difference {result.largest:.2g}, {result.where})"
         print(f"{key}: {result.agreement}{detail}", flush=True)
-        failures += result.agreement == "different"
-    if failures:
+    if as_json:
+        print_json(rows)
+    if any(row["agreement"] in ("different", "not verified") for row in rows):
         raise typer.Exit(1)

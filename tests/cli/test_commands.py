@@ -1,14 +1,11 @@
 """The flowbench command, in a folder with a params.yaml and suites of its own."""
 
 import re
-import shutil
-import sys
 from pathlib import Path
 from subprocess import CalledProcessError
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
 from flowbench import certificates, cli, config, flows, layers, verify
 from flowbench.config import documents, suites
@@ -17,58 +14,15 @@ from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
 from flowbench.records.files import RecordError
 from flowbench.verify import Rerun
+from tests.cli.commands import ROOT, edit, run, written
 
-ROOT = Path(__file__).parents[1]
 CHECKED = re.compile(r"^(.+?) +(\S+e[-+]\d+) +(\S+e[-+]\d+)  (ok|FAILED)$", re.MULTILINE)
-COMMANDS = ("list", "expand", "check", "verify", "digest", "report")
+COMMANDS = [info.name or info.callback.__name__ for info in cli.app.registered_commands]
 LOCK = """\
 schema: '2.0'
 stages:
   train@moons-nice: {cmd: train, outs: [{path: results/laptop/moons-nice/trained, md5: 0a.dir}]}
 """
-
-
-@pytest.fixture(autouse=True)
-def params(tmp_path, monkeypatch) -> Path:
-    """The files that a person edits, and the shared pipelines, in the working directory; params.yaml is given."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "suites").mkdir()
-    (tmp_path / "stages").mkdir()
-    for name in ("params.yaml", "dvc.yaml", *(f"suites/{name}.yaml" for name in suites.names(ROOT))):
-        shutil.copyfile(ROOT / name, tmp_path / name)
-    return tmp_path / "params.yaml"
-
-
-def edit(path: Path, old: str, new: str) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new, 1), encoding="utf-8")
-
-
-def written() -> dict[str, bytes]:
-    """Every file in the working directory."""
-    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
-
-
-def run(*arguments: str):
-    return CliRunner().invoke(cli.app, arguments)
-
-
-@pytest.fixture
-def fail(monkeypatch, capsys):
-    """The single line with which the command refuses its arguments."""
-
-    def refused(*arguments: str) -> str:
-        monkeypatch.setattr(sys, "argv", ["flowbench", *arguments])
-        with pytest.raises(SystemExit) as end:
-            cli.main()
-        assert end.value.code == 2
-        output = capsys.readouterr()
-        assert output.out == ""
-        assert output.err.count("\n") == 1
-        return output.err
-
-    return refused
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)], ids=lambda command: " ".join(command))
@@ -77,7 +31,9 @@ def test_help(command):
     assert result.exit_code == 0
     assert "Usage:" in result.output
     if not command:
-        assert all(re.search(rf"\b{name}\b", result.output) for name in COMMANDS)
+        assert all(re.search(rf"^  {name} ", result.output, re.MULTILINE) for name in [*COMMANDS, "new"])
+    else:
+        assert "\n  Examples:\n    flowbench " in result.output
 
 
 def test_a_removed_command_is_refused():
@@ -180,7 +136,7 @@ def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new
             ["verify", "--suite", "smoke", "moons-nise"],
             "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
         ),
-        (["check", "glwo"], "argument 'glwo': no such flow or layer; did you mean 'glow'?"),
+        (["check", "glwo"], "argument 'glwo': no such flow, layer or data set; did you mean 'glow'?"),
         (["verify"], "verify: name the cells to run again, or say --all"),
         (["verify", "--all", "moons-maf"], "verify: name the cells to run again, or say --all"),
         (["digest"], "dvc.lock: has no cell of the suite laptop; make them with: dvc repro"),
@@ -269,7 +225,9 @@ def test_a_failed_check_ends_with_an_error(monkeypatch):
 
 
 def test_check_of_no_name_at_all(fail):
-    assert fail("check", "").startswith("argument '': no such flow or layer; choose from actnorm, additive_coupling, ")
+    assert fail("check", "").startswith(
+        "argument '': no such flow, layer or data set; choose from actnorm, additive_coupling, "
+    )
 
 
 def test_check_of_a_layer():
@@ -309,7 +267,7 @@ def test_a_baseline_has_no_map_to_check():
 def test_a_flow_that_cannot_be_made_is_not_passed(params, monkeypatch, old, new, name, line):
     edit(params, old, new)
     known = documents.read(params)["flows"]
-    monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(flows=known))
+    monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(flows=known, data={}))
     result = run("check", name)
     assert result.exit_code == 1
     assert f"FAILED\n    {line}" in result.output
