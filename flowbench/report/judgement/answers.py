@@ -57,9 +57,14 @@ def answers(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapp
 
 
 def _good(frame: pd.DataFrame, density: Verdict) -> set[str]:
-    """The flows within the margin of the best density."""
+    """The flows within the margin of the best density, beyond doubt where there are seeds enough to doubt.
+
+    A flow that is told from the best must have its whole interval within the margin.
+    """
     baselines = set(frame.loc[frame["kind"] == "baseline", "cell"])
-    near = {cell for cell, gap in density.gaps.items() if gap.value <= MARGIN}
+    near = {
+        cell for cell, gap in density.gaps.items() if gap.value <= MARGIN and (not gap.told_apart or gap.high <= MARGIN)
+    }
     return near - baselines - density.excluded.keys()
 
 

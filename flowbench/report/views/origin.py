@@ -8,10 +8,12 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from flowbench.config import Suite, TrainBudget
+from flowbench.metrics import METRICS
 from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement.published import words
-from flowbench.report.views.scope import by_value, grouped, names_of
+from flowbench.report.views import numbers
+from flowbench.report.views.scope import Scope, by_value, grouped, names_of
 from flowbench.report.views.text import say
 from flowbench.runtime.files import md5
 
@@ -66,12 +68,21 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
     }
 
 
-def of_cell(cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
-    """How one cell was made, as pairs of a name and a text; commands and keys are between backticks."""
+def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str]]:
+    """What one cell scores and how it was made: pairs of a name and a text, with commands and keys between backticks.
+
+    Args:
+        scope: of the cells on the same data.
+    """
     of = cell.params["cell"]
+    of_seeds = scope.estimates.get(cell.key, scope.quality)
+    by_seed = ", ".join(numbers.significant(value, 4) for value in of_seeds.values) if of_seeds else ""
     keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
     weights = f"results/{suite.name}/{cell.key}/trained/"
-    made = [
+    made = (
+        [(METRICS[scope.quality].head, f"{scope.written(cell, scope.quality)}; by seed: {by_seed}")] if by_seed else []
+    )
+    made += [
         ("made by", f"`dvc repro {suite.stage('evaluate', cell.key)}`"),
         ("checked by", f"`flowbench verify {cell.key}`"),
         ("made of", ", ".join(f"`{key}`" for key in keys) + " in `params.yaml`"),

@@ -118,7 +118,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "uncertified": correctness.refusals(scope),
         "sections": sections,
         "pictures": of_cells,
-        "made": {cell.key: origin.of_cell(cell, suite) for cell in cells},
+        "made": {cell.key: origin.of_cell(scope.by_data[cell.data], cell, suite) for cell in cells},
         "cards": about_flows,
         "variants": {label: known for card in about_flows for label, known in card["labels"].items()},
         "exactness": cards.exactness(about_flows),

@@ -36,7 +36,7 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
     found = [{"data": data, "answers": [_shown(one, scope.by_data[data]) for one in row]} for data, row in rows.items()]
     everywhere = overall(scope.frame, scope.cells, scope.certificates)
     if len(rows) > 1 and any(answer.chip != "none" for answer in everywhere):
-        found.insert(0, {"data": "", "answers": [_shown(answer) for answer in everywhere]})
+        found.append({"data": "", "answers": [_shown(answer) for answer in everywhere]})
     return found
 
 
