@@ -94,7 +94,7 @@ def test_likelihoods_have_a_column_only_where_they_differ(made, families):
 
 def test_one_seed_has_no_interval_and_on_images_the_standard_error_over_test_examples(made):
     table = tables.quality(made(seeds=1))
-    assert table.caption == "One seed each: no intervals. Behind the best: the interval that the verdict goes by."
+    assert table.caption.startswith("One seed each: no intervals. Behind the best: the verdict's interval. Bold: best.")
     assert not any("±" in text for row in entries(table).values() for text in row.values())
     of = made({"digits-maf": ("digits", "maf")}, seeds=1)
     error = of.value(of.cells[0], "bits_per_dim_standard_error")
