@@ -26,7 +26,7 @@ from flowbench.runtime.files import write_json
 
 ROOT = Path(__file__).parents[1]
 # What a folder needs of the repository, so that its results depend on nothing outside of it.
-_COPIED = ("flowbench", "plugins", "stages", "dvc.yaml", ".dvcignore", ".dvc/plots")
+_COPIED = ("flowbench", "plugins", "stages", ".dvcignore", ".dvc/plots")
 _DVC = """\
 [core]
     analytics = false
@@ -131,6 +131,10 @@ def prepare(
     path = bench.folder / suites.source(name)
     path.parent.mkdir(exist_ok=True)
     _write_yaml(path, {"about": about, "seeds": list(range(seeds)), "device": "auto", "cells": [block]})
+    # No link to one at the root, as in the repository: that would be the pipeline of a suite that is not here.
+    pipeline = bench.folder / suites.folder(name) / suites.PIPELINE
+    pipeline.parent.mkdir(exist_ok=True)
+    shutil.copy(ROOT / suites.PIPELINE, pipeline)
     subprocess.run(
         [sys.executable, "-c", "from flowbench.cli import main; main()", "expand"],
         cwd=bench.folder,

@@ -23,4 +23,5 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def written() -> dict[str, bytes]:
     """Every file in the working directory."""
-    return {str(path): path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    files = [path for path in Path().rglob("*") if path.is_file() and path.parent.name != "__pycache__"]
+    return {str(path): path.read_bytes() for path in files}

@@ -203,6 +203,7 @@ def test_a_file_of_ones_own_is_a_dependency_of_its_download(tmp_path, monkeypatc
     shutil.copytree(WORKING_TREE / "stages", clone.root / "stages", ignore=shutil.ignore_patterns("*.lock", "*.pyc"))
     (clone.root / "suites").mkdir()
     (clone.root / "flowbench").mkdir()
+    (clone.root / "plugins").mkdir()
     plugins = clone.root / "flowbench" / "own"
     plugins.mkdir()
     (plugins / "own_table.py").write_text(TABLE, encoding="utf-8")

@@ -24,7 +24,9 @@ def words(name: str, value: Any) -> str:
         return f"no {name.replace('_', ' ')}" if name else "none"
     if value is True:
         return name.replace("_", " ") or "with"
-    if isinstance(value, list) and len(set(value)) == 1:
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        value = ", ".join(value) or "none"  # names, such as those of columns
+    elif isinstance(value, list) and len(set(value)) == 1:
         value = f"{len(value)} × {value[0]:,}"
     return f"{name.replace('_', ' ')} {value}".strip()
 

@@ -58,7 +58,9 @@ def _shown(answer: Answer, scope: Scope | None = None) -> dict[str, Any]:
         "score": score,
         "chip": answer.chip,
         "how_sure": say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified),
-        "undecided": "" if label else say("undecided", chip=answer.chip, data_sets=answer.data_sets, everywhere=scope is None),
+        "undecided": ""
+        if label
+        else say("undecided", chip=answer.chip, data_sets=answer.data_sets, everywhere=scope is None),
     }
 
 

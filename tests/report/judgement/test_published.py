@@ -144,3 +144,17 @@ def test_every_value_can_be_traced_to_its_source():
         assert value.setting
         assert value.budget
         assert value.when or value.differs or not value.flow, "a value of one of our flows says when it is the same"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ([64, 64], "hidden 2 × 64"),
+        ([32, 64], "hidden [32, 64]"),
+        (["a"], "hidden a"),
+        (["a", "b"], "hidden a, b"),
+        ([], "hidden none"),
+    ],
+)
+def test_lists_are_written_for_people(value, text):
+    assert published.words("hidden", value) == text
