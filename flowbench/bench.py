@@ -7,9 +7,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -17,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from flowbench import api, data, flows
-from flowbench.config import ConfigError, Params, known_argument, params, plugins, suites
+from flowbench import api, certificates, data, flows
+from flowbench.config import ConfigError, Params, known_argument, params, suites
 from flowbench.core import FittedModel
 from flowbench.data import SPLITS, Source
 from flowbench.runtime.errors import ExpectedError
@@ -26,7 +27,7 @@ from flowbench.runtime.files import write_json
 
 ROOT = Path(__file__).parents[1]
 # What a folder needs of the repository, so that its results depend on nothing outside of it.
-_COPIED = ("flowbench", "plugins", "stages", ".dvcignore", ".dvc/plots")
+_COPIED = ("flowbench", "plugins", "stages", "reports/assets", ".dvcignore", ".dvc/plots")
 _DVC = """\
 [core]
     analytics = false
@@ -115,12 +116,16 @@ def prepare(
     table = {"source": "table", "path": file.name} | dict(options or {})
     source = data.load(name, **table | {"path": str(file)})
     splits = source.splits()
-    shared = params.load(ROOT / params.PARAMS)
-    own = [Path(label) for label in labels if label.endswith(".py")]
-    _copy(bench.folder, [*own], file)
+    own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
-    chosen = {label: _options(label, shared, bench.folder) for label in labels}
-    budgets = _budgets(chosen, source, splits, 60 * minutes * (os.cpu_count() or 1) * _TRAINING / seeds)
+    with _found(own):
+        chosen = {label: _options(label, params.load(ROOT / params.PARAMS)) for label in labels}
+        for label, of_flow in chosen.items():
+            certificates.require_sound(label.partition("-")[0], source.event, of_flow, label)
+        budgets = _budgets(chosen, source, splits, 60 * minutes * (os.cpu_count() or 1) * _TRAINING / seeds)
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    written.write_text(_MADE, encoding="utf-8")  # first, so that the next call can go on from whatever stops this one
+    _copy(bench.folder, own.values(), file)
     configurations: dict[str, dict[str, Any]] = {}
     for label, of_flow in chosen.items():
         flow, _, suffix = label.partition("-")
@@ -148,8 +153,24 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8").startswith(_MADE)
 
 
-def _copy(folder: Path, own: Sequence[Path], file: Path) -> None:
-    """What the benchmark runs: flowbench itself, flows of one's own, and the table."""
+@contextmanager
+def _found(own: Mapping[str, Path]) -> Iterator[None]:
+    """A block in which files of flows of one's own are found by their names."""
+    for file in own.values():
+        if not file.is_file():
+            raise ConfigError(f"{file}: no such file; name a flow, or a file that holds one")
+    with tempfile.TemporaryDirectory() as scratch:
+        for name, file in own.items():
+            (Path(scratch) / f"{name}.py").symlink_to(file.absolute())
+        flows.__path__.append(scratch)
+        try:
+            yield
+        finally:
+            flows.__path__.remove(scratch)
+
+
+def _copy(folder: Path, own: Iterable[Path], file: Path) -> None:
+    """What the benchmark runs: flowbench itself, flows of one's own, the table, and the scripts of its page."""
     for part in _COPIED:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,19 +182,15 @@ def _copy(folder: Path, own: Sequence[Path], file: Path) -> None:
     (folder / ".dvc" / "config").write_text(_DVC, encoding="utf-8")
     (folder / "plugins" / "flows").mkdir(parents=True, exist_ok=True)
     for flow in own:
-        if not flow.is_file():
-            raise ConfigError(f"{flow}: no such file; name a flow, or a file that holds one")
         shutil.copy(flow, folder / "plugins" / "flows")
-    (folder / "reports").mkdir(exist_ok=True)
     write_json(folder / "reports" / "survived.json", {})
     shutil.copy(file, folder)
 
 
-def _options(label: str, shared: Params, folder: Path) -> dict[str, Any]:
+def _options(label: str, shared: Params) -> dict[str, Any]:
     """The hyperparameters of a flow for tables: those of its configuration ``table`` or ``plane``, or its defaults."""
     flow, _, suffix = label.partition("-")
-    there = plugins.names("flowbench.flows", [*flows.__path__, str(folder / "plugins" / "flows")])
-    known_argument(flow, there, "flow")
+    known_argument(flow, flows.names(), "flow")
     configurations = shared.flows.get(flow, {})
     for base in ("table", "plane"):
         if (name := f"{base}-{suffix}" if suffix else base) in configurations:

@@ -43,6 +43,7 @@ def bench(
     from flowbench.bench import DEFAULT_FLOWS, prepare
 
     labels = _names(flows) or DEFAULT_FLOWS
+    print(f"{file}: checking it, and timing a few steps of {len(labels)} flows …", flush=True)
     made = prepare(file, labels, minutes=minutes, seeds=seeds, options=options, folder=folder)
     print(f"{made.folder}: {len(labels)} flows, {seeds} seeds, about {minutes:g} minutes", flush=True)
     if dry_run:

@@ -22,7 +22,11 @@ PARAMS = {
         "plane: {steps: ten, hidden: [64, 64]}",
         "flows.glow.plane.steps = 'ten': input should be a valid integer",
     ),
-    "unknown flow": ("  affine:\n", "  afine:\n", "flows = 'afine': no such file in flowbench/flows; did you mean"),
+    "unknown flow": (
+        "  affine:\n",
+        "  afine:\n",
+        "flows = 'afine': no such file in flowbench/flows or plugins/flows",
+    ),
     "unknown source": ("  moons: {", "  mons: {", "data = 'mons': no such data set; did you mean 'moons'?"),
 }
 SUITE = {

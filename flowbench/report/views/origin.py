@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, metadata
 from typing import Any
 
 from flowbench.config import Suite, TrainBudget
+from flowbench.config.suites import DEFAULT
 from flowbench.metrics import METRICS
 from flowbench.records.files import METRICS_FILE
 from flowbench.report.frame import CellResult
@@ -84,7 +85,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
     )
     made += [
         ("made by", f"`dvc repro {suite.stage('evaluate', cell.key)}`"),
-        ("checked by", f"`flowbench verify {cell.key}`"),
+        ("checked by", f"`flowbench verify {cell.key}{'' if suite.name == DEFAULT else f' --suite {suite.name}'}`"),
         ("made of", ", ".join(f"`{key}`" for key in keys) + " in `params.yaml`"),
         ("model", _list(_model(cell))),
     ]
