@@ -100,7 +100,7 @@ def radial(tmp_path, monkeypatch):
         (folder / "radial.py").write_text(text, encoding="utf-8")
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
     known = {"affine": {"plane": {}}, "radial": {"plane": {"layers": 2}}}
-    monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(flows=known))
+    monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(data={}, flows=known))
     forget()
 
     def change(file: str, old: str, new: str) -> None:
