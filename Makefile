@@ -28,7 +28,7 @@ help: ## say what can be made
 
 repro: env ## run a suite (dvc repro $(ARGS)); SUITE=toy runs that one
 	@$(RUN) flowbench expand $(SUITE) # a mistake in a configuration in one line, where DVC's own would be obscure
-	$(RUN) dvc repro $(if $(filter-out laptop,$(SUITE)),suites/$(SUITE)/dvc.yaml) $(ARGS)
+	$(RUN) python -m flowbench.runtime.warm dvc repro $(if $(filter-out laptop,$(SUITE)),suites/$(SUITE)/dvc.yaml) $(ARGS)
 
 test: env ## run the tests (pytest $(ARGS))
 	$(PYTEST) -m "not slow" $(ARGS)

@@ -186,7 +186,7 @@ def fit(
     """
     import pandas as pd
 
-    from flowbench.training.batches import Batches
+    from flowbench.training.batches import INITIALISATION_EXAMPLES, Batches
     from flowbench.training.loop import train
     from flowbench.training.objectives import DataLoss
 
@@ -204,7 +204,7 @@ def fit(
             flow.fit(x_train, x_validation)
             flow.eval()
             return pd.DataFrame(columns=HistoryRow._fields)
-        flow.initialise(x_train[:_INITIALISATION_EXAMPLES])
+        flow.initialise(x_train[:INITIALISATION_EXAMPLES])
         objective = DataLoss(
             flow,
             Batches(x_train, wanted.batch_size, device, horizontal_flips=wanted.horizontal_flips),

@@ -24,6 +24,7 @@ from flowbench.core import FittedModel
 from flowbench.data import SPLITS, Source
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.files import write_json
+from flowbench.runtime.warm import warm
 
 ROOT = Path(__file__).parents[1]
 # What a folder needs of the repository, so that its results depend on nothing outside of it.
@@ -78,7 +79,9 @@ class Bench:
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         environment.setdefault("OMP_WAIT_POLICY", "passive")
         command = [sys.executable, "-m", "dvc", "repro", str(suites.folder(self.name) / suites.PIPELINE)]
-        if subprocess.run(command, cwd=self.folder, env=environment).returncode:
+        with warm(environment) as warmed:
+            status = subprocess.run(command, cwd=self.folder, env=warmed).returncode
+        if status:
             raise BenchError(f"{self.folder}: DVC stopped; once that is mended, run the same command again")
 
 

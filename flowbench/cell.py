@@ -114,6 +114,17 @@ class Cell:
         """The train, validation and test splits, as read-only memory maps."""
         return data.read(self.data_folder)
 
+    @cached_property
+    def unit(self) -> np.ndarray:
+        """What errors and distances are counted in, of the shape of an event, float32.
+
+        Of features with arbitrary units, the standard deviation in the training split; of others, 1.
+        """
+        if not self.source.units_are_arbitrary:
+            return np.ones(self.source.event.shape, np.float32)
+        deviation = self.splits["train"].std(0, dtype=np.float64).astype(np.float32)
+        return np.where(deviation > 0, deviation, np.float32(1))
+
     def seed(self, seed: int, purpose: str) -> int:
         """The random seed of one training for one purpose: it depends on names alone."""
         return seed_for(self.names.data, self.names.flow, self.names.config, seed, purpose)

@@ -5,7 +5,7 @@ from pathlib import Path
 from flowbench import config
 from flowbench.config import PARAMS
 from flowbench.runtime.files import whole
-from stages import run
+from stages._run import run
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from flowbench import config, data
 from flowbench.runtime.files import without_secrets
-from stages import run
+from stages._run import run
 
 
 class _Formatter(logging.Formatter):

@@ -1,6 +1,6 @@
 """Measure one trained cell: ``python -m stages.evaluate laptop moons-glow``."""
 
-from stages import run
+from stages._run import run
 
 
 def main(suite: str, cell: str) -> None:

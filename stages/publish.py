@@ -8,7 +8,7 @@ from pathlib import Path
 
 from flowbench import config
 from flowbench.config import suites
-from stages import run
+from stages._run import run
 
 
 def main(suite: str, partial: bool = False) -> None:

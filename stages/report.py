@@ -6,7 +6,7 @@ from pathlib import Path
 
 from flowbench import config
 from flowbench.config import suites
-from stages import run
+from stages._run import run
 
 REPORTS = Path("reports")
 # Written by `make test-slow`.

@@ -1,6 +1,6 @@
 """Train one cell: ``python -m stages.train laptop moons-glow``."""
 
-from stages import run
+from stages._run import run
 
 
 def main(suite: str, cell: str) -> None:

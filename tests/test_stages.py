@@ -12,7 +12,7 @@ from flowbench.config import ConfigError
 from flowbench.data import DataError
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.processes import ProcessError
-from stages import run
+from stages._run import run
 
 ROOT = Path(__file__).parent.parent
 

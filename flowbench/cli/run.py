@@ -16,6 +16,7 @@ from flowbench import config
 from flowbench.cli import plan
 from flowbench.cli.arguments import SuiteOption, cells_of, complete_cells, duration, load_suite
 from flowbench.config import ConfigError, Suite, suites
+from flowbench.runtime.warm import warm
 
 _BEGUN = re.compile(r"Running stage '(.+)':$")
 _SKIPPED = re.compile(r"Stage '(.+)' (?:didn't change, skipping|is cached - skipping run, checking out outputs)$")
@@ -127,13 +128,19 @@ def _reproduce(targets: list[str], progress: Progress) -> int:
     """Run `dvc repro`, show how far it is, and return its status."""
     # A stage is a `python` on the path, and each line should come when it is written.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", *targets],
-        stdout=subprocess.PIPE,
-        text=True,
-        encoding="utf-8",
-        env={**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"},
-    )
+    with warm({**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}) as environment:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dvc", "repro", *targets],
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env=environment,
+        )
+        return _follow(process, progress)
+
+
+def _follow(process: subprocess.Popen[str], progress: Progress) -> int:
+    """Show how far a process of DVC is, and return its status."""
     assert process.stdout
     with process.stdout:
         try:

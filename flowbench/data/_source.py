@@ -37,9 +37,12 @@ class Source:
     Attributes:
         constant_features_allowed: whether a continuous feature may have one value in the whole training split. Such a
             feature has no density, so it is refused by default.
+        units_are_arbitrary: whether each feature has a unit of its own, as the columns of a table have. Errors and
+            distances are then counted in standard deviations of the feature, and not in units of the data.
     """
 
     constant_features_allowed = False
+    units_are_arbitrary = False
 
     def __init_subclass__(cls) -> None:
         dataclass(frozen=True, kw_only=True)(cls)
@@ -58,6 +61,11 @@ class Source:
     def name(self) -> str:
         """The name of the data set: the key in ``params.yaml`` or, if it was made otherwise, the source's file."""
         return type(self).__module__.rpartition(".")[2]
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the features, in the order of a flattened example."""
+        return [f"x{i}" for i in range(1, self.event.dims + 1)]
 
     def files(self) -> tuple[Path, ...]:
         """The local files that `splits` reads, relative to the repository's root.

@@ -17,6 +17,9 @@ from flowbench.runtime.seeding import seed_for
 
 # A model of more dimensions needs more memory for its weights than machines have.
 MOST_COLUMNS = 2000
+# Of a column's standard deviation, the most that neighbouring numbers of float32 may lie apart: with more, no flow's
+# round trip in float32 could be certified.
+LARGEST_SPACING = 1e-4
 Share = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -46,6 +49,8 @@ class Table(Source):
     repeated: Literal["refuse", "keep", "drop"] = "refuse"
     dequantise: tuple[str, ...] = ()
     as_they_are: tuple[str, ...] = ()
+
+    units_are_arbitrary = True
 
     def __post_init__(self) -> None:
         if self.validation + self.test >= 1:
@@ -83,6 +88,7 @@ class Table(Source):
             )
         if self.repeated == "drop":
             rows, group = rows[first], np.arange(len(first))
+        self._require_resolution(rows)
         self._decide_whole_numbers(rows)
         rows = self._dequantised(rows)
         # Of groups of equal rows, so that no row is in two splits.
@@ -104,6 +110,20 @@ class Table(Source):
             )
         if odd := [name for name in self.dequantise if name not in whole]:
             raise DataError(f"{self.path}: column {odd[0]!r} is under dequantise, and not all of its values are whole")
+
+    def _require_resolution(self, rows: np.ndarray) -> None:
+        """Refuse columns that vary so little about a large number that float32 cannot tell their values apart."""
+        if not len(rows):
+            return
+        largest = np.maximum(rows.max(0), -rows.min(0))
+        spread = rows.std(0, dtype=np.float64)
+        coarse = (spread > 0) & (np.spacing(largest) > LARGEST_SPACING * spread)
+        if coarse.any():
+            i = int(coarse.argmax())
+            raise DataError(
+                f"{self.path}: column {self.names[i]!r} varies by {spread[i]:.3g} about numbers up to "
+                f"{largest[i]:.6g}, which float32 cannot tell apart well enough; subtract a constant from it"
+            )
 
     def _dequantised(self, rows: np.ndarray) -> np.ndarray:
         """Rows in which the columns under ``dequantise`` have noise; none leaves its whole number."""

@@ -26,6 +26,7 @@ from flowbench.evaluation import (
     solver,
     speed,
     stress,
+    tables,
     transport,
     two_sample,
 )
@@ -61,7 +62,7 @@ FAMILIES = [
 ] + [
     Family(module.__name__, getattr(module, "applies", lambda subject: True), module.measure) for module in CONTRIBUTED
 ]
-PICTURES = [pictures for module in (autoencoder, plane, paths, images) for pictures in module.PICTURES]
+PICTURES = [pictures for module in (autoencoder, plane, paths, images, tables) for pictures in module.PICTURES]
 
 
 class _Measured(NamedTuple):
@@ -107,13 +108,14 @@ class CellEvaluation:
             self._record(seeds).save(folder, self.training)
 
     def _evaluate_seed(self, seed: int, pictures: Path | None) -> _Measured:
-        cell = self.cell
+        cell, begin = self.cell, devices.clock(self.cell.device)
         split = torch.from_numpy(np.array(cell.splits["test"])).to(cell.device)
         subject = Subject(cell, self.training, seed, cell.trained(self.training, seed), split)
         subject.values["parameters"] = Measured(subject.model.parameter_count(), 1)
         subject.measure(FAMILIES)
         if pictures:
             subject.draw(PICTURES, pictures)
+        subject.values["evaluate_seconds"] = Measured(devices.clock(cell.device) - begin, 1)
         if subject.missing:
             tqdm.write(f"{cell.key} seed {seed}: measured in part; {subject.missing}", file=sys.stderr)
         return _Measured(subject.values, subject.missing, subject.log_prob)

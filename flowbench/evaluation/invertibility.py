@@ -14,7 +14,9 @@ from flowbench.metrics import Measured
 
 
 @torch.no_grad()
-def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) -> dict[str, float]:
+def invertibility(
+    model: Generator, test: Tensor, points: int, batch_size: int, unit: Tensor | float = 1.0
+) -> dict[str, float]:
     """Errors of ``decode(encode(x))`` and ``encode(decode(z))``, element-wise, in float32 and float64.
 
     The dequantised data is what makes the round trip: rounding to grey levels would hide the errors. Continuous flows
@@ -24,6 +26,7 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
         test: ``(n, *event)``; the first ``points`` are used.
         points: number of test examples, of prior samples and of noise points.
         batch_size: examples per pass.
+        unit: in which errors of data are counted, of the shape of an event.
     """
     x, _ = model.transform_input(test[:points])
     z = model.prior().sample((points,))
@@ -39,6 +42,7 @@ def invertibility(model: Generator, test: Tensor, points: int, batch_size: int) 
         finite = []
         for name, (start, latent) in starts.items():
             errors = round_trip(transform, start.double() if precision else start, batch_size, latent)
+            errors = errors if latent else in_units(errors, unit)
             values[name + precision] = largest(errors)
             finite.append(errors.flatten(1).isfinite().all(1))
             if start is x and not precision:
@@ -61,6 +65,11 @@ def round_trip(transform: FlowModule, starts: Tensor, batch_size: int, latent: b
         return torch.cat([(part - second(first(part)[0])[0]).abs() for part in starts.split(batch_size)])
 
 
+def in_units(errors: Tensor, unit: Tensor | float) -> Tensor:
+    """Errors of data ``(n, *event)`` in units of the shape of an event; the codes of an autoencoder have none."""
+    return errors if isinstance(unit, Tensor) and errors.shape[1:] != unit.shape else errors / unit
+
+
 def _quantile(errors: Tensor, q: float) -> float:
     """The smallest error that a share ``q`` of the errors does not exceed; of tensors of any size."""
     values = errors.nan_to_num(nan=math.inf, posinf=math.inf).flatten()
@@ -69,7 +78,7 @@ def _quantile(errors: Tensor, q: float) -> float:
 
 def _measure(subject: Subject) -> dict[str, Measured]:
     points, of_data = subject.budget.invertibility_points, min(subject.budget.invertibility_points, len(subject.test))
-    values = invertibility(subject.model, subject.test, points, subject.budget.batch_size)
+    values = invertibility(subject.model, subject.test, points, subject.budget.batch_size, subject.unit)
     n = {"non_finite_share": of_data + 2 * points, "non_finite_share_float64": of_data + 2 * points}
     n |= {name: points for name in values if "latent" in name or "noise" in name}
     return {name: Measured(value, n.get(name, of_data)) for name, value in values.items()}

@@ -6,6 +6,7 @@ import math
 import torch
 from torch import Tensor
 
+from flowbench.evaluation.invertibility import in_units
 from flowbench.evaluation.likelihood import bits_per_dim
 from flowbench.evaluation.subject import Family, Subject
 from flowbench.evaluation.two_sample import energy_distance
@@ -26,12 +27,13 @@ _EVALUATIONS: dict[FixedStep, int] = {"euler": 1, "midpoint": 2}
 
 
 @torch.no_grad()
-def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float]:
+def solver(model: ContinuousModel, test: Tensor, points: int, unit: Tensor | float = 1.0) -> dict[str, float]:
     """Evaluations of the field, what a tighter tolerance changes, and the spread of Hutchinson's probes.
 
     Args:
         test: ``(n, *event)``; the first ``points`` are used.
         points: number of test examples, and of prior samples.
+        unit: in which errors of data are counted, of the shape of an event.
     """
     x, _ = model.transform_input(test[:points])
     # With the same probes, or their noise would hide the solver's error.
@@ -48,7 +50,7 @@ def solver(model: ContinuousModel, test: Tensor, points: int) -> dict[str, float
         "log_prob_evaluations": solution.evaluations,
         "sample_evaluations": sample_evaluations,
         "bits_per_dim_solver_error": bits_per_dim(abs(float(change.mean())), x[0].numel()),
-        "invertibility_error_max_tightened": float((x - again).abs().max()),
+        "invertibility_error_max_tightened": float(in_units((x - again).abs(), unit).max()),
     }
     if model.flow.probes is not None:
         variance = float(solution.logdets.double().var(1).mean())
@@ -96,7 +98,7 @@ def _trace(field: VectorField, t: Tensor, x: Tensor, units: Tensor) -> float:
 
 
 @torch.no_grad()
-def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, float]:
+def few_steps(model: ContinuousModel, test: Tensor, samples: int, unit: Tensor | float = 1.0) -> dict[str, float]:
     """Energy distance between test data and samples of few evaluations of the field, all from the same latents.
 
     Beside it stands the mean distance between these and equally many other test data, which only chance beats.
@@ -104,10 +106,11 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
     Args:
         test: ``(n, *event)``; the first are used, and half of them at most.
         samples: their number, 1,000 at most.
+        unit: in which each feature is counted, of the shape of an event.
     """
     count = min(samples, _MOST_SAMPLES, len(test) // 2)
     z = model.prior().sample((count,))
-    test, *others = test[: (1 + _MOST_OTHERS) * count].flatten(1).to(z.dtype).split(count)
+    test, *others = (test[: (1 + _MOST_OTHERS) * count].to(z.dtype) / unit).flatten(1).split(count)
     start = model.start(z)
     drawn = {"adaptive": model.generate(z)}
     for method, evaluations in _EVALUATIONS.items():
@@ -116,18 +119,18 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int) -> dict[str, f
             drawn[f"{method}_{budget}"] = model.finish(end)
     floor = [energy_distance(other, test) for other in others if len(other) == count]
     return {"energy_distance_data": sum(floor) / len(floor)} | {
-        f"energy_distance_{name}": energy_distance(x.flatten(1), test) for name, x in drawn.items()
+        f"energy_distance_{name}": energy_distance((x / unit).flatten(1), test) for name, x in drawn.items()
     }
 
 
 def _measure(subject: Subject) -> dict[str, Measured]:
     points = subject.budget.invertibility_points
-    return over(min(points, len(subject.test)), solver(subject.continuous, subject.test, points))
+    return over(min(points, len(subject.test)), solver(subject.continuous, subject.test, points, subject.unit))
 
 
 def _measure_few_steps(subject: Subject) -> dict[str, Measured]:
     count = min(subject.budget.samples, _MOST_SAMPLES, len(subject.split) // 2)
-    return over(count, few_steps(subject.continuous, subject.split, count))
+    return over(count, few_steps(subject.continuous, subject.split, count, subject.unit))
 
 
 FAMILIES = [

@@ -62,6 +62,11 @@ class Subject:
         """The test examples that are measured, ``(n, *event)``."""
         return self.split[: self.budget.test_examples]
 
+    @cached_property
+    def unit(self) -> Tensor:
+        """What errors and distances are counted in, of the shape of an event."""
+        return torch.from_numpy(self.cell.unit).to(self.split.device)
+
     @property
     def is_flow(self) -> bool:
         """Whether the model has a map whose inverse can be checked, which a baseline has not."""

@@ -11,10 +11,14 @@ _CHUNK = 2048
 _DIRECT_DIMS = 64
 
 
-def two_sample(samples: Tensor, test: Tensor) -> dict[str, float]:
-    """Sliced Wasserstein and energy distance between ``(n, *event)`` and ``(m, *event)`` at equal sizes."""
+def two_sample(samples: Tensor, test: Tensor, unit: Tensor | float = 1.0) -> dict[str, float]:
+    """Sliced Wasserstein and energy distance between ``(n, *event)`` and ``(m, *event)`` at equal sizes.
+
+    Args:
+        unit: in which each feature is counted, of the shape of an event.
+    """
     n = min(len(samples), len(test))
-    x, y = samples[:n].flatten(1), test[:n].flatten(1).to(samples.dtype)
+    x, y = ((points[:n].to(samples.dtype) / unit).flatten(1) for points in (samples, test))
     return {"sliced_wasserstein": sliced_wasserstein(x, y), "energy_distance": energy_distance(x, y)}
 
 
@@ -49,7 +53,7 @@ def _mean_distance(x: Tensor, y: Tensor) -> float:
 
 
 def _measure(subject: Subject) -> dict[str, Measured]:
-    return over(min(len(subject.samples), len(subject.test)), two_sample(subject.samples, subject.test))
+    return over(min(len(subject.samples), len(subject.test)), two_sample(subject.samples, subject.test, subject.unit))
 
 
 FAMILIES = [Family("distances", lambda subject: True, _measure)]

@@ -142,6 +142,8 @@ METRICS: dict[str, Metric] = {
         about="Learnt numbers in the model, with those that a mask hides."),
     "train_seconds": _cost("s", "lower", "training, s", form="range", short=" s",
         about="Time of one training, validation included; on a CPU of its thread alone, without what else ran there."),
+    "evaluate_seconds": _cost("s", "lower", "", form="mean",
+        about="Time of measuring one seed and drawing its pictures; on a CPU of its thread alone."),
     "train_samples_per_second": _cost("1/s", "higher", "training, 1/s", about="Training examples per second."),
     "log_prob_samples_per_second": _cost("1/s", "higher", "density, 1/s", about="Densities evaluated per second."),
     "sample_samples_per_second": _cost("1/s", "higher", "sampling, 1/s", short="/s", about="Samples drawn per second."),

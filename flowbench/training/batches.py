@@ -10,6 +10,9 @@ from torch import Tensor
 # Share of a GPU's free memory that a training split may take; the rest is for the model.
 _SHARE = 0.25
 
+# Enough training data for data-dependent initialisation.
+INITIALISATION_EXAMPLES = 50_000
+
 
 class Batches(Iterator[Tensor]):
     """Batches without end on ``device``: epoch by epoch without replacement, each epoch in an order of its own.

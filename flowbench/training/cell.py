@@ -40,7 +40,7 @@ from flowbench.runtime import device as devices
 from flowbench.runtime.files import whole
 from flowbench.runtime.processes import for_each_seed
 from flowbench.runtime.seeding import seeded
-from flowbench.training.batches import Batches
+from flowbench.training.batches import INITIALISATION_EXAMPLES, Batches
 from flowbench.training.checkpoints import Checkpoints
 from flowbench.training.distillation import Distillation
 from flowbench.training.loop import train
@@ -48,8 +48,6 @@ from flowbench.training.objectives import CompilationError, DataLoss, Objective,
 from flowbench.training.snapshots import IMAGES, Snapshots
 from flowbench.training.state import Outcome
 
-# Enough training data for data-dependent initialisation.
-_INITIALISATION_EXAMPLES = 50_000
 # A kill undoes this many seconds of work at most, if writing a checkpoint takes no time.
 CHECKPOINT_SECONDS = 30.0
 # The libraries that results depend on.
@@ -227,7 +225,7 @@ class CellTraining:
                 f"examples, got {self._batch_size}"
             )
         train_split = self._split("train")
-        model.initialise(train_split[:_INITIALISATION_EXAMPLES].to(cell.device))
+        model.initialise(train_split[:INITIALISATION_EXAMPLES].to(cell.device))
         return DataLoss(
             model,
             Batches(train_split, budget.batch_size, cell.device, horizontal_flips=budget.horizontal_flips),

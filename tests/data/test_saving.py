@@ -13,7 +13,8 @@ import pytest
 
 from flowbench import config, data
 from flowbench.core import Event
-from stages import download, run
+from stages import download
+from stages._run import run
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

@@ -226,3 +226,13 @@ def test_text_in_a_parquet_file_is_named():
     pd.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]}).to_parquet("mine.parquet")
     with pytest.raises(data.DataError, match="column 'b': expected numbers, found values of the type"):
         table(path="mine.parquet").splits()
+
+
+def test_a_column_that_float32_cannot_resolve_is_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    path = tmp_path / "mine.csv"
+    small, large = rng.normal(size=500), 1e7 + rng.normal(size=500)
+    path.write_text("x,time\n" + "".join(f"{a},{b}\n" for a, b in zip(small, large, strict=True)), encoding="utf-8")
+    with pytest.raises(data.DataError, match=r"column 'time' varies by .* about numbers up to .*; subtract a constant"):
+        data.load("mine", source="table", path=str(path), repeated="keep").splits()
+    assert len(data.load("mine", source="table", path=str(path), columns=("x",)).splits()["train"]) == 400

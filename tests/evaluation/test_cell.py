@@ -28,7 +28,7 @@ from tests import tiny_cells
 from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, STUDENT, VECTORS
 
 KEYS = [VECTORS, BASELINE, ENERGY, CONTINUOUS, IMAGES, STUDENT, AUTOENCODER]
-ALWAYS = {"parameters", "sliced_wasserstein", "energy_distance", "sample_samples_per_second"}
+ALWAYS = {"parameters", "sliced_wasserstein", "energy_distance", "sample_samples_per_second", "evaluate_seconds"}
 DENSITY = {"nll_nats", "bits_per_dim", "bits_per_dim_standard_error", "log_prob_samples_per_second"}
 _OF_MAPS = ("invertibility", "non_finite", "l2_error", "lost_share", "log_prob_error_max", "logdet_error_max")
 FLOW = {name for name in METRICS if any(part in name for part in _OF_MAPS)}

@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-import stages
+from stages import _run
 
 WORKING_TREE = Path(__file__).parents[2]
 FORKED = ("train", "evaluate", "download")
@@ -111,7 +111,7 @@ def start(
         os.environ.update(env or {})
         os.chdir(root)
         sys.argv = [stage, *arguments]
-        stages.run(importlib.import_module(f"stages.{stage}").main)
+        _run.run(importlib.import_module(f"stages.{stage}").main)
 
     return Forked(main)
 

@@ -161,4 +161,4 @@ def damage(path: Path) -> None:
 
 
 def publish(clone: Clone, **options) -> str:
-    return clone.python("from stages import publish, run; run(publish.main)", SMOKE, "--partial", **options)
+    return clone.python("from stages import publish; publish.run(publish.main)", SMOKE, "--partial", **options)

@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import source_from_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from flowbench import config
 from flowbench.config import Suite, documents, suites
 
 WORKING_TREE = Path(__file__).parents[2]
+SPY = str(Path(__file__).parent / "spy")
 FOREIGN = ("DVC_", "GIT_DIR", "GIT_INDEX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONPATH")
 # The suite that the tests run.
 SMOKE = "smoke"
@@ -34,6 +35,8 @@ class Clone:
     """A repository under ``home / "flowbench"``; its settings, caches and notes lie beside it."""
 
     home: Path
+    # Of a server that stages are forked from, where one is running.
+    warm: ClassVar[dict[str, str]] = {}
 
     @property
     def root(self) -> Path:
@@ -64,7 +67,8 @@ class Clone:
         notes.mkdir(parents=True, exist_ok=True)
         return mine | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{mine['PATH']}",
-            "PYTHONPATH": str(Path(__file__).parent / "spy"),
+            "PYTHONPATH": SPY,
+            **self.warm,
             "SPY_NOTES": str(notes),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
             "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc-global"),

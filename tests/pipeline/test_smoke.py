@@ -20,6 +20,7 @@ EVERYWHERE = {
     "energy_distance",
     "parameters",
     "train_seconds",
+    "evaluate_seconds",
     "log_prob_samples_per_second",
     "sample_samples_per_second",
     "peak_memory_mb",

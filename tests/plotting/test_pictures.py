@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from flowbench.numerics.quadrature import Grid
-from flowbench.plotting import densities, maps
+from flowbench.plotting import densities, maps, pairs
 from flowbench.plotting import images as sheets
 from flowbench.plotting.canvas import canvas
 
@@ -262,3 +262,16 @@ def test_pixels_that_are_not_finite_are_marked(tmp_path, channels):
 )
 def test_differences_are_magnified_as_far_as_they_can_be_shown(difference, factor):
     assert sheets._magnification(np.array([difference, 0.0])) == pytest.approx(factor)
+
+
+def test_pairs_of_columns_of_awkward_tables(tmp_path):
+    rng = np.random.default_rng(0)
+    data = rng.normal(size=(50, 9)) * 10.0 ** np.arange(-4, 5)
+    broken = np.where(rng.random(data.shape) < 0.3, np.nan, data)
+    for columns in (1, 2, 9):
+        path = tmp_path / f"{columns}.png"
+        pairs.pairs(path, [40 * f"${i}" for i in range(columns)], data[:, :columns], broken[:, :columns], "a title")
+        assert path.stat().st_size > 3000
+    pairs.pairs(tmp_path / "again.png", [40 * f"${i}" for i in range(9)], data, broken, "a title")
+    assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
+    pairs.pairs(tmp_path / "none.png", ["x", "constant"], data[:, :2] * [1, 0], np.full((5, 2), np.inf))

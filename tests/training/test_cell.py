@@ -171,7 +171,7 @@ def test_a_flow_that_cannot_be_compiled_is_one_line_that_names_the_key(root, mon
 
 
 def test_initialisation_and_validation_see_no_more_than_they_may(root, monkeypatch):
-    monkeypatch.setattr(training_cell, "_INITIALISATION_EXAMPLES", 10)
+    monkeypatch.setattr(training_cell, "INITIALISATION_EXAMPLES", 10)
     seen = []
 
     class Recording(DataLoss):

@@ -72,18 +72,18 @@ def strip(scope: Scope, folder: Path) -> list[Picture]:
     """Small multiples of one data set: the truth once, then each learnt density; of images the samples."""
     found: list[Picture] = []
     for cell in scope.cells:
-        kind = next((kind for kind in ("density", "samples") if kind in cell.record.pictures), None)
+        kind = next((kind for kind in ("density", "samples", "pairs") if kind in cell.record.pictures), None)
         if kind is None:
             continue
         picture = cell.record.pictures[kind]
-        truth, learnt = _panels(picture) if kind == "density" else _squares(picture)
+        truth, learnt = {"density": _panels, "samples": _squares, "pairs": _whole}[kind](picture)
         if not found and truth:
             path = folder / f"truth-{cell.data}.png"
             _crop(picture, truth, path)
             found.append(Picture(path, f"{cell.data}: the data or their density", "truth"))
         path = folder / f"{cell.key}-strip.png"
         _crop(picture, learnt, path)
-        what = {"density": "learnt density", "samples": "samples"}[kind]
+        what = {"density": "learnt density", "samples": "samples", "pairs": "pairs of columns"}[kind]
         found.append(Picture(path, f"{cell.label} on {cell.data}: {what}", cell.label, None, cell.key))
     return found if len(found) > 1 else []
 
@@ -117,6 +117,11 @@ def _squares(path: Path) -> tuple[Box | None, Box | None]:
         return None, None
     top = max(0, height - round(0.96 * side))
     return (0, top, round(side), height), (round(side), top, round(2 * side), height)
+
+
+def _whole(_: Path) -> tuple[None, None]:
+    """All of a picture, which shows the test data as well."""
+    return None, None
 
 
 def _crop(path: Path, box: Box | None, target: Path) -> None:
