@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,8 @@ def pytest_testnodedown(node):
 
 
 def pytest_sessionfinish(session, exitstatus):
+    if warm := sys.modules.get("tests.warm"):
+        warm.close()
     config = session.config
     counted = config.stash[SURVIVED]
     if hasattr(config, "workeroutput"):

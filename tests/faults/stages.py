@@ -1,7 +1,7 @@
 """The project's stages on tiny cells, each in a process of its own.
 
 Those that compute run in a fork of the tests' process, which has imported torch and all else already: the same code
-with the same signals, and seconds less. Those of MLflow start as DVC starts them.
+with the same signals, and seconds less. Those of MLflow start as DVC starts them in `warm`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stages import _run
+from tests import warm
 
 WORKING_TREE = Path(__file__).parents[2]
 FORKED = ("train", "evaluate", "download")
@@ -96,10 +97,11 @@ def start(
     ``prepare`` is called in the new process first.
     """
     if stage not in FORKED:
+        path = {"PYTHONPATH": str(WORKING_TREE)}
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{stage}", *arguments],
             cwd=root,
-            env=os.environ | {"PYTHONPATH": str(WORKING_TREE)} | (env or {}),
+            env=os.environ | {**path, **warm.server(**path)} | (env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

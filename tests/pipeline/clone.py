@@ -16,10 +16,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import source_from_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from flowbench import config
 from flowbench.config import Suite, documents, suites
+from tests import warm
 
 WORKING_TREE = Path(__file__).parents[2]
 SPY = str(Path(__file__).parent / "spy")
@@ -35,8 +36,6 @@ class Clone:
     """A repository under ``home / "flowbench"``; its settings, caches and notes lie beside it."""
 
     home: Path
-    # Of a server that stages are forked from, where one is running.
-    warm: ClassVar[dict[str, str]] = {}
 
     @property
     def root(self) -> Path:
@@ -68,7 +67,7 @@ class Clone:
         return mine | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{mine['PATH']}",
             "PYTHONPATH": SPY,
-            **self.warm,
+            **warm.server(PYTHONPATH=SPY, SPY_NOTES=SPY),
             "SPY_NOTES": str(notes),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
             "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc-global"),
