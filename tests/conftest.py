@@ -36,19 +36,22 @@ def pytest_addoption(parser):
     )
 
 
-class PipelineTogether(LoadScopeScheduling):
-    """Tests go to the next process that is free; those of the pipeline to one, for they share a run of the smoke suite.
+# Tests that share what takes long to make: a run of the smoke suite, and pages with their figures.
+TOGETHER = ("tests/pipeline/", "tests/report/views/test_browser.py")
+
+
+class Together(LoadScopeScheduling):
+    """Tests go to the next process that is free; those of each group go to one process.
 
     xdist's own marks for groups do nothing with pytest 9.2 (pytest-dev/pytest-xdist#1386).
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        folder = "tests/pipeline/"
-        return folder if nodeid.startswith(folder) else nodeid
+        return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):
-    return PipelineTogether(config, log)
+    return Together(config, log)
 
 
 def pytest_configure(config):
