@@ -9,6 +9,7 @@ server a stage runs as usual. The project's own code is imported after the fork,
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
@@ -45,9 +46,24 @@ PRELOADED = (
     "tqdm",
 )
 # What libraries and Python read from the environment once, when they start.
-_READ_ONCE = ("OMP_", "MKL_", "KMP_", "GOMP_", "OPENBLAS_", "MPL", "TORCH", "PYTORCH_", "PYTHON", "LD_", "MALLOC_")
+_READ_ONCE = (
+    "OMP_",
+    "MKL_",
+    "KMP_",
+    "GOMP_",
+    "OPENBLAS_",
+    "MPL",
+    "TORCH",
+    "PYTORCH_",
+    "PYTHON",
+    "LD_",
+    "MALLOC_",
+    "LANG",
+    "LC_",
+)
 _SERVE = "--serve"
 _FORWARDED = (signal.SIGTERM, signal.SIGHUP)
+_PR_SET_PDEATHSIG = 1
 _STATUS = struct.Struct("i")
 _SIZE = struct.Struct("I")
 
@@ -105,10 +121,20 @@ def hand_over() -> None:
             return
         # The fork is in the group of this process, so that Ctrl-C reaches both.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+        def forward(number: int, _: Any) -> None:
+            try:
+                server.sendall(bytes([number]))
+            except OSError:
+                _end_as(-number)
+
         for number in _FORWARDED:
-            signal.signal(number, lambda number, _: server.sendall(bytes([number])))
-        status = _receive(server, _STATUS.size)
-    _end_as(_STATUS.unpack(status)[0] if status else 1)
+            signal.signal(number, forward)
+        with suppress(ConnectionError):
+            if status := _receive(server, _STATUS.size):
+                _end_as(_STATUS.unpack(status)[0])
+    print(f"{module}: the process that it was forked from has been ended; run it again", file=sys.stderr)
+    _end_as(1)
 
 
 def _end_as(status: int) -> None:
@@ -117,6 +143,7 @@ def _end_as(status: int) -> None:
         if -status not in (signal.SIGKILL, signal.SIGSTOP):
             signal.signal(-status, signal.SIG_DFL)
         os.kill(os.getpid(), -status)
+    sys.stderr.flush()
     os._exit(status)
 
 
@@ -182,14 +209,18 @@ def _serve(listener: socket.socket, circumstances: dict[str, Any]) -> None:
 
 def _accept(connection: socket.socket, others: list[socket.socket], circumstances: dict[str, Any]) -> int:
     """The process that runs what a connection asks for; 0 if this one cannot stand in for it."""
-    head, descriptors, _, _ = socket.recv_fds(connection, _SIZE.size, 3)
-    request, forked = json.loads(_receive(connection, _SIZE.unpack(head)[0]) or b"{}") if head else {}, 0
+    request, descriptors, forked = {}, [], 0
+    with suppress(ConnectionError):  # the one who asks may be gone already
+        head, descriptors, _, _ = socket.recv_fds(connection, _SIZE.size, 3)
+        if len(head) == _SIZE.size and (text := _receive(connection, _SIZE.unpack(head)[0])):
+            request = json.loads(text)
     if request.get("circumstances") == circumstances:
         if not (forked := os.fork()):
             for one in (connection, *others):
                 one.close()
             raise _Fork(request, descriptors)
-        connection.sendall(b"y")
+        with suppress(ConnectionError):
+            connection.sendall(b"y")
     else:
         connection.close()
     for descriptor in descriptors:
@@ -212,8 +243,8 @@ def _circumstances() -> dict[str, Any]:
 
 def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     """Make this fork what the process that asked would have been, and run its module."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
+    # Without the server nobody would end this process where the one who asked is killed.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN if request["deaf"] else signal.default_int_handler)
     with suppress(OSError):  # the one who asked may be in another session
         os.setpgid(0, request["group"])

@@ -32,6 +32,7 @@ def write(folder, *names, text="made"):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
 """,
+    "_run": "",
     "code": """\
 from pathlib import Path
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -182,6 +183,7 @@ class Interrupted:
 def test_ctrl_c_waits_for_dvc_to_tidy_up(monkeypatch):
     run("expand", "smoke")
     monkeypatch.setattr(plan, "_changed", lambda suite, keys: {suite.stage("train", "moons-maf")})
+    monkeypatch.setattr("flowbench.cli.run.warm", nullcontext)
     monkeypatch.setattr("subprocess.Popen", Interrupted)
     result = run("run", "moons-maf", "--suite", "smoke")
     assert (result.exit_code, result.output) == (130, "1 cell, 1 to run: no time is on record\n")

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -130,6 +131,31 @@ def test_a_stage_that_is_killed_says_so(project):
         process = start(project, environment, "stages.wait")
         os.kill(int(process.stdout.readline()), signal.SIGKILL)
         assert process.wait(60) == -signal.SIGKILL
+
+
+def test_without_its_server_a_stage_ends_and_says_so(project):
+    with warm(os.environ, [MARK]) as environment:
+        process = start(project, environment, "stages.wait")
+        stage = int(process.stdout.readline())
+        os.kill(int(Path(f"/proc/{stage}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert errors == "stages.wait: the process that it was forked from has been ended; run it again\n"
+        ended(stage)
+
+
+def test_those_who_ask_and_go_leave_the_server_to_others(project):
+    with warm(os.environ, [MARK]) as environment:
+        processes = [start(project, environment, "stages.wait") for _ in range(3)]
+        time.sleep(1)
+        for process in processes:
+            process.kill()
+        assert shown(project, environment)[1] == "warm"
+        for said in (b"", b"\0", b"\xff\xff\0\0", b"\2\0\0\0{}"):
+            with socket.socket(socket.AF_UNIX) as other:
+                other.connect(environment[VARIABLE])
+                other.sendall(said)
+        assert shown(project, environment)[1] == "warm"
 
 
 def test_many_stages_run_at_once(project):
