@@ -209,8 +209,10 @@ def _serve(listener: socket.socket, circumstances: dict[str, Any]) -> None:
 
 def _accept(connection: socket.socket, others: list[socket.socket], circumstances: dict[str, Any]) -> int:
     """The process that runs what a connection asks for; 0 if this one cannot stand in for it."""
-    request, descriptors, forked = {}, [], 0
-    with suppress(ConnectionError):  # the one who asks may be gone already
+    request: dict[str, Any] = {}
+    descriptors: list[int] = []
+    forked = 0
+    with suppress(ConnectionError, ValueError):  # the one who asks may be gone already
         head, descriptors, _, _ = socket.recv_fds(connection, _SIZE.size, 3)
         if len(head) == _SIZE.size and (text := _receive(connection, _SIZE.unpack(head)[0])):
             request = json.loads(text)

@@ -137,7 +137,8 @@ def test_without_its_server_a_stage_ends_and_says_so(project):
     with warm(os.environ, [MARK]) as environment:
         process = start(project, environment, "stages.wait")
         stage = int(process.stdout.readline())
-        os.kill(int(Path(f"/proc/{stage}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+        of_stage = Path(f"/proc/{stage}/stat").read_text(encoding="utf-8")
+        os.kill(int(of_stage.rpartition(")")[2].split()[1]), signal.SIGKILL)
         _, errors = process.communicate(timeout=60)
         assert process.returncode == 1
         assert errors == "stages.wait: the process that it was forked from has been ended; run it again\n"
