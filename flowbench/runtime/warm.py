@@ -96,12 +96,11 @@ def hand_over() -> None:
 
     Returns where there is none; otherwise this process ends as the stage does.
     """
-    path, (flag, module, *arguments) = os.environ.pop(VARIABLE, ""), [*sys.orig_argv[1:], "", ""]
-    if not path or flag != "-m" or not module.startswith("stages."):
+    path, stage = os.environ.pop(VARIABLE, ""), sys.orig_argv[2:]
+    if not path or sys.orig_argv[1:2] != ["-m"] or not stage[0].startswith("stages."):
         return
     request = {
-        "module": module,
-        "arguments": arguments[:-2],
+        "stage": stage,
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "circumstances": _circumstances(),
@@ -133,7 +132,7 @@ def hand_over() -> None:
         with suppress(ConnectionError):
             if status := _receive(server, _STATUS.size):
                 _end_as(_STATUS.unpack(status)[0])
-    print(f"{module}: the process that it was forked from has been ended; run it again", file=sys.stderr)
+    print(f"{stage[0]}: the process that it was forked from has been ended; run it again", file=sys.stderr)
     _end_as(1)
 
 
@@ -259,11 +258,10 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     os.environ.update(request["environment"])
     os.chdir(request["folder"])
     sys.path[0] = request["folder"]
-    sys.argv = [request["module"], *request["arguments"]]
-    sys.orig_argv[:] = [sys.executable, "-m", request["module"], *request["arguments"]]
+    sys.argv, sys.orig_argv[:] = request["stage"], [sys.executable, "-m", *request["stage"]]
     for name in [name for name in sys.modules if name.partition(".")[0] in ("flowbench", "stages")]:
         del sys.modules[name]
-    runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
+    runpy.run_module(request["stage"][0], run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":
