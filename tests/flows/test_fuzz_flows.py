@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from functools import cache
 from pathlib import Path
 
@@ -24,6 +25,7 @@ CELLS = {f"{cell.flow}/{cell.config}": cell for suite in SUITES for cell in suit
 SHARE = settings(max_examples=max(1, settings.default.max_examples // 50))
 EACH = pytest.mark.parametrize("name", CELLS)
 NUMBERS = st.sampled_from([0, 1, 2, 5])
+_LOOSE = 1e-2
 SEEDS = st.integers(0, 2**32)
 
 
@@ -61,7 +63,8 @@ def extreme(event: Event, n: int) -> Tensor:
 @torch.no_grad()
 def test_densities_of_any_data(name, n, seed, far, survived):
     model, event = ready(name)
-    with seeded(seed):
+    # Few digits of a solution suffice to see that a density is finite.
+    with seeded(seed), model.loosely(_LOOSE) if isinstance(model, FlowModel) else nullcontext():
         x = (extreme if far else ordinary)(event, n)
         before = x.clone()
         if isinstance(model, FlowModel):
