@@ -11,7 +11,7 @@ from flowbench.report.frame import CellResult
 from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
-from flowbench.report.views.scope import Scope
+from flowbench.report.views.scope import Scope, by_fact
 from flowbench.report.views.text import say
 
 # What the heat map can show beside the gap to the best density.
@@ -28,6 +28,27 @@ def learning(scope: Scope) -> dict[str, str]:
     differing = [data for data, of_data in scope.by_data.items() if of_data.several_budgets]
     facts = {"reached": sum(known), "known": len(known)}
     return {"plateau": say("plateau", **facts), "budgets": say("budgets", **facts, differing=differing)}
+
+
+def learnt(scope: Scope) -> str:
+    """How the flows on one data set learn, in words; empty where none has a curve."""
+    trained = [cell for cell in scope.cells if not cell.baseline and len(series.band(cell))]
+    paces = {cell.label: pace for cell in trained if (pace := series.pace(cell))}
+    shares = sorted(set(paces.values()))
+
+    def who(share: float) -> dict[str, Any]:
+        return {"names": [label for label, pace in paces.items() if pace == share], "share": share}
+
+    reached = by_fact(trained, series.settled)
+    return say(
+        "learnt",
+        first=who(shares[0]) if len(paces) > 1 else None,
+        last=who(shares[-1]) if len(shares) > 1 else None,
+        enough=series.FALL_SHARE,
+        learning=reached.get(False, []),
+        settled=reached.get(True, []),
+        unknown=reached.get(None, []),
+    )
 
 
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
