@@ -94,7 +94,9 @@ def _short(scope: Scope, cell: CellResult, metric: str) -> str:
 def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
     """A map of flows and data sets for each metric that readers can switch to, that of quality first."""
     baselines = {cell.label for cell in scope.cells if cell.baseline}
-    labels = sorted(dict.fromkeys(map(suite.label, suite.cells)), key=lambda label: label in baselines)
+    cards = {cell.flow for cell in scope.cells}
+    flows = {suite.label(key): cell.flow for key, cell in suite.cells.items()}
+    labels = sorted(flows, key=lambda label: label in baselines)
     columns = list(dict.fromkeys(cell.data for cell in suite.cells.values()))
     missing = {
         (cell.data, suite.label(key)): {"text": "not run", "class": "bad", "key": "", "about": f"{key} was not run"}
@@ -109,7 +111,15 @@ def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
         fields = dict(missing)
         for of_data in scope.by_data.values():
             fields |= _fields(of_data, metric)
-        rows = [(label, [fields.get((data, label)) for data in columns]) for label in labels]
+        rows = [
+            {
+                "label": label,
+                "flow": flows[label] if flows[label] in cards else "",
+                "baseline": label in baselines,
+                "fields": [fields.get((data, label)) for data in columns],
+            }
+            for label in labels
+        ]
         maps.append({"id": anchor, "name": name, "about": about, "columns": columns, "rows": rows})
     return maps
 
@@ -128,8 +138,8 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         elif gap is None or not math.isfinite(gap.value):
             text, level = ("lost" if cell.diverged or cell.failed else "∞"), "bad"
         else:
-            # A baseline is compared, and never looks like the best.
-            text, level = _short(scope, cell, wanted), f"g{max(levels[cell.key], int(cell.baseline))}"
+            # A baseline is compared, and never looks like a flow.
+            text, level = _short(scope, cell, wanted), "plain" if cell.baseline else f"g{levels[cell.key]}"
             if not metric and cell.key == found.best:
                 text = f"score {numbers.significant(scope.value(cell, wanted), 3)}"
             elif not metric:
