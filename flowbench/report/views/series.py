@@ -53,7 +53,7 @@ def settled(cell: CellResult) -> bool | None:
 
 
 def band(cell: CellResult) -> pd.DataFrame:
-    """Losses by step over the seeds that were not lost: their mean is ``loss``, their least ``low``, their most ``high``.
+    """Losses by step over the seeds that were not lost: their mean is ``loss``, least ``low`` and most ``high``.
 
     Only steps at which all of them have a loss are kept, so that no line jumps where a seed is missing.
     """
