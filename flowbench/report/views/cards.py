@@ -67,9 +67,9 @@ def exactness(cards: list[dict[str, Any]]) -> Table:
     return of_words(say("exactness"), "flow", ["log p(x)", "cost of a density", "cost of a sample"], rows)
 
 
-def _standing(scope: Scope, labels: set[str]) -> dict[str, list[str]]:
-    """The data sets where a flow is best or tied with the best, and those where it is last of several."""
-    found: dict[str, list[str]] = {"best": [], "tied": [], "last": []}
+def _standing(scope: Scope, labels: set[str]) -> dict[str, dict[str, str]]:
+    """The data sets where a flow is best or tied with the best, or last of several, each with the key of its cell."""
+    found: dict[str, dict[str, str]] = {"best": {}, "tied": {}, "last": {}}
     for data, of_data in scope.by_data.items():
         verdict = of_data.verdict()
         flows = {key: gap for key, gap in verdict.gaps.items() if not of_data.by_key[key].baseline}
@@ -78,9 +78,9 @@ def _standing(scope: Scope, labels: set[str]) -> dict[str, list[str]]:
         ours = [key for key in flows if of_data.by_key[key].label in labels]
         last = max(flows, key=lambda key: flows[key].value)
         if verdict.best in ours and verdict.chip == "clear":
-            found["best"].append(data)
-        elif set(ours) & set(verdict.leading):
-            found["tied"].append(data)
+            found["best"][data] = verdict.best
+        elif tied := [key for key in verdict.leading if key in ours]:
+            found["tied"][data] = tied[0]
         if last in ours and flows[last].told_apart:
-            found["last"].append(data)
+            found["last"][data] = last
     return found

@@ -40,7 +40,9 @@ def charts(scope: Scope, folder: Path) -> list[dict[str, Any]]:
         across, up = series.domains(speed)
         chart("tradeoff", f"cost-{data}", speed, caption, log=log, title=speed["of"].iloc[0], across=across, domain=up)
     for name, of_unit in _by_objective(series.curves(scope)).items():
-        caption = say("training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()))
+        caption = say(
+            "training", flows=list(of_unit["flow"].unique()), lost=bool(of_unit["lost"].any()), single=scope.single
+        )
         title = f"validation loss ({of_unit['unit'].iloc[0]})"
         chart("training", f"training-{data}{name}", of_unit, caption, title=title, domain=series.limits(of_unit))
     few = series.evaluations(scope)

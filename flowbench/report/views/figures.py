@@ -20,15 +20,16 @@ _LINE, _LETTERS = 0.19, 34
 
 
 def training(path: Path, table: pd.DataFrame, styles: Styles, *, title: str, domain: Ends) -> None:
-    """Draw the losses of each seed over the steps, of one objective."""
+    """Draw the mean losses of each flow over the steps, of one objective, each in the band of its seeds."""
     with canvas(path, 7.2, max(3.2, 0.4 + _LINE * table["flow"].nunique())) as figure:
         axes = figure.subplots()
-        for (flow, _), rows in table.groupby(["flow", "seed"], sort=False):
+        for flow, rows in table[~table["lost"]].groupby("flow", sort=False):
             colour, _ = styles[flow]
-            axes.plot(rows["step"], rows["loss"], color=colour, linewidth=1.3, alpha=0.85, solid_capstyle="round")
-            if rows["lost"].iloc[-1]:
-                last = rows["step"].iloc[-1], min(domain[1], rows["loss"].iloc[-1])
-                axes.plot(*last, "x", color=colour, markersize=7, markeredgewidth=2, clip_on=False)
+            axes.fill_between(rows["step"], rows["low"], rows["high"], color=colour, alpha=0.15, linewidth=0)
+            axes.plot(rows["step"], rows["loss"], color=colour, linewidth=1.6, solid_capstyle="round")
+        for row in table[table["lost"]].itertuples():
+            place = row.step, min(domain[1], row.loss)
+            axes.plot(*place, "x", color=styles[row.flow][0], markersize=7, markeredgewidth=2, clip_on=False)
         axes.set_ylim(domain)
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -36,7 +37,7 @@ def training(path: Path, table: pd.DataFrame, styles: Styles, *, title: str, dom
         axes.set(xlabel="step", ylabel=title)
         _clean(axes)
         ends = table.groupby("flow", sort=False)["loss"].last().sort_values()
-        _legend(figure, ends.index, styles, lines=True)
+        _legend(figure, ends.index, styles)
 
 
 def tradeoff(
@@ -80,12 +81,12 @@ def evaluations(path: Path, table: pd.DataFrame, styles: Styles, *, title: str, 
                 axes.axhline(others, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
             axes.set_title({"euler": "Euler's method", "midpoint": "midpoint method"}[method], loc="left")
             axes.set_xscale("log", base=2)
-            axes.set_xlabel("evaluations of the field per sample")
             axes.xaxis.set_major_formatter("{x:g}")
             _clean(axes)
         _logarithmic(panels[0], "y", table["distance"])
         panels[0].set_ylabel(title)
-        _legend(figure, table["flow"].unique(), styles)
+        figure.supxlabel("evaluations of the field per sample", color=MUTED, fontsize=9)
+        _legend(figure, table["flow"].unique(), styles, markers=True)
 
 
 def _logarithmic(axes: Axes, axis: str, values: Iterable[float]) -> None:
@@ -115,15 +116,15 @@ def _clean(axes: Axes) -> None:
     axes.tick_params(which="both", length=0)
 
 
-def _legend(figure: Any, labels: Iterable[str], styles: Styles, lines: bool = False) -> None:
-    """The flows in the order of their values, beside the axes."""
+def _legend(figure: Any, labels: Iterable[str], styles: Styles, *, markers: bool = False) -> None:
+    """The flows in the order of their values, beside the axes: each with its line and, where it has one, its marker."""
     from matplotlib.lines import Line2D
 
     handles = []
     for label in labels:
         colour, marker = styles[label]
-        look = {"linewidth": 2} if lines else {"linestyle": "none", "marker": marker, "markersize": 8}
-        handles.append(Line2D([], [], color=colour, label=_name(label), markeredgecolor="white", **look))
+        look = {"marker": marker, "markersize": 6} if markers else {}
+        handles.append(Line2D([], [], color=colour, label=_name(label), linewidth=2, **look))
     figure.legend(handles=handles, loc="outside right upper", labelcolor=INK)
 
 

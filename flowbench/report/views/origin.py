@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, metadata
+from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
 from typing import Any
 
 from flowbench.config import Suite, TrainBudget
@@ -34,6 +34,21 @@ def _stated(fact: str) -> str:
         return ""
 
 
+def repository() -> str:
+    """Where the code can be cloned from; empty where the distribution does not say so."""
+    try:
+        return address(metadata("normalizing-flow-benchmark"))
+    except PackageNotFoundError:
+        return ""
+
+
+def address(about: PackageMetadata) -> str:
+    """The address of the repository in the metadata of a distribution; empty where there is none."""
+    urls = (url.partition(",") for url in about.get_all("Project-URL") or [])
+    named = {label.strip().lower(): url.strip() for label, _, url in urls}
+    return next((named[label] for label in ("repository", "source", "source code", "github") if label in named), "")
+
+
 def headline(cells: Sequence[CellResult]) -> list[str]:
     """Version, commit, host, device and seeds."""
     commits = list(dict.fromkeys(cell.commit for cell in cells))
@@ -54,6 +69,7 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
     return {
         "year": str(datetime.fromtimestamp(max(started), UTC).year) if started else "",
         "licence": _stated("license_expression"),
+        "repository": repository(),
         "hosts": {
             host: (letter, names_of([cell for cell in cells if host in cell.hosts], cells))
             for host, letter in hosts(cells).items()

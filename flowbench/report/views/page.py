@@ -146,6 +146,7 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "table": tables.quality(scope),
         "remarks": tables.remarks(scope),
         "folded": [*tables.folded(scope), *papers.tables(scope)],
+        "learnt": top.learnt(scope),
         "charts": drawn,
         "speed": next((chart for chart in drawn if chart["kind"] == "tradeoff"), None),
         "cells": scope.cells,

@@ -21,6 +21,8 @@ _POINTS = 60
 # Training has reached a plateau where its last fifth brought less than this share of what it brought after its first
 # tenth, in which losses fall from wherever they start.
 PLATEAU_SHARE = 0.02
+# A loss has had most of its fall where it has had this share of it.
+FALL_SHARE = 0.9
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -50,10 +52,36 @@ def settled(cell: CellResult) -> bool | None:
     return bool(max(shares) < PLATEAU_SHARE) if shares else None
 
 
-def curves(scope: Scope) -> pd.DataFrame:
-    """Losses of each seed over the steps: ``flow``, ``seed``, ``step``, ``loss``, ``unit`` and ``lost``.
+def band(cell: CellResult) -> pd.DataFrame:
+    """Losses by step over the seeds that were not lost: their mean is ``loss``, least ``low`` and most ``high``.
 
-    Bits per dim where -log p is minimised and the table of the data set is in them.
+    Only steps at which all of them have a loss are kept, so that no line jumps where a seed is missing.
+    """
+    lost = cell.diverged.keys() | cell.failed.keys()
+    history = {seed: rows for seed, rows in cell.record.training.history.items() if seed not in lost}
+    seeds = {seed: pd.Series(dict(points), dtype=float) for seed, rows in history.items() if (points := losses(rows))}
+    of_seeds = pd.DataFrame(seeds).dropna()
+    found = {"loss": of_seeds.mean(axis=1), "low": of_seeds.min(axis=1), "high": of_seeds.max(axis=1)}
+    return pd.DataFrame(found).replace(math.inf, math.nan).dropna()
+
+
+def pace(cell: CellResult) -> float | None:
+    """After what share of its steps the mean loss has had most of its fall; ``None`` where there are too few losses.
+
+    The fall begins after the first tenth, as that of `settled` does.
+    """
+    best = band(cell)["loss"].cummin()
+    if len(best) < 4 or not best.iloc[len(best) // 10] > best.iloc[-1]:
+        return None
+    enough = best.iloc[-1] + (1 - FALL_SHARE) * (best.iloc[len(best) // 10] - best.iloc[-1])
+    return float(best.index[best <= enough][0] / best.index[-1])
+
+
+def curves(scope: Scope) -> pd.DataFrame:
+    """Losses of each flow over the steps: ``flow``, ``step``, ``loss``, ``low``, ``high``, ``unit`` and ``lost``.
+
+    They are those of `band`. Where ``lost`` holds, the row is the last loss of a seed that was lost, and lies on no
+    line. Bits per dim where -log p is minimised and the table of the data set is in them.
     """
     found = []
     both = [(scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")) for cell in scope.cells]
@@ -62,23 +90,28 @@ def curves(scope: Scope) -> pd.DataFrame:
         unit, size = cell.record.training.loss_unit, 1.0
         if unit == "nats" and of_bit:
             unit, size = "bits per dim", of_bit
+        line = [(int(step), values, False) for step, *values in band(cell).itertuples()]
+        points = line[:: -(-len(line) // _POINTS) or 1] + line[-1:]
         for seed, rows in cell.record.training.history.items():
-            points = losses(rows)
-            kept = points[:: -(-len(points) // _POINTS) or 1] + points[-1:]
-            lost = seed in cell.diverged or seed in cell.failed
-            found += [(cell.label, seed, step, float(f"{loss / size:.6g}"), unit, lost) for step, loss in kept]
-    table = pd.DataFrame(found, columns=["flow", "seed", "step", "loss", "unit", "lost"])
-    return table.drop_duplicates(["flow", "seed", "step"])
+            if (seed in cell.diverged or seed in cell.failed) and (ends := losses(rows)[-1:]):
+                points += [(step, [loss] * 3, True) for step, loss in ends]
+        found += [
+            (cell.label, step, *(float(f"{value / size:.6g}") for value in values), unit, lost)
+            for step, values, lost in points
+        ]
+    table = pd.DataFrame(found, columns=["flow", "step", "loss", "low", "high", "unit", "lost"])
+    return table.drop_duplicates()
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float]:
-    """From the lowest loss to the slowest curve's after a tenth of its steps: the fall before dwarfs the rest.
+    """From the lowest loss to the slowest flow's after a tenth of its steps: the fall before dwarfs the rest.
 
-    A fifth of the curves may lie so far above the others that they are cut off.
+    A fifth of the flows may lie so far above the others that they are cut off.
     """
-    of_seeds = [list(losses) for _, losses in table.groupby(["flow", "seed"], sort=False)["loss"]]
-    low = float(table["loss"].min())
-    after = sorted(values[len(values) // 10] for values in of_seeds)
+    lines = table if table["lost"].all() else table[~table["lost"]]
+    of_flows = [list(losses) for _, losses in lines.groupby("flow", sort=False)["high"]]
+    low = float(lines["low"].min())
+    after = sorted(values[len(values) // 10] for values in of_flows)
     high = min(after[-1], low + 1.5 * (after[int(0.8 * (len(after) - 1))] - low))
     pad = 0.05 * (high - low) or 0.5
     return low - pad, high + pad

@@ -11,7 +11,7 @@ from flowbench.report.frame import CellResult
 from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
-from flowbench.report.views.scope import Scope
+from flowbench.report.views.scope import Scope, by_fact
 from flowbench.report.views.text import say
 
 # What the heat map can show beside the gap to the best density.
@@ -28,6 +28,27 @@ def learning(scope: Scope) -> dict[str, str]:
     differing = [data for data, of_data in scope.by_data.items() if of_data.several_budgets]
     facts = {"reached": sum(known), "known": len(known)}
     return {"plateau": say("plateau", **facts), "budgets": say("budgets", **facts, differing=differing)}
+
+
+def learnt(scope: Scope) -> str:
+    """How the flows on one data set learn, in words; empty where none has a curve."""
+    trained = [cell for cell in scope.cells if not cell.baseline and len(series.band(cell))]
+    paces = {cell.label: pace for cell in trained if (pace := series.pace(cell))}
+    shares = sorted(set(paces.values()))
+
+    def who(share: float) -> dict[str, Any]:
+        return {"names": [label for label, pace in paces.items() if pace == share], "share": share}
+
+    reached = by_fact(trained, series.settled)
+    return say(
+        "learnt",
+        first=who(shares[0]) if len(paces) > 1 else None,
+        last=who(shares[-1]) if len(shares) > 1 else None,
+        enough=series.FALL_SHARE,
+        learning=reached.get(False, []),
+        settled=reached.get(True, []),
+        unknown=reached.get(None, []),
+    )
 
 
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
@@ -73,7 +94,9 @@ def _short(scope: Scope, cell: CellResult, metric: str) -> str:
 def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
     """A map of flows and data sets for each metric that readers can switch to, that of quality first."""
     baselines = {cell.label for cell in scope.cells if cell.baseline}
-    labels = sorted(dict.fromkeys(map(suite.label, suite.cells)), key=lambda label: label in baselines)
+    cards = {cell.flow for cell in scope.cells}
+    flows = {suite.label(key): cell.flow for key, cell in suite.cells.items()}
+    labels = sorted(flows, key=lambda label: label in baselines)
     columns = list(dict.fromkeys(cell.data for cell in suite.cells.values()))
     missing = {
         (cell.data, suite.label(key)): {"text": "not run", "class": "bad", "key": "", "about": f"{key} was not run"}
@@ -88,7 +111,15 @@ def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
         fields = dict(missing)
         for of_data in scope.by_data.values():
             fields |= _fields(of_data, metric)
-        rows = [(label, [fields.get((data, label)) for data in columns]) for label in labels]
+        rows = [
+            {
+                "label": label,
+                "flow": flows[label] if flows[label] in cards else "",
+                "baseline": label in baselines,
+                "fields": [fields.get((data, label)) for data in columns],
+            }
+            for label in labels
+        ]
         maps.append({"id": anchor, "name": name, "about": about, "columns": columns, "rows": rows})
     return maps
 
@@ -107,8 +138,8 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         elif gap is None or not math.isfinite(gap.value):
             text, level = ("lost" if cell.diverged or cell.failed else "∞"), "bad"
         else:
-            # A baseline is compared, and never looks like the best.
-            text, level = _short(scope, cell, wanted), f"g{max(levels[cell.key], int(cell.baseline))}"
+            # A baseline is compared, and never looks like a flow.
+            text, level = _short(scope, cell, wanted), "plain" if cell.baseline else f"g{levels[cell.key]}"
             if not metric and cell.key == found.best:
                 text = f"score {numbers.significant(scope.value(cell, wanted), 3)}"
             elif not metric:

@@ -128,6 +128,11 @@ def test_a_table_is_filtered(laptop, opened):
     page.locator("#data-moons input[type=search]").fill("gaussian")
     rows = page.locator("#data-moons table.main tbody tr:visible th")
     assert sorted(text.split()[0] for text in rows.all_inner_texts()) == ["gaussian", "gaussian_mixture"]
+    said = page.locator("#data-moons .tools output")
+    assert said.inner_text() == ""
+    page.locator("#data-moons input[type=search]").fill("no such flow")
+    assert said.inner_text() == "No flow matches."
+    assert rows.count() == 0
 
 
 def test_the_map_shows_another_metric_and_the_chart_another_data_set(laptop, opened):
@@ -195,6 +200,18 @@ def test_a_narrow_screen_shows_the_flow_its_score_and_one_column(laptop, opened)
     page.locator("#data-moons .tools select").select_option(label="parameters")
     assert heads.all_inner_texts()[2].startswith("parameters")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.locator(".up").evaluate("link => getComputedStyle(link).position") == "static", "it covers no answer"
+    heights = page.locator(".chip:visible").evaluate_all("chips => chips.map(chip => chip.offsetHeight)")
+    assert max(heights) < 24, "no chip breaks in two lines"
+
+
+def test_a_legend_shows_what_it_names(laptop, opened):
+    page = opened(laptop / "index.html", anchor="#evaluations-moons")
+    page.wait_for_selector("#evaluations-moons svg")
+    swatches = page.locator("#evaluations-moons .role-legend-symbol path")
+    colours = swatches.evaluate_all("paths => paths.map(path => path.getAttribute('stroke'))")
+    assert len(colours) == 4
+    assert "transparent" not in colours
 
 
 def test_a_page_is_small_and_loads_fast(laptop, opened):

@@ -87,6 +87,46 @@ def test_pages_link_to_figures_scripts_and_papers_and_to_nothing_else(rich):
     assert others - papers == {"../index.html", "results.csv", "../assets/vega.js", "../assets/sortable.js"}
 
 
+def test_captions_have_at_most_25_words(rich, calm):
+    for shown in (rich, calm):
+        found = re.findall(r"<(caption|figcaption)>(.*?)</\1>", shown.raw, re.S)
+        assert {kind for kind, _ in found} == {"caption", "figcaption"}
+        texts = [re.sub("<[^>]*>", "", text) for _, text in found]
+        assert [text for text in texts if len(text.split()) > 25] == []
+
+
+def test_baselines_do_not_look_like_flows_in_the_map(rich):
+    (of_gaps, *_) = re.findall(r'<div class="map".*?</table>', rich.raw, re.S)
+    flows, baselines = of_gaps.split('<tbody class="baselines">')
+    name = '<th scope="row"><a href="#flow-gaussian">'
+    assert name in baselines
+    assert name not in flows
+    assert re.search(r'class="g\d', flows)
+    assert not re.search(r'class="g\d', baselines)
+
+
+def test_names_of_flows_lead_to_their_cards_and_cards_to_their_cells(rich):
+    (of_gaps, *_) = re.findall(r'<div class="map".*?</table>', rich.raw, re.S)
+    assert '<a href="#flow-maf">maf</a>' in of_gaps
+    cards = rich.raw.partition('<div class="cards">')[2]
+    assert re.search(r'<dt>(Best on|Tied for best on|Last on)</dt><dd><a href="#cell-moons-', cards)
+
+
+@pytest.mark.parametrize("url", ["", "https://example.org/flows.git"])
+def test_a_clone_is_told_where_the_repository_is_known(tmp_path, quick, monkeypatch, url):
+    from email.message import Message
+
+    about = Message()
+    if url:
+        about["Project-URL"] = f"Repository, {url}"
+    monkeypatch.setattr(page.origin, "repository", lambda: page.origin.address(about))
+    shown = written(tmp_path, fake_results.suite(CALM), seeds=1, rows=1)
+    for one in (shown.raw, shown.markdown):
+        assert ("git clone" in one) == bool(url)
+        assert ("In a clone of the repository:" in one) == (not url)
+    assert f"git clone {url} flowbench &amp;&amp;" in shown.raw or not url
+
+
 def test_anchors_are_there_and_do_not_depend_on_what_else_is_on_the_page(rich, calm):
     for shown in (rich, calm):
         targets = {address[1:] for address in shown.html.addresses if address.startswith("#")}

@@ -7,7 +7,7 @@ import pytest
 
 from flowbench.plotting.canvas import canvas
 from flowbench.records.training import HistoryRow
-from flowbench.report.views import figures, series
+from flowbench.report.views import figures, series, top
 from tests.report.made_up import MOONS
 
 
@@ -40,8 +40,12 @@ def test_curves_are_in_the_unit_of_the_table(made):
         "flow_matching": "squared error of velocities",
     }
     nats = [loss for _, loss in series.losses(of.cells[0].record.training.history[0])]
-    shown = table[(table["flow"] == "nice") & (table["seed"] == 0)]["loss"]
-    assert shown.iloc[-1] == pytest.approx(nats[-1] / (2 * math.log(2)), rel=1e-4)
+    last = table[table["flow"] == "nice"].iloc[-1]
+    of_seeds = [series.losses(rows)[-1][1] for rows in of.cells[0].record.training.history.values()]
+    assert nats[-1] == of_seeds[0]
+    shown = [last["loss"], last["low"], last["high"]]
+    expected = [sum(of_seeds) / 3, min(of_seeds), max(of_seeds)]
+    assert shown == pytest.approx([nats / (2 * math.log(2)) for nats in expected], rel=1e-4)
 
 
 def test_long_curves_are_thinned_and_keep_their_ends(made):
@@ -68,23 +72,62 @@ def test_a_plateau_is_where_the_last_fifth_brings_little(made, losses, settled, 
 def test_one_curve_far_above_does_not_squash_the_others(made):
     import pandas as pd
 
-    good = [
-        ("good", seed, step, loss) for seed in range(5) for step, loss in [(0, 9.0), (10, 3.0), (20, 1 + seed / 10)]
-    ]
-    bad = [("bad", 0, step, loss) for step, loss in [(0, 1e9), (10, 1e8), (20, 1e8)]]
-    columns = ["flow", "seed", "step", "loss"]
-    low, high = series.limits(pd.DataFrame(good + bad, columns=columns))
+    def table(rows):
+        columns = ["flow", "step", "loss", "lost"]
+        return pd.DataFrame(rows, columns=columns).assign(
+            low=lambda found: found["loss"], high=lambda found: found["loss"]
+        )
+
+    good = [(f"good{i}", step, loss, False) for i in range(5) for step, loss in [(0, 9.0), (10, 3.0), (20, 1 + i / 10)]]
+    bad = [("bad", step, loss, False) for step, loss in [(0, 1e9), (10, 1e8), (20, 1e8)]]
+    cross = [("good0", 5, 1e12, True)]
+    low, high = series.limits(table(good + bad + cross))
     assert low < 1.0
     assert 3.0 < high < 20
-    assert series.limits(pd.DataFrame(good, columns=columns))[1] > 9.0, "nothing is cut off where no curve is apart"
+    assert series.limits(table(good))[1] > 9.0, "nothing is cut off where no curve is apart"
+    assert series.limits(table(cross))[0] < 1e12 < series.limits(table(cross))[1]
 
 
 def test_a_lost_seed_ends_in_a_cross_within_the_axes(tmp_path, made, axes):
     of = made({"moons-nice": ("moons", "nice")}, seeds=2, diverged={"moons-nice": [1]})
     table, looks = series.curves(of), series.looks(["nice"])
     figures.training(tmp_path / "curves.png", table, looks, title="loss", domain=series.limits(table))
-    assert [line.get_marker() for line in axes[0].lines] == ["None", "None", "x"]
+    assert [line.get_marker() for line in axes[0].lines] == ["None", "x"]
     assert axes[0].lines[-1].get_ydata()[0] <= axes[0].get_ylim()[1]
+    kept = series.losses(of.cells[0].record.training.history[0])
+    assert list(axes[0].lines[0].get_xdata()) == [step for step, _ in kept], "the line is that of the other seed"
+
+
+def test_a_flow_is_one_line_in_the_band_of_its_seeds(tmp_path, made, axes, monkeypatch):
+    (cell,) = (of := made({"moons-flow_matching": ("moons", "flow_matching")})).cells
+    losses = {0: [3.0, 2.0, 1.0], 1: [5.0, 4.0, 3.0], 2: [4.0, math.nan, 5.0]}
+    cell.record.training.__dict__["history"] = {seed: rows(values) for seed, values in losses.items()}
+    table = series.curves(of)
+    assert list(table["step"]) == [1, 3], "no line jumps where a seed has no finite loss"
+    assert table[["loss", "low", "high"]].to_numpy().tolist() == [[4, 3, 5], [3, 1, 5]]
+    looks = series.looks(["flow_matching"])
+    figures.training(tmp_path / "curves.png", table, looks, title="loss", domain=series.limits(table))
+    assert [list(line.get_ydata()) for line in axes[0].lines] == [[4, 3]]
+    band = axes[0].collections[0].get_paths()[0].get_extents()
+    assert (band.y0, band.y1) == (1, 5)
+
+
+def test_a_sentence_says_how_the_flows_learn(made):
+    of = made(MOONS, seeds=1)
+    curves = {
+        "nice": [2.0, *[1.0] * 19],
+        "realnvp": [20.0 - i for i in range(20)],
+        "maf": [9.0, 8.5, 8.0, 7.5],
+    }
+    for cell in of.cells:
+        cell.record.training.__dict__["history"] = {0: rows(curves.get(cell.label, []))}
+    assert series.settled(of.cells[0])
+    assert top.learnt(of) == (
+        "realnvp has 90 % of the fall of its loss first, after 95 % of the steps; maf is last, after 100 %. "
+        "realnvp was still learning when training stopped. nice has reached a plateau. "
+        "There are too few losses to say whether maf was still learning."
+    )
+    assert top.learnt(of.only(lambda cell: cell.baseline)) == ""
 
 
 def test_speed_stands_against_what_is_above_the_truth_and_what_cannot_be_best_is_hollow(tmp_path, made, axes):

@@ -28,18 +28,23 @@ addEventListener("DOMContentLoaded", () => {
       data: {values: [{distance: facts.others}]}, mark: {type: "rule", strokeDash: [4, 3]},
       encoding: {x: null, color: {value: "#1b1f24"}, tooltip: null},
     });
-    if (Object.keys(facts.colours).length === 1) color.legend = null;
-    if (narrow && color.legend) {
-      color.legend = {...color.legend, orient: "bottom", columns: 2, labelLimit: 130};
-      spec.height += 16 * Math.ceil(Object.keys(facts.colours).length / 2) + 20;
+    const flows = Object.keys(facts.colours), longest = Math.max(...flows.map(flow => flow.length));
+    if (flows.length === 1) color.legend = null;
+    if (facts.kind === "training" && flows.length === 1) spec.height = 260;
+    if (narrow && color.legend) {  // long names stand one above the other
+      const columns = longest > 20 ? 1 : 2;
+      color.legend = {...color.legend, orient: "bottom", columns, labelLimit: columns === 1 ? 320 : 150};
+      spec.height += 16 * Math.ceil(flows.length / columns) + 20;
       if (facts.kind === "tradeoff") spec.layer[0].encoding.fill.legend = color.legend;
+      if (facts.kind === "evaluations") spec.layer[0].encoding.strokeDash.legend.orient = "bottom";
     }
     return spec;
   }
 
-  function draw(place, facts) {
-    const narrow = place.clientWidth < 480;
-    return vegaEmbed(place, specification(facts, narrow), {actions: false, renderer: "svg", config, tooltip: {theme: "custom"}})
+  function draw(place, facts, height = 0) {
+    const spec = specification(facts, place.clientWidth < 480);
+    spec.height = Math.max(spec.height, height);
+    return vegaEmbed(place, spec, {actions: false, renderer: "svg", config, tooltip: {theme: "custom"}})
       .then(() => place.querySelector("svg")?.setAttribute("aria-hidden", "true"));
   }
 
@@ -57,7 +62,9 @@ addEventListener("DOMContentLoaded", () => {
     if (choice) {
       const show = () => {
         const source = document.getElementById("cost-" + choice.value);
-        if (source) draw(shown.querySelector(".drawn"), facts(source));
+        const beside = document.querySelector(".heat"), place = shown.querySelector(".drawn");
+        const room = beside.getBoundingClientRect().bottom - place.getBoundingClientRect().top - 40;  // for the caption
+        if (source) draw(place, facts(source), room);
       };
       choice.value = shown.dataset.first;
       choice.addEventListener("change", show);
@@ -79,9 +86,12 @@ addEventListener("DOMContentLoaded", () => {
     const tools = document.createElement("p"), filter = document.createElement("input"), column = document.createElement("select");
     const label = (text, control) => Object.assign(document.createElement("label"), {textContent: text}).appendChild(control).parentNode;
     filter.type = "search";
-    filter.addEventListener("input", () => table.tBodies[0].querySelectorAll("tr").forEach(row => {
-      row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase());
-    }));
+    const none = document.createElement("output");  // which screen readers say aloud
+    filter.addEventListener("input", () => {
+      const rows = [...table.tBodies[0].rows];
+      rows.forEach(row => { row.hidden = !row.textContent.toLowerCase().includes(filter.value.toLowerCase()); });
+      none.textContent = rows.every(row => row.hidden) ? "No flow matches." : "";
+    });
     // A narrow screen shows the flow, its score and one more column.
     const heads = [...table.tHead.rows[0].cells].slice(2);
     heads.forEach((head, i) => column.add(new Option(head.textContent, i + 2)));
@@ -93,6 +103,7 @@ addEventListener("DOMContentLoaded", () => {
     tools.className = "tools";
     tools.append(label("Filter ", filter), label("Column ", column));
     tools.lastChild.className = "narrow";
+    tools.append(none);
     table.parentNode.before(tools);
   });
 
