@@ -65,7 +65,7 @@ def estimate(
             print(f"  {key:54} {', '.join(one.stages):16} {_times([one])}")
     else:
         for name, group in _groups(found, stale).items():
-            print(f"  {name:54} {len(group):3} cell{'s' if len(group) != 1 else ' '}  {_times(group)}")
+            print(f"  {name:26} {len(group):3} cell{'s' if len(group) != 1 else ' '}  {_times(group)}")
     print(
         f"{len(stale)} of the {len(work)} cells of {found.name} are stale: {plan.total(stale.values())}, "
         f"on {cores} core{'s' * (cores != 1)}. Run them with: {found.repro}"

@@ -67,7 +67,10 @@ def total(work: Iterable[Work]) -> str:
     """How long the training and the measuring of some cells take, in words."""
     work = list(work)
     both = {"training": [one.training for one in work], "measuring": [one.measuring for one in work]}
-    return ", ".join(filter(None, (_sum(what, seconds) for what, seconds in both.items()))) or "nothing left to run"
+    told = [text for what, seconds in both.items() if (text := _sum(what, seconds))]
+    if len(told) == 2 and all(text.startswith("no time") for text in told):
+        return "no time on record"
+    return ", ".join(told) or "nothing left to run"
 
 
 def _sum(what: str, seconds: list[float | None]) -> str:

@@ -130,7 +130,10 @@ def _reproduce(targets: list[str], progress: Progress) -> int:
     """Run `dvc repro`, show how far it is, and return its status."""
     # A stage is a `python` on the path, and each line should come when it is written.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with warm({**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}) as environment:
+    variables = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    if not sys.stderr.isatty():
+        variables.setdefault("TQDM_DISABLE", "1")  # a log file has lines alone
+    with warm(variables) as environment:
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],
             stdout=subprocess.PIPE,
