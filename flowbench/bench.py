@@ -38,11 +38,13 @@ _DVC = """\
     html_template = plots/page.html
 """
 _MADE = "# Made by `flowbench bench`; edit it, and run that again or `dvc repro`.\n"
-# Seconds of wall time on two cores: of the pipeline's start, data, publication and report, and of the two stages of a
+# Seconds on two cores: of the pipeline's start, the data, the publication and the report, and of the two stages of a
 # flow beside their work.
-_PIPELINE, _STAGES = 25.0, 4.0
-# Measuring a cell has more families of metrics than `flowbench.score`, and its seeds are compared by pictures too.
-_MORE_MEASURED = 3.0
+_PIPELINE, _STAGES = 30.0, 3.0
+# Measuring a seed takes so many times what `flowbench.score` takes, with more metrics and a trained flow, and these
+# seconds: of what is timed for as long, and of pictures.
+_SCORES, _SPEEDS = 6.0, 1.0
+_LOOKS = 20  # at the validation split
 _FEWEST_STEPS, _MOST_STEPS = 100, 50_000
 _PROBED = 20  # steps by which the time of one is measured
 # What training needs beside the number of its steps.
@@ -259,8 +261,9 @@ def _divide(
     budgets: dict[str, dict[str, Any]] = {}
     for label, probe in probes.items():
         steps = max(_FEWEST_STEPS, min(int(share / probe.step), _MOST_STEPS)) if probe.step else 1
-        # Twenty looks at the validation split, in whole rows of the history.
-        wanted = {"steps": steps, **_train_budget(label), "validate_every": max(10, steps // 200 * 10)}
+        # In whole rows of the history.
+        every = max(10, steps // (10 * _LOOKS) * 10)
+        wanted = {"steps": steps, **_train_budget(label), "validate_every": every}
         budgets[label] = {"train": wanted, "evaluate": dict(_EVALUATE)}
     stepping = at_once * sum(probe.step * budgets[label]["train"]["steps"] for label, probe in probes.items())
     return budgets, Shares(fitting + stepping, measuring, starting)
@@ -278,20 +281,25 @@ def _probe(flow: str, options: dict[str, Any], source: Source, splits: Mapping[s
     except flows.EventError as error:
         raise ConfigError(f"{flow}: {error}") from None
     train, validation, test = (splits[name] for name in SPLITS)
-    budget = _train_budget(flow) | {"validate_every": _PROBED}
+    budget = _train_budget(flow)
 
     def seconds(steps: int) -> float:
         start = time.perf_counter()
-        api.fit(model, train, validation, **budget | {"steps": steps})
+        api.fit(model, train, validation, **budget | {"steps": steps, "validate_every": steps})
         return time.perf_counter() - start
 
+    step = beside = 0.0
     with redirect_stderr(StringIO()):  # without the bars of trainings that nobody waits for
-        beside, step = seconds(2), 0.0
-        if not isinstance(model, FittedModel):
-            step = seconds(_PROBED) / _PROBED
+        once = seconds(2)
+        if isinstance(model, FittedModel):
+            beside = once
+        else:
+            once = seconds(2)  # the first of all starts slowly
+            step = max(seconds(_PROBED + 2) - once, 1e-6) / _PROBED
+            beside = _LOOKS * max(once - 2 * step, 0.0)
         start = time.perf_counter()
         api.score(model, test, **_EVALUATE)
-    return _Probe(step, beside, _MORE_MEASURED * (time.perf_counter() - start))
+    return _Probe(step, beside, _SPEEDS + _SCORES * (time.perf_counter() - start))
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:

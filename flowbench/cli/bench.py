@@ -59,7 +59,8 @@ def bench(
     if baselines:
         labels = list(dict.fromkeys([*BASELINES, *labels]))
     start = time.monotonic()
-    print(f"{file}: checking it, and timing a few steps of {len(labels)} flows …", flush=True)
+    count = f"{len(labels)} model{'s' * (len(labels) != 1)}"
+    print(f"{file}: checking it, and timing a few steps of {count} …", flush=True)
     try:
         made = prepare(file, labels, minutes=minutes, seeds=seeds, options=options, folder=folder)
     except DataError as error:
@@ -67,7 +68,7 @@ def bench(
 
         decisions, fault = undecided(file, options)
         raise DataError(_told(ctx, file, decisions, fault) if decisions else str(error)) from None
-    print(f"{made.folder}: {len(labels)} flows, {seeds} seeds; {_divided(made.shares, minutes)}", flush=True)
+    print(f"{made.folder}: {count}, {seeds} seed{'s' * (seeds != 1)}; {_divided(made.shares, minutes)}", flush=True)
     if dry_run:
         return
     made.run()
