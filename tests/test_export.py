@@ -112,7 +112,7 @@ def altered(change):
         (altered(lambda facts: facts.update(flow="afine")), "'afine': no such flow; did you mean 'affine'"),
         (
             altered(lambda facts: facts.update(flow="radial")),
-            r"flow\.json: flow = 'radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
+            r"flow = 'radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
         ),
         (altered(lambda facts: facts["event"].update(shape=[3])), "do not fit together"),
         (altered(lambda facts: facts["event"].update(shape="x")), "is damaged"),
