@@ -124,6 +124,20 @@ def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
     assert sum(short.shares) > 60
 
 
+def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch):
+    """What was trained stays so, though the steps of the second call take another time."""
+    from flowbench.config import params
+
+    def steps(step, **options):
+        monkeypatch.setattr(bench, "_probe", lambda *_: bench._Probe(step, 0.0, 0.0))
+        made = bench.prepare(table, ["maf"], options={"as_they_are": ["d"]}, **options)
+        return params.load(made.folder / "params.yaml").budgets["maf"].train.steps
+
+    first = steps(0.1)
+    assert steps(0.2) == first
+    assert steps(0.2, minutes=20) > 1.5 * steps(0.2, minutes=10)
+
+
 def test_a_probe_times_what_a_flow_does(table):
     from flowbench import data
 
