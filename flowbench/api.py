@@ -247,12 +247,16 @@ def certify(flow: Generator, x: Array | None = None, *, points: int = 8, seed: i
     return Certificate(check.round_trip_error, check.logdet_error, tuple(certificates.faults(check)))
 
 
-def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> dict[str, float]:
+def score(
+    flow: Generator, x_test: Array, *, unit: Array | None = None, seed: int = 0, **budget: Any
+) -> dict[str, float]:
     """Measure a flow as the suite does.
 
     Args:
         flow: trained, in evaluation mode.
         x_test: ``(n, *event)``, which training has not seen.
+        unit: in which errors and distances of each feature are counted, of the shape of an event; 1 if left out. Of a
+            table, a suite takes the standard deviations of the training split, ``x_train.std(0)``.
         seed: of the samples and of the dequantisation noise.
         budget: what ``evaluate`` in a budget of ``params.yaml`` may say, such as ``samples=1000``.
 
@@ -262,7 +266,7 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
         left out.
 
     Raises:
-        ConfigError: an option is wrong, or there is no data.
+        ConfigError: an option is wrong, a unit is not positive, or there is no data.
     """
     from flowbench.evaluation.invertibility import invertibility
     from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
@@ -272,6 +276,7 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
 
     wanted: EvaluateBudget = parse(EvaluateBudget, budget, "flowbench.score")
     test = _examples(flow, x_test, "x_test")[: wanted.test_examples]
+    units = _unit(unit, test)
     values: dict[str, float] = {}
 
     def density() -> Mapping[str, float]:
@@ -282,7 +287,7 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
 
     def round_trips() -> Mapping[str, float]:
         points = wanted.invertibility_points
-        return {} if isinstance(flow, FittedModel) else invertibility(flow, test, points, wanted.batch_size)
+        return {} if isinstance(flow, FittedModel) else invertibility(flow, test, points, wanted.batch_size, units)
 
     def logdets() -> Mapping[str, float]:
         points = min(wanted.logdet_points, len(test))
@@ -290,7 +295,7 @@ def score(flow: Generator, x_test: Array, *, seed: int = 0, **budget: Any) -> di
 
     def distances() -> Mapping[str, float]:
         latents = flow.prior().sample((min(wanted.samples, len(test)),))
-        return two_sample(generate(flow, latents, wanted.batch_size), test)
+        return two_sample(generate(flow, latents, wanted.batch_size), test, units)
 
     for family in (density, round_trips, logdets, distances):
         try:
@@ -309,6 +314,18 @@ def _examples(flow: Generator, x: Array, name: str) -> Tensor:
     if x.is_floating_point() and not bool(x.isfinite().all()):
         raise ConfigError(f"{name}: holds values that are not finite")
     return x
+
+
+def _unit(unit: Array | None, x: Tensor) -> Tensor | float:
+    """What each feature of data ``(n, *event)`` is counted in; a `ConfigError` if that is no unit."""
+    if unit is None:
+        return 1.0
+    found = torch.as_tensor(unit, dtype=torch.float32, device=x.device)
+    if found.shape != x.shape[1:]:
+        raise ConfigError(f"unit: expected the shape of an event, {tuple(x.shape[1:])}, got {tuple(found.shape)}")
+    if not bool(((found > 0) & found.isfinite()).all()):
+        raise ConfigError("unit: must be positive and finite; leave out a feature that is constant")
+    return found
 
 
 def _device(flow: Generator) -> torch.device:

@@ -14,12 +14,13 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from flowbench import api, certificates, data, flows
 from flowbench.config import ConfigError, Params, known_argument, params, suites
+from flowbench.config.documents import read
 from flowbench.core import FittedModel
 from flowbench.data import SPLITS, Source
 from flowbench.runtime.errors import ExpectedError
@@ -38,8 +39,13 @@ _DVC = """\
     html_template = plots/page.html
 """
 _MADE = "# Made by `flowbench bench`; edit it, and run that again or `dvc repro`.\n"
-# Share of the time that training may take; the rest is for measuring.
-_TRAINING = 0.7
+# Seconds on two cores: of the pipeline's start, the data, the publication and the report, and of the two stages of a
+# flow beside their work.
+_PIPELINE, _STAGES = 30.0, 3.0
+# Measuring a seed takes so many times what `flowbench.score` takes, with more metrics and a trained flow, and these
+# seconds: of what is timed for as long, and of pictures.
+_SCORES, _SPEEDS = 6.0, 1.0
+_LOOKS = 20  # at the validation split
 _FEWEST_STEPS, _MOST_STEPS = 100, 50_000
 _PROBED = 20  # steps by which the time of one is measured
 # What training needs beside the number of its steps.
@@ -50,11 +56,20 @@ _BUDGETS: dict[str, dict[str, Any]] = {
     "flow_matching": {"learning_rate": 0.005, "clip_norm": 0.0, "ema_decay": 0.99},
 }
 _EVALUATE = {"samples": 2000, "invertibility_points": 1000, "logdet_points": 4}
-DEFAULT_FLOWS = ("gaussian", "gaussian_mixture", "realnvp", "glow", "maf", "flow_matching-independent")
+BASELINES = ("gaussian", "gaussian_mixture")
+DEFAULT_FLOWS = (*BASELINES, "realnvp", "glow", "maf", "flow_matching-independent")
 
 
 class BenchError(ExpectedError):
     """DVC could not run the suite; what it printed says why."""
+
+
+class Shares(NamedTuple):
+    """Seconds of wall time that the parts of a benchmark should take: ``starting`` is all that is not the others."""
+
+    training: float
+    measuring: float
+    starting: float
 
 
 @dataclass(frozen=True)
@@ -64,10 +79,12 @@ class Bench:
     Attributes:
         name: of the data set and of the suite.
         folder: of the benchmark.
+        shares: how its time is divided.
     """
 
     name: str
     folder: Path
+    shares: Shares
 
     @property
     def report(self) -> Path:
@@ -78,6 +95,8 @@ class Bench:
         """Run what is stale, and write the report; a `BenchError` if DVC fails."""
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
         environment.setdefault("OMP_WAIT_POLICY", "passive")
+        if not sys.stderr.isatty():
+            environment.setdefault("TQDM_DISABLE", "1")  # a log file has lines alone
         command = [sys.executable, "-m", "dvc", "repro", str(suites.folder(self.name) / suites.PIPELINE)]
         with warm(environment) as warmed:
             status = subprocess.run(command, cwd=self.folder, env=warmed).returncode
@@ -111,21 +130,26 @@ def prepare(
     """
     if not (ROOT / suites.PIPELINE).is_file():
         raise ConfigError(f"{ROOT}: bench needs a clone of flowbench's repository, and `make env` in it")
+    begin = time.monotonic()
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-") or "table"
-    bench = Bench(name, folder or Path(f"{name}-bench"))
-    written = bench.folder / params.PARAMS
-    if bench.folder.exists() and any(bench.folder.iterdir()) and not _is_ours(written):
-        raise ConfigError(f"{bench.folder}: holds something else; choose another with --folder")
+    folder = folder or Path(f"{name}-bench")
+    written = folder / params.PARAMS
+    if folder.exists() and any(folder.iterdir()) and not _is_ours(written):
+        raise ConfigError(f"{folder}: holds something else; choose another with --folder")
     table = {"source": "table", "path": file.name} | dict(options or {})
     source = data.load(name, **table | {"path": str(file)})
-    splits = source.splits()
+    splits = checked(source)
     own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
     with _found(own):
         chosen = {label: _options(label, params.load(ROOT / params.PARAMS)) for label in labels}
         for label, of_flow in chosen.items():
             certificates.require_sound(label.partition("-")[0], source.event, of_flow, label)
-        budgets = _budgets(chosen, source, splits, 60 * minutes * (os.cpu_count() or 1) * _TRAINING / seeds)
+        probes = {label: _probe(label.partition("-")[0], one, source, splits) for label, one in chosen.items()}
+    budgets, shares = _divide(probes, 60 * minutes, time.monotonic() - begin, seeds)
+    suite = {"about": f"flows on {file.name}, {minutes:g} minutes in all", "seeds": list(range(seeds))}
+    budgets = _earlier(folder, name, suite, budgets) or budgets
+    bench = Bench(name, folder, shares)
     bench.folder.mkdir(parents=True, exist_ok=True)
     written.write_text(_MADE, encoding="utf-8")  # first, so that the next call can go on from whatever stops this one
     _copy(bench.folder, own.values(), file)
@@ -135,10 +159,9 @@ def prepare(
         configurations.setdefault(flow, {})[f"table-{suffix}" if suffix else "table"] = of_flow
     _write_yaml(written, {"data": {name: table}, "flows": configurations, "budgets": budgets})
     block = {"data": [name], "config": "table", "budgets": {budget: [budget] for budget in budgets}}
-    about = f"flows on {file.name}, {minutes:g} minutes in all"
     path = bench.folder / suites.source(name)
     path.parent.mkdir(exist_ok=True)
-    _write_yaml(path, {"about": about, "seeds": list(range(seeds)), "device": "auto", "cells": [block]})
+    _write_yaml(path, suite | {"device": "auto", "cells": [block]})
     # No link to one at the root, as in the repository: that would be the pipeline of a suite that is not here.
     pipeline = bench.folder / suites.folder(name) / suites.PIPELINE
     pipeline.parent.mkdir(exist_ok=True)
@@ -152,8 +175,29 @@ def prepare(
     return bench
 
 
+def checked(source: Source) -> dict[str, np.ndarray]:
+    """The splits of a source, as a download checks and saves them.
+
+    Raises:
+        DataError: something is wrong with them.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        data.save(source, folder := Path(scratch, "data"))
+        return {split: np.array(rows) for split, rows in data.read(folder).items()}
+
+
 def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8").startswith(_MADE)
+
+
+def _earlier(folder: Path, name: str, suite: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The budgets of a benchmark that is there if the same was asked for: times of steps differ from call to call."""
+    try:
+        before, budgets = read(folder / suites.source(name)), read(folder / params.PARAMS).get("budgets") or {}
+    except ConfigError:
+        return None
+    same = suite.items() <= before.items() and budgets.keys() == wanted.keys()
+    return budgets if same else None
 
 
 @contextmanager
@@ -204,40 +248,70 @@ def _options(label: str, shared: Params) -> dict[str, Any]:
     return {}
 
 
-def _budgets(
-    chosen: Mapping[str, dict[str, Any]], source: Source, splits: Mapping[str, np.ndarray], seconds: float
-) -> dict[str, dict[str, Any]]:
-    """A budget for each flow, named after it, whose steps take an equal share of ``seconds``."""
-    budgets = {}
-    for label, options in chosen.items():
-        flow = label.partition("-")[0]
-        wanted = _BUDGET | _BUDGETS.get(flow, {})
-        took = _seconds_a_step(flow, options, source, splits, wanted)
-        steps = int(seconds / len(chosen) / took) if took else 1
-        steps = max(_FEWEST_STEPS, min(steps, _MOST_STEPS)) if took else 1
-        # Twenty looks at the validation split, in whole rows of the history.
-        wanted = {"steps": steps, **wanted, "validate_every": max(10, steps // 200 * 10)}
+class _Probe(NamedTuple):
+    """Seconds of a training step, of what a training takes beside its steps, and of measuring one seed."""
+
+    step: float
+    beside: float
+    measuring: float
+
+
+def _divide(
+    probes: Mapping[str, _Probe], seconds: float, taken: float, seeds: int
+) -> tuple[dict[str, dict[str, Any]], Shares]:
+    """A budget for each flow, named after it, and how the time is divided.
+
+    The steps of all flows take equal times, and the whole ``seconds`` with what is ``taken`` already. They take more
+    where the fewest steps do.
+    """
+    at_once = max(1.0, seeds / len(os.sched_getaffinity(0)))  # seeds that share a core
+    measuring = at_once * sum(probe.measuring for probe in probes.values())
+    starting = taken + _PIPELINE + _STAGES * len(probes)
+    fitting = at_once * sum(probe.beside for probe in probes.values())
+    trained = sum(probe.step > 0 for probe in probes.values())
+    share = (seconds - measuring - starting - fitting) / at_once / max(1, trained)
+    budgets: dict[str, dict[str, Any]] = {}
+    for label, probe in probes.items():
+        steps = max(_FEWEST_STEPS, min(int(share / probe.step), _MOST_STEPS)) if probe.step else 1
+        # In whole rows of the history.
+        every = max(10, steps // (10 * _LOOKS) * 10)
+        wanted = {"steps": steps, **_train_budget(label), "validate_every": every}
         budgets[label] = {"train": wanted, "evaluate": dict(_EVALUATE)}
-    return budgets
+    stepping = at_once * sum(probe.step * budgets[label]["train"]["steps"] for label, probe in probes.items())
+    return budgets, Shares(fitting + stepping, measuring, starting)
 
 
-def _seconds_a_step(
-    flow: str, options: dict[str, Any], source: Source, splits: Mapping[str, np.ndarray], budget: Mapping[str, Any]
-) -> float:
-    """Time of a training step, measured; 0 of a baseline, which takes none."""
+def _train_budget(label: str) -> dict[str, Any]:
+    """What a training needs beside the number of its steps."""
+    return _BUDGET | _BUDGETS.get(label.partition("-")[0], {})
+
+
+def _probe(flow: str, options: dict[str, Any], source: Source, splits: Mapping[str, np.ndarray]) -> _Probe:
+    """How long a flow takes here: a few steps of it and a part of its measuring are timed."""
     try:
         model = flows.build(flow, source.event, options, f"flow {flow}")
     except flows.EventError as error:
         raise ConfigError(f"{flow}: {error}") from None
-    if isinstance(model, FittedModel):
-        return 0.0
-    train, validation = (splits[name][:5000] for name in SPLITS[:2])
-    options = dict(budget) | {"validate_every": _PROBED}
-    with redirect_stderr(StringIO()):  # without the bars of trainings that nobody waits for
-        api.fit(model, train, validation[:500], **options | {"steps": 2})
+    train, validation, test = (splits[name] for name in SPLITS)
+    budget = _train_budget(flow)
+
+    def seconds(steps: int) -> float:
         start = time.perf_counter()
-        api.fit(model, train, validation[:500], **options | {"steps": _PROBED})
-    return (time.perf_counter() - start) / _PROBED
+        api.fit(model, train, validation, **budget | {"steps": steps, "validate_every": steps})
+        return time.perf_counter() - start
+
+    step = beside = 0.0
+    with redirect_stderr(StringIO()):  # without the bars of trainings that nobody waits for
+        once = seconds(2)
+        if isinstance(model, FittedModel):
+            beside = once
+        else:
+            once = seconds(2)  # the first of all starts slowly
+            step = max(seconds(_PROBED + 2) - once, 1e-6) / _PROBED
+            beside = _LOOKS * max(once - 2 * step, 0.0)
+        start = time.perf_counter()
+        api.score(model, test, **_EVALUATE)
+    return _Probe(step, beside, _SPEEDS + _SCORES * (time.perf_counter() - start))
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:

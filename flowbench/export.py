@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from flowbench import flows
-from flowbench.config import ConfigError
+from flowbench.config import ConfigError, known
 from flowbench.core import Event, Generator, Mixture
 from flowbench.records.files import TRAINED, TRAINING, RecordError
 from flowbench.records.training import Training, weights_path
@@ -133,6 +133,10 @@ def _of_export(folder: Path, seed: int | None) -> Generator:
         raise RecordError(f"{folder / WEIGHTS}: cannot be read ({error.strerror}); export the flow again") from None
     if hashlib.sha256(content).hexdigest() != wanted:
         raise RecordError(f"{folder / WEIGHTS}: is not what {FLOW} was written with; export the flow again")
+    try:
+        known(str(name), flows.names(), f"{path}: flow", "flow")
+    except ConfigError as error:
+        raise ConfigError(f"{error} (the flow of a plug-in loads only where the plug-in is installed)") from None
     model = flows.build(name, event, options, str(path))
     try:
         model.load_state_dict(load(content))

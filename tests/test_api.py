@@ -223,6 +223,41 @@ def test_what_has_no_solution_is_left_out(monkeypatch):
     assert "invertibility_error_max" not in values
 
 
+def test_a_score_in_units_does_not_depend_on_those_of_the_data():
+    """Samples of data in other units have the same distances in these units, and errors are divided by them."""
+    unit = np.array([2.0, 64.0, 0.125], np.float32)
+
+    def scored(scale, **options):
+        flow = flowbench.build("maf", dims=3, **OPTIONS)
+        flow.initialise(torch.from_numpy(mixed(500) * scale))
+        return flowbench.score(flow.eval(), mixed(300, seed=1) * scale, samples=300, **options)
+
+    plain, converted, raw = scored(np.float32(1)), scored(unit, unit=unit), scored(unit)
+    for name in ("energy_distance", "sliced_wasserstein"):
+        assert converted[name] == pytest.approx(plain[name], rel=1e-3, abs=0), name
+        assert raw[name] != pytest.approx(plain[name], rel=0.1, abs=0), name
+    # A density is in the units of the data.
+    assert converted["nll_nats"] == pytest.approx(plain["nll_nats"] + np.log(unit).sum(), abs=1e-3)
+    assert converted["bits_per_dim"] == raw["bits_per_dim"]
+    halved = scored(np.float32(1), unit=np.full(3, 2.0))
+    for name in ("invertibility_error_max", "invertibility_error_max_float64", "energy_distance"):
+        assert halved[name] == plain[name] / 2 > 0, name
+    assert halved["latent_invertibility_error_max"] == plain["latent_invertibility_error_max"]
+
+
+@pytest.mark.parametrize(
+    ("unit", "message"),
+    [
+        (np.ones(2), r"unit: expected the shape of an event, \(3,\), got \(2,\)"),
+        (np.array([1.0, 0.0, 1.0]), "unit: must be positive and finite"),
+        (np.array([1.0, np.nan, 1.0]), "unit: must be positive and finite"),
+    ],
+)
+def test_a_wrong_unit_is_one_line(unit, message):
+    with pytest.raises(ConfigError, match=message):
+        flowbench.score(flowbench.build("maf", dims=3, **OPTIONS), mixed(50), unit=unit)
+
+
 def test_every_flow_is_named_for_build():
     with pytest.raises(ConfigError, match="no such flow"):
         flowbench.build("x", dims=2)

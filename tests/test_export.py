@@ -110,6 +110,10 @@ def altered(change):
         (altered(lambda facts: facts.pop("event")), r"flow\.json: is damaged \(has no 'event'\)"),
         (altered(lambda facts: facts.update(format=9)), "is of format 9, and this version reads 1"),
         (altered(lambda facts: facts.update(flow="afine")), "'afine': no such flow; did you mean 'affine'"),
+        (
+            altered(lambda facts: facts.update(flow="radial")),
+            r"flow = 'radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
+        ),
         (altered(lambda facts: facts["event"].update(shape=[3])), "do not fit together"),
         (altered(lambda facts: facts["event"].update(shape="x")), "is damaged"),
         (altered(lambda facts: facts.update(options={"layers": 2})), "'layers': no such key"),

@@ -1,21 +1,33 @@
 """``flowbench bench``: flows on a table of one's own."""
 
+from __future__ import annotations
+
+import shlex
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from flowbench.cli.arguments import duration
 from flowbench.config import ConfigError
+
+if TYPE_CHECKING:
+    from flowbench.bench import Shares
+    from flowbench.cli.decisions import Decision
 
 _COMMAS = "Names between commas."
 
 
 def bench(
+    ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="A table: CSV, Parquet or NPZ, one example a row.")],
     flows: Annotated[
-        str, typer.Option(help="Flows, or files of flows of your own, between commas; six of ours if left out.")
+        str, typer.Option(help="Flows, or files of flows of your own, between commas; four of ours if left out.")
     ] = "",
+    baselines: Annotated[
+        bool, typer.Option("--baselines/--no-baselines", help="Fit a Gaussian and a mixture of them beside the flows.")
+    ] = True,
     minutes: Annotated[float, typer.Option(min=0.1, help="How long it should take on this machine.")] = 10.0,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings of each flow; with 3, intervals are shown.")] = 3,
     columns: Annotated[str, typer.Option(help=f"The columns to use; all if left out. {_COMMAS}")] = "",
@@ -40,15 +52,25 @@ def bench(
     for name, text in {"columns": columns, "dequantise": dequantise, "as_they_are": as_they_are}.items():
         if text:
             options[name] = _names(text)
-    from flowbench.bench import DEFAULT_FLOWS, prepare
+    from flowbench.bench import BASELINES, DEFAULT_FLOWS, prepare
+    from flowbench.data import DataError
 
-    labels = _names(flows) or DEFAULT_FLOWS
-    print(f"{file}: checking it, and timing a few steps of {len(labels)} flows …", flush=True)
-    made = prepare(file, labels, minutes=minutes, seeds=seeds, options=options, folder=folder)
-    print(f"{made.folder}: {len(labels)} flows, {seeds} seeds, about {minutes:g} minutes", flush=True)
+    labels = _names(flows) or [label for label in DEFAULT_FLOWS if label not in BASELINES]
+    if baselines:
+        labels = list(dict.fromkeys([*BASELINES, *labels]))
+    start = time.monotonic()
+    count = f"{len(labels)} model{'s' * (len(labels) != 1)}"
+    print(f"{file}: checking it, and timing a few steps of {count} …", flush=True)
+    try:
+        made = prepare(file, labels, minutes=minutes, seeds=seeds, options=options, folder=folder)
+    except DataError as error:
+        from flowbench.cli.decisions import undecided
+
+        decisions, fault = undecided(file, options)
+        raise DataError(_told(ctx, file, decisions, fault) if decisions else str(error)) from None
+    print(f"{made.folder}: {count}, {seeds} seed{'s' * (seeds != 1)}; {_divided(made.shares, minutes)}", flush=True)
     if dry_run:
         return
-    start = time.monotonic()
     made.run()
     print(f"\n{made.report}: made in {(time.monotonic() - start) / 60:.1f} minutes")
     _print_scores(made.report.with_name("results.csv"))
@@ -56,6 +78,40 @@ def bench(
         import webbrowser
 
         webbrowser.open(made.report.absolute().as_uri())
+
+
+def _divided(shares: Shares, minutes: float) -> str:
+    """How the time is divided, and whether it is enough."""
+    parts = f"{duration(shares.training)} of training in equal shares, {duration(shares.measuring)} of measuring, and "
+    parts += f"{duration(shares.starting)} to check the table, to start and to report"
+    if (whole := sum(shares)) > 1.1 * 60 * minutes:
+        return f"about {duration(whole)}, because {minutes:g} min are too short for so many flows and seeds: {parts}"
+    return f"about {duration(whole)}: {parts}"
+
+
+def _told(ctx: typer.Context, file: Path, decisions: list[Decision], fault: str) -> str:
+    """What must be decided, and the command that goes through."""
+    lines = [f"{file}: {len(decisions)} thing{'s' * (len(decisions) != 1)} must be decided:"]
+    lines += [f"  {one.found}: {one.advice}" for one in decisions]
+    if fault:
+        return "\n".join([*lines, f"No option mends this: {fault}"])
+    return "\n".join([*lines, f"This goes through: {_command(ctx, file, decisions)}"])
+
+
+def _command(ctx: typer.Context, file: Path, decisions: list[Decision]) -> str:
+    """The command as it was given, with the options of some decisions."""
+    decided = {one.option: one.value for one in decisions}
+    words = ["flowbench", "bench", str(file)]
+    for parameter in ctx.command.params:
+        value = decided.get(name := str(parameter.name), ctx.params.get(name))
+        given = getattr(ctx.get_parameter_source(name), "name", "") == "COMMANDLINE"
+        if name == "file" or (name not in decided and not given):
+            continue
+        if isinstance(value, bool):
+            words.append((parameter.opts if value else parameter.secondary_opts)[0])
+        else:
+            words += [parameter.opts[0], ",".join(value) if isinstance(value, list) else str(value)]
+    return shlex.join(words)
 
 
 def _names(text: str) -> list[str]:

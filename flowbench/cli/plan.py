@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
 
 import typer
 
 from flowbench.cli.arguments import duration
+from flowbench.cli.times import MEASURING, TRAINING, Times, device
 from flowbench.config import CellConfig, ConfigError, Params, Suite
 from flowbench.config.suites import PIPELINE
-from flowbench.records.files import TRAIN_TIMINGS, RecordError, read_json
 
 _SHARED = Path("stages", PIPELINE)
-_METRIC = "train_seconds"
 
 
 @dataclass(frozen=True)
@@ -29,11 +25,15 @@ class Work:
 
     Attributes:
         stages: ``train``, ``evaluate``, or both; none where the cell is up to date.
-        seconds: how long its training takes on this machine; ``None`` where no time is on record.
+        training, measuring: seconds that these take on this machine; 0 for what is not left to do, and ``None`` where
+            no time is on record.
+        borrowed: the suites whose cells these times are of, about, where the cell has none of its own.
     """
 
     stages: tuple[str, ...]
-    seconds: float | None
+    training: float | None
+    measuring: float | None = 0.0
+    borrowed: tuple[str, ...] = ()
 
 
 def cores() -> int:
@@ -49,23 +49,35 @@ def plan(suite: Suite, params: Params, keys: Iterable[str]) -> dict[str, Work]:
     """
     keys = list(keys)
     stale = _stale(suite, keys)
-    recorded = _recorded(suite)
+    times = Times(suite, params)
     found = {}
     for key in keys:
-        seconds = _here(suite.cells[key], params, recorded[key]) if key in recorded else None
-        found[key] = Work(stale[key], seconds if "train" in stale[key] else 0.0)
+        seconds: dict[str, float | None] = {TRAINING: 0.0, MEASURING: 0.0}
+        borrowed: dict[str, None] = {}
+        for stage, metric in (("train", TRAINING), ("evaluate", MEASURING)):
+            if stage in stale[key]:
+                time = times.of(key, metric)
+                seconds[metric] = _here(suite.cells[key], params, time.seconds) if time else None
+                borrowed |= {time.suite: None} if time and time.suite else {}
+        found[key] = Work(stale[key], seconds[TRAINING], seconds[MEASURING], tuple(borrowed))
     return found
 
 
 def total(work: Iterable[Work]) -> str:
-    """How long the training of some cells takes, in words."""
+    """How long the training and the measuring of some cells take, in words."""
     work = list(work)
-    unknown = sum(one.seconds is None for one in work)
-    if unknown == len(work) and work:
-        return "no time is on record"
-    seconds = sum(one.seconds or 0.0 for one in work)
-    known = f"about {duration(seconds)} of training" if seconds or unknown else "nothing left to train"
-    return f"{known}, and {unknown} without a time on record" if unknown else known
+    both = {"training": [one.training for one in work], "measuring": [one.measuring for one in work]}
+    told = [text for what, seconds in both.items() if (text := _sum(what, seconds))]
+    if len(told) == 2 and all(text.startswith("no time") for text in told):
+        return "no time on record"
+    return ", ".join(told) or "nothing left to run"
+
+
+def _sum(what: str, seconds: list[float | None]) -> str:
+    """How long one of both takes; empty where none of it is left."""
+    known, unknown = sum(one for one in seconds if one is not None), seconds.count(None)
+    told = f"about {duration(known)} of {what}" if known else f"no time of {what} on record" if unknown else ""
+    return f"{told}, and {unknown} without a time on record" if known and unknown else told
 
 
 def _stale(suite: Suite, keys: list[str]) -> dict[str, tuple[str, ...]]:
@@ -112,57 +124,7 @@ def _list_code() -> None:
 
 def _here(cell: CellConfig, params: Params, seconds: float) -> float:
     """How long the seeds of a cell take here, if each takes ``seconds`` of its own."""
-    if _device(cell) != "cpu":
+    if device(cell) != "cpu":
         return seconds * len(cell.seeds)  # one after another
     at_once = max(1, cores() // params.budgets[cell.budget].train.threads)
     return seconds * max(1.0, len(cell.seeds) / at_once)
-
-
-def _recorded(suite: Suite) -> dict[str, float]:
-    """Seconds that a seed of each cell has taken to train: of the last run here or, without one, of the report.
-
-    Times of another kind of device than the cell would run on tell nothing, and are left out.
-    """
-    found: dict[str, float] = {}
-    reported = _reported(suite)
-    for key, cell in suite.cells.items():
-        device = _device(cell)
-        times = _timed(suite.results / key, device) or reported.get((key, device))
-        if times:
-            found[key] = mean(times)
-    return found
-
-
-def _timed(folder: Path, device: str) -> list[float]:
-    from flowbench.records.training import TrainTimings
-
-    try:
-        timings = read_json(folder / TRAIN_TIMINGS, TrainTimings, folder)
-    except RecordError:
-        return []
-    if timings.host.device != device:
-        return []
-    return [seed[_METRIC] for seed in timings.seeds.values() if _METRIC in seed]
-
-
-def _reported(suite: Suite) -> dict[tuple[str, str], list[float]]:
-    """Seconds of each seed by cell and device, in the report's ``results.csv``."""
-    found = defaultdict(list)
-    path = Path("reports", suite.name, "results.csv")
-    if path.is_file():
-        with path.open(newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
-                if row.get("metric") == _METRIC:
-                    found[row["cell"], row["device"]].append(float(row["value"]))
-    return found
-
-
-def _device(cell: CellConfig) -> str:
-    """The kind of device that a cell runs on here."""
-    return cell.device if cell.device != "auto" else _best_device()
-
-
-def _best_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"

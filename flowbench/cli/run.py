@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -39,8 +40,8 @@ def run(
 ) -> None:
     """Train and measure cells: what has changed, and only that.
 
-    DVC runs them. Each line says which stage runs, how many cells are done, and how much training is left by the times
-    on record.
+    DVC runs them. Each line says which stage runs, how many cells are done, and how much is left by the times on
+    record.
     """
     params = config.load_here()
     if every == bool(names):
@@ -90,7 +91,8 @@ class Progress:
 
     @property
     def _left(self) -> str:
-        return plan.total([self._work[key] for key in self.stale - self._trained - self._measured])
+        left = {key: self._work[key] for key in self.stale - self._measured}
+        return plan.total(replace(one, training=0.0) if key in self._trained else one for key, one in left.items())
 
     def read(self, line: str) -> str | None:
         """What to show for a line of DVC's; ``None`` for nothing."""
@@ -128,7 +130,10 @@ def _reproduce(targets: list[str], progress: Progress) -> int:
     """Run `dvc repro`, show how far it is, and return its status."""
     # A stage is a `python` on the path, and each line should come when it is written.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    with warm({**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}) as environment:
+    variables = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    if not sys.stderr.isatty():
+        variables.setdefault("TQDM_DISABLE", "1")  # a log file has lines alone
+    with warm(variables) as environment:
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],
             stdout=subprocess.PIPE,

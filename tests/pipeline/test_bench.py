@@ -1,8 +1,10 @@
 """``flowbench bench``: from a table of one's own to a report, in a folder of its own."""
 
 import json
+import shlex
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -21,6 +23,15 @@ from flowbench.layers.linear import InvertibleLinear
 def build(event: Event) -> FlowModel:
     return vector_flow(event, [InvertibleLinear(event.dims)])
 """
+
+
+MAF = {"layers": 2, "hidden": [8]}
+
+
+class Ended:
+    """What a command came to."""
+
+    returncode = 0
 
 
 @pytest.fixture
@@ -44,7 +55,7 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     folder = table.parent / "my-table-bench"
     assert (folder / "reports" / "my-table" / "index.html").is_file()
     assert "my-table-bench/reports/my-table/index.html: made in" in run.output
-    for label in ("gaussian", "maf", "straight"):
+    for label in ("gaussian", "gaussian_mixture", "maf", "straight"):
         metrics = json.loads((folder / f"results/my-table/my-table-{label}/metrics.json").read_text(encoding="utf-8"))
         assert metrics["status"] == "finished"
         assert f"  {label} " in run.output
@@ -83,12 +94,132 @@ def test_a_folder_of_somebody_else_is_left_alone(table):
 
 
 def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
-    monkeypatch.setattr(bench, "_seconds_a_step", lambda flow, *_: {"maf": 0.01, "glow": 0.1, "gaussian": 0.0}[flow])
-    made = bench.prepare(
-        table, ["maf", "glow", "gaussian"], minutes=1, seeds=2, options={"as_they_are": ["d"], "columns": ["a", "d"]}
-    )
+    seconds = {"maf": (0.01, 1.0, 5.0), "glow": (0.1, 1.0, 5.0), "gaussian": (0.0, 2.0, 5.0)}
+    monkeypatch.setattr(bench, "_probe", lambda flow, *_: bench._Probe(*seconds[flow]))
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
+
+    def made(minutes):
+        return bench.prepare(
+            table,
+            ["maf", "glow", "gaussian"],
+            minutes=minutes,
+            seeds=4,
+            options={"as_they_are": ["d"], "columns": ["a", "d"]},
+        )
+
     from flowbench.config import params
 
-    budgets = params.load(made.folder / "params.yaml").budgets
+    long = made(10)
+    budgets = params.load(long.folder / "params.yaml").budgets
     assert 9 < budgets["maf"].train.steps / budgets["glow"].train.steps < 11
     assert budgets["gaussian"].train.steps == 1
+    # Two seeds on each core. The parts are the whole.
+    assert long.shares.measuring == 2 * 15
+    assert sum(long.shares) == pytest.approx(600, abs=1)
+    steps = {label: budgets[label].train.steps for label in ("maf", "glow")}
+    assert long.shares.training == pytest.approx(2 * (4 + 0.01 * steps["maf"] + 0.1 * steps["glow"]))
+    # Too little time for the fewest steps is told, and not hidden.
+    short = made(0.1)
+    assert {budget.train.steps for budget in params.load(short.folder / "params.yaml").budgets.values()} == {100, 1}
+    assert sum(short.shares) > 60
+
+
+def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch):
+    """What was trained stays so, though the steps of the second call take another time."""
+    from flowbench.config import params
+
+    def steps(step, **options):
+        monkeypatch.setattr(bench, "_probe", lambda *_: bench._Probe(step, 0.0, 0.0))
+        made = bench.prepare(table, ["maf"], options={"as_they_are": ["d"]}, **options)
+        return params.load(made.folder / "params.yaml").budgets["maf"].train.steps
+
+    first = steps(0.1)
+    assert steps(0.2) == first
+    assert steps(0.2, minutes=20) > 1.5 * steps(0.2, minutes=10)
+
+
+def test_a_probe_times_what_a_flow_does(table):
+    from flowbench import data
+
+    source = data.load("mine", source="table", path=str(table), as_they_are=["d"])
+    splits = bench.checked(source)
+    flow, baseline = (bench._probe(name, options, source, splits) for name, options in (("maf", MAF), ("gaussian", {})))
+    assert 0 < flow.step < 1
+    assert (baseline.step, baseline.beside > 0) == (0, True)
+    assert min(flow.measuring, baseline.measuring) > bench._SPEEDS
+
+
+def odd(path):
+    """A table that lacks a value, repeats a row, and has a constant column and two of whole numbers."""
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{a},{b},7.5,{c},{c % 2}" for (a, b), c in zip(rng.normal(size=(300, 2)), rng.integers(0, 9, 300), strict=True)
+    ]
+    rows[3] = ",1.5,7.5,3,1"
+    rows[9] = rows[8]
+    path.write_text("\n".join(["a,b,k,rings,the sex", *rows]) + "\n", encoding="utf-8")
+
+
+def test_all_that_must_be_decided_is_told_together_with_the_command_that_goes_through(table, monkeypatch):
+    odd(table)
+    arguments = ["bench", table.name, "--flows", "maf", "--no-open", "--dry-run", "--minutes", "0.1"]
+    refused = CliRunner().invoke(cli.app, arguments)
+    head, *lines, last = str(refused.exception).splitlines()
+    assert head == "my table.csv: 4 things must be decided:"
+    assert [line.partition(": ")[0].strip() for line in lines] == [
+        "no value in row 5, column 'a'",
+        "1 of 299 rows stand in it before",
+        "whole numbers alone in 'rings', 'the sex'",
+        "one value alone in 'k'",
+    ]
+    for option in ("--missing drop", "--repeated keep", "--columns a,b,rings,the sex", "--as-they-are rings,the sex"):
+        assert option in " ".join(lines)
+    told, _, command = last.partition(": ")
+    assert told == "This goes through"
+    words = shlex.split(command)
+    assert words[:3] == ["flowbench", "bench", table.name]
+    assert {"--dry-run", "--no-open", "--flows", "maf"} < set(words)
+    monkeypatch.setattr(bench, "_probe", lambda *_: bench._Probe(0.01, 0.1, 0.1))
+    assert CliRunner().invoke(cli.app, words[1:]).exit_code == 0
+    assert (table.parent / "my-table-bench" / "params.yaml").is_file()
+
+
+def test_what_no_option_mends_is_told_beside_what_must_be_decided(table):
+    rng = np.random.default_rng(0)
+    rows = [f"{a},{1e9 + b * 1e3:.3f}" for a, b in rng.normal(size=(300, 2))]
+    rows[3] = rows[2]
+    table.write_text("\n".join(["a,b", *rows]) + "\n", encoding="utf-8")
+    told = str(CliRunner().invoke(cli.app, ["bench", table.name]).exception)
+    assert "1 thing must be decided:\n  1 of 300 rows stand in it before: --repeated drop" in told
+    assert "No option mends this: " in told
+    assert "goes through" not in told
+
+
+@pytest.mark.parametrize(
+    ("arguments", "labels"),
+    [
+        ([], bench.DEFAULT_FLOWS),
+        (["--flows", "maf"], ("gaussian", "gaussian_mixture", "maf")),
+        (["--flows", "maf,gaussian", "--no-baselines"], ("maf", "gaussian")),
+    ],
+    ids=" ".join,
+)
+def test_baselines_stand_beside_the_flows(table, monkeypatch, arguments, labels):
+    asked = []
+
+    def prepare(file, labels, **options):
+        asked.append(tuple(labels))
+        raise ConfigError("enough")
+
+    monkeypatch.setattr(bench, "prepare", prepare)
+    CliRunner().invoke(cli.app, ["bench", table.name, *arguments])
+    assert asked == [tuple(labels)]
+
+
+def test_a_log_file_has_no_bars(table, monkeypatch):
+    seen = {}
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    monkeypatch.setattr(bench, "warm", nullcontext)
+    monkeypatch.setattr("subprocess.run", lambda command, **options: seen.update(options) or Ended)
+    bench.Bench("mine", table.parent, bench.Shares(0, 0, 0)).run()
+    assert seen["env"]["TQDM_DISABLE"] == "1"
