@@ -31,12 +31,12 @@ addEventListener("DOMContentLoaded", () => {
     const flows = Object.keys(facts.colours), longest = Math.max(...flows.map(flow => flow.length));
     if (flows.length === 1) color.legend = null;
     if (facts.kind === "training" && flows.length === 1) spec.height = 260;
+    if (narrow && facts.kind === "evaluations") spec.layer[0].encoding.strokeDash.legend.orient = "bottom";
     if (narrow && color.legend) {  // long names stand one above the other
       const columns = longest > 20 ? 1 : 2;
       color.legend = {...color.legend, orient: "bottom", columns, labelLimit: columns === 1 ? 320 : 150};
       spec.height += 16 * Math.ceil(flows.length / columns) + 20;
       if (facts.kind === "tradeoff") spec.layer[0].encoding.fill.legend = color.legend;
-      if (facts.kind === "evaluations") spec.layer[0].encoding.strokeDash.legend.orient = "bottom";
     }
     return spec;
   }
