@@ -55,7 +55,7 @@ def charts(scope: Scope, folder: Path) -> list[dict[str, Any]]:
 
 def _by_objective(curves: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Losses that share an axis, by the end of the figure's name: likelihoods do, and others stand alone."""
-    likelihoods = curves["unit"].isin(["bits per dim", "nats"])
+    likelihoods = curves["unit"].isin(series.LIKELIHOODS)
     found = {"": curves[likelihoods]} if likelihoods.any() else {}
     return found | {f"-{flow}": rows for flow, rows in curves[~likelihoods].groupby("flow", sort=False)}
 

@@ -10,7 +10,7 @@ import pandas as pd
 from flowbench.metrics import FEW_EVALUATIONS, METRICS
 from flowbench.records.training import HistoryRow
 from flowbench.report.frame import CellResult
-from flowbench.report.judgement.answers import COSTS
+from flowbench.report.judgement.answers import COSTS, MARGIN
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.text import words
@@ -21,8 +21,10 @@ _POINTS = 60
 # Training has reached a plateau where its last fifth brought less than this share of what it brought after its first
 # tenth, in which losses fall from wherever they start.
 PLATEAU_SHARE = 0.02
-# A loss has had most of its fall where it has had this share of it.
-FALL_SHARE = 0.9
+# With fewer losses there is no telling.
+_LEAST_LOSSES = 5
+# Of -log p, in which losses of different flows share an axis.
+LIKELIHOODS = ("bits per dim", "nats")
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -44,7 +46,7 @@ def settled(cell: CellResult) -> bool | None:
     shares = []
     for rows in cell.record.training.history.values():
         points = losses(rows)
-        if len(points) < 10:
+        if len(points) < _LEAST_LOSSES:
             return None
         best = pd.Series([loss for _, loss in points]).cummin()
         start, late, end = best.iloc[len(best) // 10], best.iloc[4 * len(best) // 5 - 1], best.iloc[-1]
@@ -63,18 +65,6 @@ def band(cell: CellResult) -> pd.DataFrame:
     of_seeds = pd.DataFrame(seeds).dropna()
     found = {"loss": of_seeds.mean(axis=1), "low": of_seeds.min(axis=1), "high": of_seeds.max(axis=1)}
     return pd.DataFrame(found).replace(math.inf, math.nan).dropna()
-
-
-def pace(cell: CellResult) -> float | None:
-    """After what share of its steps the mean loss has had most of its fall; ``None`` where there are too few losses.
-
-    The fall begins after the first tenth, as that of `settled` does.
-    """
-    best = band(cell)["loss"].cummin()
-    if len(best) < 4 or not best.iloc[len(best) // 10] > best.iloc[-1]:
-        return None
-    enough = best.iloc[-1] + (1 - FALL_SHARE) * (best.iloc[len(best) // 10] - best.iloc[-1])
-    return float(best.index[best <= enough][0] / best.index[-1])
 
 
 def curves(scope: Scope) -> pd.DataFrame:
@@ -101,6 +91,17 @@ def curves(scope: Scope) -> pd.DataFrame:
         ]
     table = pd.DataFrame(found, columns=["flow", "step", "loss", "low", "high", "unit", "lost"])
     return table.drop_duplicates()
+
+
+def pace(scope: Scope) -> dict[str, float | None]:
+    """By flow the steps after which its mean loss is within `MARGIN` of the lowest of all; ``None`` if it never is.
+
+    Of flows that minimise -log p, whose losses can be compared.
+    """
+    table = curves(scope)
+    table = table[table["unit"].isin(LIKELIHOODS) & ~table["lost"]]
+    near = table[table["loss"] <= table["loss"].min() + MARGIN].groupby("flow")["step"].min()
+    return {flow: float(near[flow]) if flow in near else None for flow in dict.fromkeys(table["flow"])}
 
 
 def limits(table: pd.DataFrame) -> tuple[float, float]:

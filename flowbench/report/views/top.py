@@ -8,7 +8,7 @@ from typing import Any
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
 from flowbench.report.frame import CellResult
-from flowbench.report.judgement.answers import COSTS, Answer, answers, overall
+from flowbench.report.judgement.answers import COSTS, MARGIN, Answer, answers, overall
 from flowbench.report.judgement.verdict import Verdict
 from flowbench.report.views import numbers, series
 from flowbench.report.views.scope import Scope, by_fact
@@ -33,18 +33,24 @@ def learning(scope: Scope) -> dict[str, str]:
 def learnt(scope: Scope) -> str:
     """How the flows on one data set learn, in words; empty where none has a curve."""
     trained = [cell for cell in scope.cells if not cell.baseline and len(series.band(cell))]
-    paces = {cell.label: pace for cell in trained if (pace := series.pace(cell))}
-    shares = sorted(set(paces.values()))
+    steps = series.pace(scope)
+    seconds = {}
+    for cell in trained:
+        if (step := steps.get(cell.label)) is not None:
+            taken = scope.value(cell, "train_seconds") or 0.0
+            seconds[cell.label] = taken * step / float(series.band(cell).index[-1])
+    order = sorted(seconds, key=seconds.__getitem__) if len(steps) > 1 else []
 
-    def who(share: float) -> dict[str, Any]:
-        return {"names": [label for label, pace in paces.items() if pace == share], "share": share}
+    def at(label: str) -> dict[str, Any]:
+        return {"name": label, "steps": int(steps[label] or 0), "seconds": numbers.significant(seconds[label])}
 
     reached = by_fact(trained, series.settled)
     return say(
         "learnt",
-        first=who(shares[0]) if len(paces) > 1 else None,
-        last=who(shares[-1]) if len(shares) > 1 else None,
-        enough=series.FALL_SHARE,
+        first=at(order[0]) if order else None,
+        last=at(order[-1]) if len(order) > 1 else None,
+        never=[label for label, step in steps.items() if step is None],
+        margin=MARGIN,
         learning=reached.get(False, []),
         settled=reached.get(True, []),
         unknown=reached.get(None, []),

@@ -200,7 +200,9 @@ def test_a_narrow_screen_shows_the_flow_its_score_and_one_column(laptop, opened)
     page.locator("#data-moons .tools select").select_option(label="parameters")
     assert heads.all_inner_texts()[2].startswith("parameters")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    assert page.locator(".up").first.evaluate("link => getComputedStyle(link).position") == "static", "it covers no answer"
+    assert page.locator(".up").first.evaluate("link => getComputedStyle(link).position") == "static", (
+        "it covers no answer"
+    )
     heights = page.locator(".chip:visible").evaluate_all("chips => chips.map(chip => chip.offsetHeight)")
     assert max(heights) < 24, "no chip breaks in two lines"
 

@@ -7,6 +7,7 @@ import pytest
 
 from flowbench.plotting.canvas import canvas
 from flowbench.records.training import HistoryRow
+from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.views import figures, series, top
 from tests.report.made_up import MOONS
 
@@ -122,9 +123,16 @@ def test_a_sentence_says_how_the_flows_learn(made):
     for cell in of.cells:
         cell.record.training.__dict__["history"] = {0: rows(curves.get(cell.label, []))}
     assert series.settled(of.cells[0])
-    assert top.learnt(of) == (
-        "realnvp has 90 % of the fall of its loss first, after 95 % of the steps; maf is last, after 100 %. "
-        "realnvp was still learning when training stopped. nice has reached a plateau. "
+    for cell in of.cells:
+        cell.record.training.__dict__["loss_unit"] = "nats"
+    bits = {flow: loss / (2 * math.log(2)) for flow, loss in {"nice": 1.0, "realnvp": 1.0, "maf": 7.5}.items()}
+    assert bits["maf"] > min(bits.values()) + MARGIN
+    assert series.pace(of) == {"nice": 2.0, "realnvp": 20.0, "maf": None}
+    said = top.learnt(of)
+    assert said.startswith("nice is the first within 0.05 of the lowest loss, after ")
+    assert " s and 2 steps; realnvp is the last, after " in said
+    assert said.endswith(
+        "maf never comes so near. realnvp was still learning when training stopped. nice has reached a plateau. "
         "There are too few losses to say whether maf was still learning."
     )
     assert top.learnt(of.only(lambda cell: cell.baseline)) == ""
