@@ -19,4 +19,4 @@ def test_an_answer_is_a_flow_or_says_why_there_is_none(made):
 def test_over_data_sets_that_are_too_few_no_flow_stands_out(made):
     *_, everywhere = three_answers(made(TWO))
     assert everywhere["data"] == ""
-    assert {one["undecided"] for one in everywhere["answers"]} == {"no flow stands out: 2 data sets are too few"}
+    assert {one["undecided"] for one in everywhere["answers"]} == {"no flow stands out: they share only 2 data sets"}
