@@ -50,6 +50,8 @@ def learnt(scope: Scope) -> str:
         first=at(order[0]) if order else None,
         last=at(order[-1]) if len(order) > 1 else None,
         never=[label for label, step in steps.items() if step is None],
+        apart=[cell.label for cell in trained if cell.label not in steps],
+        unit=next((unit for unit in series.curves(scope)["unit"] if unit in series.LIKELIHOODS), ""),
         margin=MARGIN,
         learning=reached.get(False, []),
         settled=reached.get(True, []),

@@ -129,7 +129,7 @@ def test_a_sentence_says_how_the_flows_learn(made):
     assert bits["maf"] > min(bits.values()) + MARGIN
     assert series.pace(of) == {"nice": 2.0, "realnvp": 20.0, "maf": None}
     said = top.learnt(of)
-    assert said.startswith("nice is the first within 0.05 of the lowest loss, after ")
+    assert said.startswith("nice is the first within 0.05 bits per dim of the lowest loss, after ")
     assert " s and 2 steps; realnvp is the last, after " in said
     assert said.endswith(
         "maf never comes so near. realnvp was still learning when training stopped. nice has reached a plateau. "
