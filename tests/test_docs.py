@@ -16,6 +16,7 @@ import pytest
 from flowbench import layers
 from flowbench.config import documents
 from flowbench.data.table import Table
+from tests import warm
 from tests.pipeline.clone import Clone
 
 ROOT = Path(__file__).parents[1]
@@ -116,7 +117,8 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.write_text(text, encoding="utf-8")
     clone.edit("params.yaml", "\nflows:\n", "\nflows:\n" + entry.partition("\n")[2])
-    own = {"PYTHONPATH": str(clone.root)}
+    path = {"PYTHONPATH": str(clone.root)}
+    own = {**path, **warm.server(**path)}
     commands = "".join(blocks(TUTORIAL, "sh")).splitlines()
     told = {command: clone.run(*shlex.split(command), env=own) for command in commands}
     assert re.search(r"^radial/plane on vectors .* ok$", told["flowbench check radial"], re.MULTILINE)
