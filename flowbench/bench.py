@@ -25,7 +25,7 @@ from flowbench.core import FittedModel
 from flowbench.data import SPLITS, Source
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.files import write_json
-from flowbench.runtime.warm import warm
+from flowbench.runtime.warm import for_stages, warm
 
 ROOT = Path(__file__).parents[1]
 # What a folder needs of the repository, so that its results depend on nothing outside of it.
@@ -93,12 +93,8 @@ class Bench:
 
     def run(self) -> None:
         """Run what is stale, and write the report; a `BenchError` if DVC fails."""
-        environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"}
-        environment.setdefault("OMP_WAIT_POLICY", "passive")
-        if not sys.stderr.isatty():
-            environment.setdefault("TQDM_DISABLE", "1")  # a log file has lines alone
         command = [sys.executable, "-m", "dvc", "repro", str(suites.folder(self.name) / suites.PIPELINE)]
-        with warm(environment) as warmed:
+        with warm(for_stages()) as warmed:
             status = subprocess.run(command, cwd=self.folder, env=warmed).returncode
         if status:
             raise BenchError(f"{self.folder}: DVC stopped; once that is mended, run the same command again")

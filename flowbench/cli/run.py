@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +15,7 @@ from flowbench import config
 from flowbench.cli import plan
 from flowbench.cli.arguments import SuiteOption, cells_of, complete_cells, duration, load_suite
 from flowbench.config import ConfigError, Suite, suites
-from flowbench.runtime.warm import warm
+from flowbench.runtime.warm import for_stages, warm
 
 _BEGUN = re.compile(r"Running stage '(.+)':$")
 _SKIPPED = re.compile(r"Stage '(.+)' (?:didn't change, skipping|is cached - skipping run, checking out outputs)$")
@@ -128,12 +126,8 @@ def _cells(number: int) -> str:
 
 def _reproduce(targets: list[str], progress: Progress) -> int:
     """Run `dvc repro`, show how far it is, and return its status."""
-    # A stage is a `python` on the path, and each line should come when it is written.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    variables = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
-    if not sys.stderr.isatty():
-        variables.setdefault("TQDM_DISABLE", "1")  # a log file has lines alone
-    with warm(variables) as environment:
+    # Each line should come when it is written.
+    with warm({**for_stages(), "PYTHONUNBUFFERED": "1"}) as environment:
         process = subprocess.Popen(
             [sys.executable, "-m", "dvc", "repro", *targets],
             stdout=subprocess.PIPE,

@@ -91,6 +91,13 @@ def warm(environment: Mapping[str, str], preloaded: Sequence[str] = PRELOADED) -
             yield {**environment, VARIABLE: path}
 
 
+def for_stages() -> dict[str, str]:
+    """The environment of a DVC whose stages run with this interpreter, and draw no bars where nobody sees them."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    usual = {"OMP_WAIT_POLICY": "passive", **({} if sys.stderr.isatty() else {"TQDM_DISABLE": "1"})}
+    return {**usual, **os.environ, "PATH": path}
+
+
 def hand_over() -> None:
     """In a process that was started as ``python -m stages.<name>``: let a server run it, if there is one.
 
