@@ -118,7 +118,9 @@ def test_a_signal_ends_the_stage(project, number):
 
 def test_ctrl_c_reaches_the_stage_once(project):
     with warm(os.environ, [MARK]) as environment:
-        process = start(project, environment, "stages.wait", process_group=0)
+        # A process that a script started in the background is deaf to Ctrl-C, and so would this one be.
+        hearing = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
+        process = start(project, environment, "stages.wait", process_group=0, **hearing)
         int(process.stdout.readline())
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)
