@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModel, FlowModule, soft_clamp
+from flowbench.core import FlowModel, FlowModule
 from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
 from flowbench.evaluation.speed import LARGEST_BATCH, throughput
 from flowbench.evaluation.subject import Family, Subject
@@ -68,8 +68,7 @@ def decode_naively(module: FlowModule, z: Tensor) -> Tensor:
     """
     x = torch.zeros_like(z)
     for i in range(z.shape[1]):
-        log_scale, shift = module.network(x)[:, i].unbind(1)
-        x[:, i] = z[:, i] * torch.exp(soft_clamp(log_scale, module.scale_limit)) + shift
+        x[:, i] = module.univariate.decode(z[:, i], module.network(x)[:, i])[0]
     return x
 
 

@@ -6,7 +6,6 @@ from flowbench.core import Event, FlowModel, FlowModule, Inverse
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.layers.permutation import Permutation
-from flowbench.networks.made import MADE
 
 
 def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
@@ -27,5 +26,5 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], l
     """
     maps: list[FlowModule] = []
     for _ in range(layers):
-        maps += [Inverse(MaskedAutoregressive(MADE(event.dims, hidden, outputs=2))), Permutation.reverse(event.dims)]
+        maps += [Inverse(MaskedAutoregressive(event.dims, hidden)), Permutation.reverse(event.dims)]
     return vector_flow(event, maps, logit=logit)

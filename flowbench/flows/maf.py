@@ -1,15 +1,24 @@
 """MAF: masked autoregressive flow (Papamakarios et al. 2017, 1705.07057)."""
 
+from __future__ import annotations
+
 from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.layers._univariate import MixtureOfGaussians
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.layers.permutation import Permutation
-from flowbench.networks.made import MADE
 
 
-def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], logit: Alpha = None) -> FlowModel:
+def build(
+    event: Event,
+    *,
+    layers: PositiveInt = 5,
+    hidden: list[PositiveInt],
+    components: PositiveInt | None = None,
+    logit: Alpha = None,
+) -> FlowModel:
     """Autoregressive maps, with the order of the features reversed between them.
 
     Densities cost one pass of each network; samples are drawn feature by feature.
@@ -17,6 +26,8 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], l
     Args:
         layers: number of autoregressive maps.
         hidden: sizes of the hidden layers of each MADE.
+        components: of the mixtures of Gaussians that are the conditionals of one more map, which ends in the latent
+            (MAF MoG, section 4.3; 10 in the paper); null for none.
         logit: α of the logit that integer data passes first; null for none.
 
     Example:
@@ -27,5 +38,8 @@ def build(event: Event, *, layers: PositiveInt = 5, hidden: list[PositiveInt], l
     """
     maps: list[FlowModule] = []
     for _ in range(layers):
-        maps += [MaskedAutoregressive(MADE(event.dims, hidden, outputs=2)), Permutation.reverse(event.dims)]
-    return vector_flow(event, maps, logit=logit)
+        maps += [MaskedAutoregressive(event.dims, hidden), Permutation.reverse(event.dims)]
+    if components is None:
+        return vector_flow(event, maps, logit=logit)
+    maps.append(MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components)))
+    return vector_flow(event, maps, logit=logit, prior_name="logistic")

@@ -1,18 +1,20 @@
-"""Affine autoregressive map: the layer of MAF and, with its directions exchanged, of IAF."""
+"""Autoregressive map: the layer of MAF and, with its directions exchanged, of IAF."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule, full_precision, soft_clamp
+from flowbench.core import FlowModule, full_precision
+from flowbench.layers._univariate import Affine, MixtureOfGaussians, RationalQuadratic, Univariate
 from flowbench.networks.made import MADE
 
 
 class MaskedAutoregressive(FlowModule):
-    """z_i = (x_i - μ_i(x_<i)) exp(-s_i(x_<i)) (Papamakarios et al. 2017, 1705.07057, equation 4).
+    """z_i = h(x_i; θ_i(x_<i)) for an increasing h (Papamakarios et al. 2017, 1705.07057, equation 4: an affine one).
 
     `encode` is one pass of the network. `decode` finds one feature after another. A hidden unit depends only
     on the features up to its degree, so each unit is computed once, and all D features together cost about as much
@@ -22,12 +24,13 @@ class MaskedAutoregressive(FlowModule):
     another order than `encode`, and after rounding to bfloat16 the two would be different maps.
 
     Args:
-        network: a `MADE` with two outputs for each feature: the log-scale s and the shift μ.
-        scale_limit: bound of ``|s|``, reached softly.
+        features: D.
+        hidden: sizes of the hidden layers of the `MADE` that gives θ.
+        univariate: the map h; affine if left out.
 
     Example:
         >>> import torch
-        >>> layer, x = MaskedAutoregressive(MADE(3, [16], outputs=2)), torch.randn(7, 3)
+        >>> layer, x = MaskedAutoregressive(3, [16]), torch.randn(7, 3)
         >>> z, logdet = layer.encode(x)
         >>> z.shape, logdet.shape
         (torch.Size([7, 3]), torch.Size([7]))
@@ -35,30 +38,28 @@ class MaskedAutoregressive(FlowModule):
         True
     """
 
-    def __init__(self, network: MADE, *, scale_limit: float = 3.0):
+    def __init__(self, features: int, hidden: Sequence[int], univariate: Univariate | None = None):
         super().__init__()
-        self.network = network
-        self.scale_limit = scale_limit
+        self.univariate = univariate or Affine()
+        self.network = MADE(features, hidden, outputs=self.univariate.parameters)
 
     def extra_repr(self) -> str:
-        return f"scale_limit={self.scale_limit}"
+        return f"univariate={self.univariate}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(x):
-            outputs = self.network(x)
-            log_scale, shift = soft_clamp(outputs[..., 0], self.scale_limit), outputs[..., 1]
-            return (x - shift) * torch.exp(-log_scale), -log_scale.sum(1)
+            z, log_slope = self.univariate.encode(x, self.network(x))
+            return z, log_slope.sum(1)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
         def next_feature(i: int, outputs: Tensor) -> Tensor:
-            log_scale, shift = soft_clamp(outputs[:, 0], self.scale_limit), outputs[:, 1]
-            return z[:, i] * torch.exp(log_scale) + shift
+            return self.univariate.decode(z[:, i], outputs)[0]
 
         with full_precision(z):
             x, hidden = self.network.unroll(next_feature, z)
             if torch.is_grad_enabled():
                 x = x + _ImplicitGradient.apply(z - self.encode(x)[0], self, x, hidden)
-            return x, soft_clamp(self.network(x)[..., 0], self.scale_limit).sum(1)
+            return x, -self.encode(x)[1]
 
 
 class _ImplicitGradient(torch.autograd.Function):
@@ -78,19 +79,21 @@ class _ImplicitGradient(torch.autograd.Function):
         layer = ctx.layer
         with torch.no_grad():
             outputs = layer.network(ctx.x)
-            log_scale = soft_clamp(outputs[..., 0], layer.scale_limit)
-            inverse_scale = torch.exp(-log_scale)
-            z = (ctx.x - outputs[..., 1]) * inverse_scale
-            clamp_slope = 1 - (log_scale / layer.scale_limit) ** 2
-            slopes = torch.stack((-z * clamp_slope, -inverse_scale), -1)
-        return layer.network.solve_transposed(ctx.hidden, slopes, inverse_scale, gradients[0]), None, None, None
+        with torch.enable_grad():
+            z, log_slope = layer.univariate.encode(ctx.x, outputs.requires_grad_())
+            # Each z_i has outputs of its own, so the gradient of their sum holds the derivative of each.
+            (slopes,) = torch.autograd.grad(z.sum(), outputs)
+        w = layer.network.solve_transposed(ctx.hidden, slopes, log_slope.detach().exp(), gradients[0])
+        return w, None, None, None
 
 
 def examples():
     return {
-        "vector": (MaskedAutoregressive(MADE(5, [16, 16], outputs=2)), (5,)),
-        "fewer hidden units than features": (MaskedAutoregressive(MADE(6, [3], outputs=2)), (6,)),
-        "one hidden layer": (MaskedAutoregressive(MADE(4, [8], outputs=2)), (4,)),
-        "no hidden layer": (MaskedAutoregressive(MADE(4, [], outputs=2)), (4,)),
-        "scalar": (MaskedAutoregressive(MADE(1, [4], outputs=2)), (1,)),
+        "vector": (MaskedAutoregressive(5, [16, 16]), (5,)),
+        "fewer hidden units than features": (MaskedAutoregressive(6, [3]), (6,)),
+        "one hidden layer": (MaskedAutoregressive(4, [8]), (4,)),
+        "no hidden layer": (MaskedAutoregressive(4, []), (4,)),
+        "scalar": (MaskedAutoregressive(1, [4]), (1,)),
+        "splines": (MaskedAutoregressive(5, [16], RationalQuadratic()), (5,)),
+        "mixtures": (MaskedAutoregressive(5, [16], MixtureOfGaussians(3)), (5,)),
     }

@@ -6,9 +6,8 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from flowbench.certificates import randomised
-from flowbench.core import soft_clamp
+from flowbench.layers._univariate import Affine, MixtureOfGaussians, RationalQuadratic, Univariate
 from flowbench.layers.autoregressive import MaskedAutoregressive
-from flowbench.networks.made import MADE
 from flowbench.runtime.seeding import seeded
 
 NETWORKS = pytest.mark.parametrize(
@@ -16,11 +15,14 @@ NETWORKS = pytest.mark.parametrize(
     [(1, [4]), (2, [8, 8]), (5, [16, 16]), (5, [3]), (6, [2, 9, 4]), (4, [])],
     ids=str,
 )
+UNIVARIATES = pytest.mark.parametrize("univariate", [Affine(), RationalQuadratic(4), MixtureOfGaussians(2)], ids=repr)
 
 
-def layer_and_latent(features: int, hidden: list[int]) -> tuple[MaskedAutoregressive, Tensor]:
+def layer_and_latent(
+    features: int, hidden: list[int], univariate: Univariate | None = None
+) -> tuple[MaskedAutoregressive, Tensor]:
     with seeded(0):
-        layer = MaskedAutoregressive(MADE(features, hidden, outputs=2)).double()
+        layer = MaskedAutoregressive(features, hidden, univariate).double()
         return randomised(layer, scale=1.0), torch.randn(7, features, dtype=torch.float64)
 
 
@@ -28,22 +30,22 @@ def naive_decode(layer: MaskedAutoregressive, z: Tensor) -> tuple[Tensor, Tensor
     """D passes of the whole network, each of which gets one more feature right; plain autograd sees them all."""
     x = torch.zeros_like(z)
     for _ in range(z.shape[1]):
-        outputs = layer.network(x)
-        log_scale = soft_clamp(outputs[..., 0], layer.scale_limit)
-        x = z * torch.exp(log_scale) + outputs[..., 1]
-    return x, soft_clamp(layer.network(x)[..., 0], layer.scale_limit).sum(1)
+        x, logdet = layer.univariate.decode(z, layer.network(x))
+    return x, logdet.sum(1)
 
 
+@UNIVARIATES
 @NETWORKS
-def test_unrolled_inverse_is_that_of_the_naive_loop(features, hidden):
-    layer, z = layer_and_latent(features, hidden)
+def test_unrolled_inverse_is_that_of_the_naive_loop(features, hidden, univariate):
+    layer, z = layer_and_latent(features, hidden, univariate)
     for got, expected in zip(layer.decode(z), naive_decode(layer, z), strict=True):
         torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-12)
 
 
+@UNIVARIATES
 @NETWORKS
-def test_implicit_gradient_is_that_of_the_naive_loop(features, hidden):
-    layer, z = layer_and_latent(features, hidden)
+def test_implicit_gradient_is_that_of_the_naive_loop(features, hidden, univariate):
+    layer, z = layer_and_latent(features, hidden, univariate)
 
     def gradients(decode) -> list[Tensor]:
         latent = z.clone().requires_grad_()

@@ -67,5 +67,5 @@ def test_starts_at_zero():
 )
 def test_any_sizes_give_an_autoregressive_map(features, hidden, batch, seed):
     with seeded(seed):
-        layer = MaskedAutoregressive(MADE(features, hidden, outputs=2))
+        layer = MaskedAutoregressive(features, hidden)
     assert certificates.passes(certificates.certify(layer, (features,), points=batch, seed=seed))

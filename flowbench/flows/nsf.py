@@ -1,0 +1,56 @@
+"""NSF: neural spline flow (Durkan et al. 2019, 1906.04032)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveFloat, PositiveInt
+
+from flowbench.core import Event, FlowModel, FlowModule
+from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.layers._parts import coupling_parts
+from flowbench.layers._univariate import RationalQuadratic
+from flowbench.layers.autoregressive import MaskedAutoregressive
+from flowbench.layers.linear import InvertibleLinear
+from flowbench.layers.spline_coupling import SplineCoupling
+from flowbench.networks.mlp import mlp
+
+
+def build(
+    event: Event,
+    *,
+    architecture: Literal["coupling", "autoregressive"] = "coupling",
+    layers: PositiveInt = 10,
+    hidden: list[PositiveInt],
+    bins: Annotated[int, Field(ge=2)] = 8,
+    bound: PositiveFloat = 3.0,
+    logit: Alpha = None,
+) -> FlowModel:
+    """Rational-quadratic splines of each feature, with a linear map before each layer of them.
+
+    Args:
+        architecture: ``coupling``: the splines of one half depend on the other half, RQ-NSF (C) in the paper.
+            ``autoregressive``: those of each feature depend on the features before it, RQ-NSF (AR).
+        layers: number of layers of splines.
+        hidden: sizes of the hidden layers of each network; the paper's have residual blocks.
+        bins: pieces of each spline.
+        bound: splines bend ``[-bound, bound]``, and are the identity outside. Data are standardised before.
+        logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), layers=2, hidden=[8])
+        >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
+        (torch.Size([7]), torch.Size([3, 2]))
+    """
+    spline = RationalQuadratic(bins, bound)
+    maps: list[FlowModule] = []
+    for i in range(layers):
+        maps.append(InvertibleLinear(event.dims))
+        if architecture == "autoregressive":
+            maps.append(MaskedAutoregressive(event.dims, hidden, spline))
+        else:
+            swap = i % 2 == 1
+            kept, changed = coupling_parts(event.dims, swap)
+            maps.append(SplineCoupling(mlp(kept, hidden, changed * spline.parameters), spline, swap=swap))
+    return vector_flow(event, maps, logit=logit)
