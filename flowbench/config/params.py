@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from flowbench.config.documents import check_names, read
 from flowbench.config.errors import ConfigError
-from flowbench.config.options import Section, parse
+from flowbench.config.places import PARAMS
+from flowbench.config.sections import Section, parse
 
-PARAMS = Path("params.yaml")
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 

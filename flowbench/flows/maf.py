@@ -1,7 +1,6 @@
 """MAF: masked autoregressive flow (Papamakarios et al. 2017, 1705.07057)."""
 
-from pydantic import PositiveInt
-
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.layers.autoregressive import MaskedAutoregressive
