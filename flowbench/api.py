@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from flowbench import flows
-from flowbench.config import ConfigError, EvaluateBudget, TrainBudget, known_argument, parse, suites
+from flowbench.config import ConfigError, known_argument
+from flowbench.config.places import DEFAULT
 from flowbench.core import Event, FittedModel, FlowModel, Generator, SolverError
 from flowbench.export import rebuild
-from flowbench.records.training import HistoryRow
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.seeding import seed_for, seeded
 
@@ -56,7 +56,7 @@ class Certificate:
 
 
 def load(
-    cell: str | os.PathLike[str], *, suite: str = suites.DEFAULT, seed: int | None = None, device: str = "cpu"
+    cell: str | os.PathLike[str], *, suite: str = DEFAULT, seed: int | None = None, device: str = "cpu"
 ) -> Generator:
     """A trained flow, ready to score and to sample.
 
@@ -91,7 +91,7 @@ def load(
     return rebuild(folder, seed).to(device)
 
 
-def results(suite: str = suites.DEFAULT) -> pd.DataFrame:
+def results(suite: str = DEFAULT) -> pd.DataFrame:
     """Every number of a suite's report, one row each.
 
     Args:
@@ -186,6 +186,8 @@ def fit(
     """
     import pandas as pd
 
+    from flowbench.config import TrainBudget, parse
+    from flowbench.records.training import HistoryRow
     from flowbench.training.batches import INITIALISATION_EXAMPLES, Batches
     from flowbench.training.loop import train
     from flowbench.training.objectives import DataLoss
@@ -268,6 +270,7 @@ def score(
     Raises:
         ConfigError: an option is wrong, a unit is not positive, or there is no data.
     """
+    from flowbench.config import EvaluateBudget, parse
     from flowbench.evaluation.invertibility import invertibility
     from flowbench.evaluation.likelihood import likelihood, negative_log_likelihoods
     from flowbench.evaluation.logdet import logdet

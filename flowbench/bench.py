@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from flowbench import api, certificates, data, flows
-from flowbench.config import ConfigError, Params, known_argument, params, suites
+from flowbench.config import PARAMS, ConfigError, Params, known_argument, params, suites
 from flowbench.config.documents import read
 from flowbench.core import FittedModel
 from flowbench.data import SPLITS, Source
@@ -129,7 +129,7 @@ def prepare(
     begin = time.monotonic()
     name = re.sub(r"[^A-Za-z0-9_-]+", "-", file.stem).strip("-") or "table"
     folder = folder or Path(f"{name}-bench")
-    written = folder / params.PARAMS
+    written = folder / PARAMS
     if folder.exists() and any(folder.iterdir()) and not _is_ours(written):
         raise ConfigError(f"{folder}: holds something else; choose another with --folder")
     table = {"source": "table", "path": file.name} | dict(options or {})
@@ -138,7 +138,7 @@ def prepare(
     own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
     with _found(own):
-        chosen = {label: _options(label, params.load(ROOT / params.PARAMS)) for label in labels}
+        chosen = {label: _options(label, params.load(ROOT / PARAMS)) for label in labels}
         for label, of_flow in chosen.items():
             certificates.require_sound(label.partition("-")[0], source.event, of_flow, label)
         probes = {label: _probe(label.partition("-")[0], one, source, splits) for label, one in chosen.items()}
@@ -189,7 +189,7 @@ def _is_ours(path: Path) -> bool:
 def _earlier(folder: Path, name: str, suite: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
     """The budgets of a benchmark that is there if the same was asked for: times of steps differ from call to call."""
     try:
-        before, budgets = read(folder / suites.source(name)), read(folder / params.PARAMS).get("budgets") or {}
+        before, budgets = read(folder / suites.source(name)), read(folder / PARAMS).get("budgets") or {}
     except ConfigError:
         return None
     same = suite.items() <= before.items() and budgets.keys() == wanted.keys()

@@ -14,7 +14,7 @@ from flowbench import config, data, flows
 from flowbench.config import PARAMS, ConfigError, EvaluateBudget, Suite, TrainBudget, suites
 from flowbench.core import Generator
 from flowbench.data import Source
-from flowbench.records.files import RecordError
+from flowbench.records.errors import RecordError
 from flowbench.records.training import Training
 from flowbench.runtime import device as devices
 from flowbench.runtime.seeding import seed_for, seeded

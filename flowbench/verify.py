@@ -16,8 +16,9 @@ from flowbench.config.suites import CELLS
 from flowbench.metrics import METRICS
 from flowbench.metrics.catalogue import LOST_AT
 from flowbench.records import lock
+from flowbench.records.errors import RecordError
 from flowbench.records.evaluation import Evaluation
-from flowbench.records.files import METRICS_FILE, SEEDS_FILE, RecordError
+from flowbench.records.files import METRICS_FILE, SEEDS_FILE
 from flowbench.runtime.files import md5, md5_of_folder
 from flowbench.runtime.mirror import with_absolute_mirror
 

@@ -1,19 +1,27 @@
 """Exports: whole, readable without the repository, and refused in one line where they were altered."""
 
+import importlib
+import inspect
 import json
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import flowbench
-from flowbench import cli
-from flowbench.config import ConfigError
-from flowbench.export import CARD, FLOW, WEIGHTS, export
-from flowbench.records.files import RecordError
+from flowbench import cli, flows
+from flowbench.config import ConfigError, plugins
+from flowbench.config.options import recorded_options
+from flowbench.core import FlowModel
+from flowbench.export.reading import CARD, FLOW, WEIGHTS, digest
+from flowbench.export.writing import export
+from flowbench.records.errors import RecordError
 from tests import tiny_cells
 from tests.tiny_cells import AUTOENCODER, CONTINUOUS, IMAGES, VECTORS
 
@@ -38,32 +46,56 @@ def test_an_export_is_the_trained_flow(tiny, tmp_path, key):
     assert {path.name for path in (tmp_path / "export").iterdir()} == {FLOW, WEIGHTS, CARD}
 
 
-# What reading an export may import: these, the standard library, and what torch itself imports.
-ALLOWED = ("flowbench", "torch", "numpy", "safetensors", "pydantic")
+def imported_names(*distributions: str) -> list[str]:
+    """The top-level modules of installed distributions and of all that they require."""
+    waiting, found = list(distributions), set()
+    while waiting:
+        if (name := canonicalize_name(waiting.pop())) in found:
+            continue
+        found.add(name)
+        requirements = map(Requirement, metadata.requires(name) or [])
+        waiting += [one.name for one in requirements if not one.marker or one.marker.evaluate({"extra": ""})]
+    owners = metadata.packages_distributions().items()
+    return [module for module, own in owners if found & set(map(canonicalize_name, own))]
 
 
-@pytest.mark.parametrize("key", [VECTORS, IMAGES])
-def test_an_export_needs_neither_the_repository_nor_other_libraries(tiny, tmp_path, key):
+@pytest.mark.parametrize("key", [VECTORS, IMAGES, CONTINUOUS, AUTOENCODER, tiny_cells.BASELINE])
+def test_an_export_needs_torch_numpy_and_safetensors_alone(tiny, tmp_path, key):
     export(tiny.measured(key), tmp_path / "export")
+    allowed = imported_names("torch", "numpy", "safetensors", *(["torchdiffeq"] if key == CONTINUOUS else []))
     code = f"""
 import sys
-import torch, numpy, safetensors.torch
-from pydantic import BaseModel, Field, PositiveInt, create_model
-before = set(sys.modules)
 
 class Refuse:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if top not in {ALLOWED!r} and top not in sys.stdlib_module_names and top not in before:
-            raise ImportError("it imports " + name)
+        if top not in {["flowbench", *allowed]!r} and top not in sys.stdlib_module_names:
+            raise ModuleNotFoundError("it imports " + name, name=name)
 
 sys.meta_path.insert(0, Refuse())
-import flowbench
-flow = flowbench.load({str(tmp_path / "export")!r})
-print(flow.log_prob(flow.sample(3)).shape)
+import flowbench, numpy, torch
+flow = flowbench.load("export")
+x = flow.sample(5, torch.Generator().manual_seed(3))
+torch.manual_seed(4)  # of the noise on grey levels
+numpy.savez("found.npz", x=x, log_prob=flow.log_prob(x) if hasattr(flow, "log_prob") else [])
 """
     run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
-    assert (run.stdout, run.stderr) == ("torch.Size([3])\n", "")
+    assert (run.returncode, run.stderr) == (0, "")
+    flow, found = flowbench.load(tmp_path / "export"), np.load(tmp_path / "found.npz")
+    x = flow.sample(5, torch.Generator().manual_seed(3))
+    torch.manual_seed(4)
+    np.testing.assert_allclose(found["x"], x, rtol=1e-6)
+    log_prob = flow.log_prob(x) if isinstance(flow, FlowModel) else []
+    np.testing.assert_allclose(found["log_prob"], log_prob, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", plugins.names("flowbench.flows", flows.__path__[:1]))
+def test_the_options_of_each_flow_load_without_pydantic(monkeypatch, name):
+    build = importlib.import_module(f"flowbench.flows.{name}").build
+    monkeypatch.setitem(sys.modules, "pydantic", None)  # an import of it fails
+    parameters = inspect.signature(build).parameters.values()
+    options = {one.name: 1 for one in parameters if one.kind is one.KEYWORD_ONLY}
+    assert recorded_options(build, options, "flow.json") == options
 
 
 def test_the_card_says_what_was_measured(written, tiny):
@@ -86,14 +118,19 @@ def test_an_export_takes_the_place_of_an_older_one_and_of_nothing_else(tiny, wri
     assert [path.name for path in other.iterdir()] == ["chapter.tex"]
 
 
-def altered(change):
+def edited(change, digest_of=lambda facts: facts["sha256"]):
     def edit(folder: Path) -> None:
         path = folder / FLOW
         facts = json.loads(path.read_text(encoding="utf-8"))
         change(facts)
-        path.write_text(json.dumps(facts), encoding="utf-8")
+        path.write_text(json.dumps(facts | {"sha256": digest_of(facts)}), encoding="utf-8")
 
     return edit
+
+
+def by_another(change):
+    """As another version of flowbench would have written it."""
+    return edited(change, digest)
 
 
 @pytest.mark.parametrize(
@@ -105,18 +142,31 @@ def altered(change):
             r"flow\.safetensors: is not what flow\.json was",
         ),
         (lambda folder: (folder / FLOW).write_text("{"), r"flow\.json: is damaged"),
+        (lambda folder: (folder / FLOW).write_text("[" * 100_000), r"flow\.json: is damaged"),
         (lambda folder: (folder / FLOW).write_text("[]"), r"flow\.json: is damaged"),
         (lambda folder: (folder / FLOW).write_bytes(b"\xff\xfe"), r"flow\.json: is damaged"),
-        (altered(lambda facts: facts.pop("event")), r"flow\.json: is damaged \(has no 'event'\)"),
-        (altered(lambda facts: facts.update(format=9)), "is of format 9, and this version reads 1"),
-        (altered(lambda facts: facts.update(flow="afine")), "'afine': no such flow; did you mean 'affine'"),
+        (edited(lambda facts: facts["options"].update(layers=2)), r"flow\.json: was altered after it was written"),
+        (edited(lambda facts: facts["event"].update(shape="x")), "was altered"),
+        (edited(lambda facts: facts["weights"].update(sha256="0")), "was altered"),
+        (edited(lambda facts: facts["metrics"]["bits_per_dim"].update(value="0.1")), "was altered"),
+        (edited(lambda facts: facts.pop("commit")), "was altered"),
+        (edited(lambda facts: facts.pop("sha256"), lambda facts: ""), "was altered"),
+        (edited(lambda facts: facts.update(format=1)), "is of format 1, and this version reads 2; export"),
+        (edited(lambda facts: facts.update(format=9)), "is of format 9, and this version reads 2; export"),
+        (by_another(lambda facts: facts.pop("event")), r"flow\.json: is damaged \(has no 'event'\)"),
+        (by_another(lambda facts: facts.update(flow="afine")), "'afine': no such flow; did you mean 'affine'"),
         (
-            altered(lambda facts: facts.update(flow="radial")),
+            by_another(lambda facts: facts.update(flow="radial")),
             r"flow = 'radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
         ),
-        (altered(lambda facts: facts["event"].update(shape=[3])), "do not fit together"),
-        (altered(lambda facts: facts["event"].update(shape="x")), "is damaged"),
-        (altered(lambda facts: facts.update(options={"layers": 2})), "'layers': no such key"),
+        (by_another(lambda facts: facts["event"].update(shape=[3])), "do not fit together"),
+        (by_another(lambda facts: facts["event"].update(shape="x")), "is damaged"),
+        (by_another(lambda facts: facts.update(options={"layers": 2})), r"options = 'layers': no such key"),
+        (by_another(lambda facts: facts.update(flow="maf", options={})), r"options\.hidden: is missing"),
+        (
+            by_another(lambda facts: facts.update(flow="maf", options={"hidden": 2})),
+            "TypeError.* build of the flow maf",
+        ),
     ],
 )
 def test_an_altered_export_is_one_line(written, damage, message):

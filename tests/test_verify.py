@@ -10,8 +10,8 @@ import pytest
 from flowbench import config
 from flowbench.config import Suite, suites
 from flowbench.metrics import METRICS
+from flowbench.records.errors import RecordError
 from flowbench.records.evaluation import Evaluation
-from flowbench.records.files import RecordError
 from flowbench.runtime.files import md5, md5_of_folder
 from flowbench.verify import OnRecord, Rerun, compare, on_record, verify
 from tests import fake_cell

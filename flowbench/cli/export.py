@@ -32,7 +32,7 @@ def export(
     """
     found = load_suite(suite, config.load_here())
     config.known_argument(cell, found.cells, f"cell of the suite {suite}")
-    from flowbench.export import export as write
+    from flowbench.export.writing import export as write
 
     write(found.results / cell, folder, seed)
     print(f"{folder}: {cell} of {suite}; load it with flowbench.load({str(folder)!r})")

@@ -12,7 +12,8 @@ from statistics import mean
 from typing import NamedTuple
 
 from flowbench.config import CellConfig, ConfigError, Params, Suite, suites
-from flowbench.records.files import TIMINGS, TRAIN_TIMINGS, RecordError, read_json
+from flowbench.records.errors import RecordError
+from flowbench.records.files import TIMINGS, TRAIN_TIMINGS, read_json
 
 TRAINING, MEASURING = "train_seconds", "evaluate_seconds"
 

@@ -37,7 +37,7 @@ def verify(
         config.known_argument(key, found.cells, f"cell of the suite {suite}")
     from subprocess import CalledProcessError
 
-    from flowbench.records.files import RecordError
+    from flowbench.records.errors import RecordError
     from flowbench.verify import verify as again
 
     rows: list[dict[str, Any]] = []

@@ -9,9 +9,9 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from flowbench.config.documents import check_names, read
 from flowbench.config.errors import ConfigError
-from flowbench.config.options import Section, parse
+from flowbench.config.places import PARAMS
+from flowbench.config.sections import Section, parse
 
-PARAMS = Path("params.yaml")
 Rate = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -30,6 +30,8 @@ class TrainBudget(Section):
         compile: whether torch compiles the training step.
         horizontal_flips: whether each training image is mirrored with probability one half.
         validate_every: steps between two looks at the validation split; the best weights seen are kept.
+        patience: the training ends after this many looks in a row that found no better weights; null for none. With it
+            ``steps`` is the most that there can be.
         validation_examples: this many examples, the first of the validation split, are looked at; null for all.
         anneal_steps: for energies and students, β = min(1, 0.01 + step / anneal_steps).
         snapshot_every: steps between two snapshots for pictures; null for a few dozen in all.
@@ -48,6 +50,7 @@ class TrainBudget(Section):
     compile: bool = False
     horizontal_flips: bool = False
     validate_every: PositiveInt = 250
+    patience: PositiveInt | None = None
     validation_examples: PositiveInt | None = None
     anneal_steps: PositiveInt = 10_000
     snapshot_every: PositiveInt | None = None

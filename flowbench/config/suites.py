@@ -16,14 +16,13 @@ from pydantic import AfterValidator, Field, NonNegativeInt
 
 from flowbench.config.documents import check_names, read
 from flowbench.config.errors import ConfigError, known
-from flowbench.config.options import Section, parse
 from flowbench.config.params import Params
+from flowbench.config.places import DEFAULT as DEFAULT
+from flowbench.config.sections import Section, parse
 
 SUITES = Path("suites")
 CELLS = "cells.json"
 PIPELINE = "dvc.yaml"
-# The suite that plain `dvc repro` runs. Its pipeline is that of the repository's root.
-DEFAULT = "laptop"
 
 
 def _distinct(values: list[int]) -> list[int]:

@@ -9,8 +9,8 @@ from tarfile import TarError
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import Field, PositiveInt
 
+from flowbench.config import PositiveInt, Within
 from flowbench.core import Event
 from flowbench.data import DataError, Source
 from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
@@ -103,7 +103,7 @@ class ImageSource(Source):
 class MnistLike(ImageSource):
     """A set in the format of MNIST. torchvision and the mirror both call it ``folder``."""
 
-    validation: Annotated[int, Field(gt=0, lt=60_000)]
+    validation: Annotated[int, Within(gt=0, lt=60_000)]
     folder: ClassVar[str]
     event = Event((1, 28, 28), levels=256)
 

@@ -7,9 +7,9 @@ from typing import dataclass_transform
 
 import numpy as np
 import torch
-from pydantic import PositiveInt
 from torch import Tensor
 
+from flowbench.config import PositiveInt
 from flowbench.core import Event
 from flowbench.numerics.quadrature import Grid, entropy
 from flowbench.runtime.errors import ExpectedError

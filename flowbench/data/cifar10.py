@@ -10,8 +10,8 @@ from typing import Annotated, ClassVar
 
 import numpy as np
 from PIL import Image
-from pydantic import Field
 
+from flowbench.config import Within
 from flowbench.core import Event
 from flowbench.data import DataError
 from flowbench.data._fetch import DOWNLOADS, NotFoundError, fetch, mirrors
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 class Cifar10(ImageSource):
     """CIFAR-10 as ``(3, 32, 32)``: 50,000 images for training and validation, and 10,000 test images."""
 
-    validation: Annotated[int, Field(gt=0, lt=50_000)]
+    validation: Annotated[int, Within(gt=0, lt=50_000)]
     event = Event((3, 32, 32), levels=256)
     fingerprints: ClassVar = {
         "train": "6a3b2c04d0a79ce272dcdacaf0bc440275db5a8cbe3717521a28fada2ea0d2ed",

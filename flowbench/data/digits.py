@@ -1,8 +1,8 @@
 """Handwritten digits of 8 × 8 pixels with grey levels from 0 to 16, from scikit-learn."""
 
 import numpy as np
-from pydantic import PositiveInt
 
+from flowbench.config import PositiveInt
 from flowbench.core import Event
 from flowbench.data import Source
 from flowbench.runtime.seeding import seed_for

@@ -5,9 +5,9 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from pydantic import PositiveFloat
 from torch import Tensor
 
+from flowbench.config import PositiveFloat
 from flowbench.core import Event
 from flowbench.data import SampledSource
 from flowbench.data._mixture import log_mixture

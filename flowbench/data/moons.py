@@ -6,9 +6,9 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
+from flowbench.config import Within
 from flowbench.core import Event
 from flowbench.data import SampledSource
 from flowbench.data._mixture import log_mixture
@@ -18,7 +18,7 @@ from flowbench.numerics.quadrature import Grid
 class Moons(SampledSource):
     """The moons with noise of the given standard deviation."""
 
-    noise: Annotated[float, Field(ge=0.01)]
+    noise: Annotated[float, Within(ge=0.01)]
     event = Event((2,))
 
     @cached_property

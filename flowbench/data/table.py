@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import numpy as np
-from pydantic import Field
 
+from flowbench.config import Within
 from flowbench.core import Event
 from flowbench.data import SPLITS, DataError, Source
 from flowbench.data._table import column_names, read_table
@@ -20,7 +20,7 @@ MOST_COLUMNS = 2000
 # Of a column's standard deviation, the most that neighbouring numbers of float32 may lie apart: with more, no flow's
 # round trip in float32 could be certified.
 LARGEST_SPACING = 1e-4
-Share = Annotated[float, Field(gt=0, lt=1)]
+Share = Annotated[float, Within(gt=0, lt=1)]
 
 
 class Table(Source):

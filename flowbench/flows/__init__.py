@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, check_options, known, plugins
+from flowbench.config.options import recorded_options
 from flowbench.config.sources import explain, file_of
 from flowbench.core import Event, FlowModel, Generator, ShapeError
 from flowbench.runtime.device import is_out_of_memory
@@ -42,9 +43,22 @@ def build(name: str, event: Event, options: dict[str, Any], where: str = "") -> 
         ConfigError: there is no such flow; an option is unknown, missing or of the wrong type; the file cannot be
             imported; or its ``build`` is missing, raises, or returns something that is no model.
     """
-    function = _function(name)
     where = where or f"{PARAMS}: flows.{name}"
-    options = check_options(function, options, where)
+    return _model(name, event, check(name, options, where), where)
+
+
+def rebuild(name: str, event: Event, options: dict[str, Any], where: str) -> Generator:
+    """`build` with options that `check` has returned and that JSON has kept since; needs pydantic for odd types alone.
+
+    Raises:
+        ConfigError: as `build`; or the flow has other options by now.
+    """
+    return _model(name, event, recorded_options(_function(name), options, where), where)
+
+
+def _model(name: str, event: Event, options: dict[str, Any], where: str) -> Generator:
+    """The model for options that are right."""
+    function = _function(name)
     refused = f"{where} = {options}: for events of shape {event.shape}: "
     try:
         inspect.signature(function).bind(event, **options)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from flowbench.config import Within
 from flowbench.core import Event, FlowModel, FlowModule, FlowSequential, ShapeError
 from flowbench.flows._priors import PriorName, mixture, prior
 from flowbench.layers.dequantise import Dequantise
@@ -17,7 +17,7 @@ from flowbench.layers.logit import LEAST_ALPHA, Logit
 from flowbench.layers.standardise import Standardise
 
 # The α of a `Logit`; ``None`` for no logit.
-Alpha = Annotated[float, Field(ge=LEAST_ALPHA, lt=0.5)] | None
+Alpha = Annotated[float, Within(ge=LEAST_ALPHA, lt=0.5)] | None
 
 
 def dequantisation(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[FlowModule]]:

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from flowbench.config import Within
 from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
 from flowbench.layers.continuous import ContinuousFlow, solving
 
 # Zero is accepted here and refused by the solver, so that only the cells that use it fail.
-Tolerance = Annotated[float, Field(ge=0, le=0.1)]
+Tolerance = Annotated[float, Within(ge=0, le=0.1)]
 # A single probe would not show the estimate's variance.
-Probes = Annotated[int, Field(ge=2)]
+Probes = Annotated[int, Within(ge=2)]
 
 
 class ContinuousModel(FlowModel):

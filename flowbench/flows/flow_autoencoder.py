@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, PositiveInt
 from torch import Tensor, nn
 
+from flowbench.config import PositiveInt, Within
 from flowbench.core import Event, FlowModule, FlowSequential, Generator, ShapeError, require_levels, sum_event
 from flowbench.flows._priors import standard_normal
 from flowbench.layers._parts import coupling_parts
@@ -28,7 +28,7 @@ def build(
     event: Event,
     *,
     flow_learns_by: Training,
-    channels: Annotated[list[PositiveInt], Field(min_length=1)],
+    channels: Annotated[list[PositiveInt], Within(min_length=1)],
     latent: PositiveInt,
     layers: PositiveInt,
     hidden: list[PositiveInt],

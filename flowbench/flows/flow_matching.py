@@ -7,9 +7,9 @@ from functools import partial
 from typing import Annotated, Literal
 
 import torch
-from pydantic import Field, NonNegativeFloat, PositiveInt
 from torch import Tensor
 
+from flowbench.config import NonNegativeFloat, PositiveInt, Within
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, dequantisation, latent, preprocessing
 from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
@@ -57,7 +57,7 @@ def build(
     hidden: list[PositiveInt] | None = None,
     frequencies: PositiveInt = 2,
     channels: PositiveInt = 32,
-    multipliers: Annotated[list[PositiveInt], Field(min_length=1)] | None = None,
+    multipliers: Annotated[list[PositiveInt], Within(min_length=1)] | None = None,
     blocks: PositiveInt = 1,
     attention: list[PositiveInt] | None = None,
     tolerance: Tolerance = 1e-5,

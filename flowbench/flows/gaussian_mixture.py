@@ -7,10 +7,10 @@ import math
 from typing import Literal
 
 import torch
-from pydantic import PositiveInt
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Independent, MixtureSameFamily, MultivariateNormal, Normal
 
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FittedModel, FlowModel, FlowSequential
 from flowbench.flows._assembly import Alpha, as_continuous_vectors, preprocessing
 

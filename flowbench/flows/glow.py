@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import NonNegativeInt, PositiveInt
 from torch import nn
 
+from flowbench.config import NonNegativeInt, PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.flows._images import Shape, image_flow, multi_scale

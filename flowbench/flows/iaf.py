@@ -1,7 +1,6 @@
 """IAF: inverse autoregressive flow (Kingma et al. 2016, 1606.04934)."""
 
-from pydantic import PositiveInt
-
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule, Inverse
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.layers.autoregressive import MaskedAutoregressive

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import PositiveInt
-
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel
 from flowbench.flows import iaf
 from flowbench.flows._assembly import Alpha

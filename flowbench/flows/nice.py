@@ -1,8 +1,8 @@
 """NICE: non-linear independent components estimation (Dinh et al. 2015, 1410.8516)."""
 
 import torch
-from pydantic import PositiveInt
 
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.flows._priors import PriorName

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
-
+from flowbench.config import PositiveFloat, PositiveInt, Within
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.layers._parts import coupling_parts
@@ -22,7 +21,7 @@ def build(
     architecture: Literal["coupling", "autoregressive"] = "coupling",
     layers: PositiveInt = 10,
     hidden: list[PositiveInt],
-    bins: Annotated[int, Field(ge=2)] = 8,
+    bins: Annotated[int, Within(ge=2)] = 8,
     bound: PositiveFloat = 3.0,
     logit: Alpha = None,
 ) -> FlowModel:

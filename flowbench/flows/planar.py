@@ -2,8 +2,7 @@
 
 from typing import Literal
 
-from pydantic import PositiveInt
-
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule, Inverse
 from flowbench.flows._assembly import vector_flow
 from flowbench.layers.planar import Planar

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import PositiveInt
-
+from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, vector_flow
 from flowbench.flows._images import Shape, image_flow, multi_scale

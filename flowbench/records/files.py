@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from flowbench.config.suites import stage
-from flowbench.runtime.errors import ExpectedError
+from flowbench.records.errors import RecordError
 
 # Raised by one whenever older files can no longer be read.
 FORMAT = 3
@@ -26,10 +26,6 @@ METRICS_FILE, SEEDS_FILE, LOG_PROB, TIMINGS, PICTURES = (
     "timings.json",
     "pictures",
 )
-
-
-class RecordError(ExpectedError):
-    """A file of a cell is missing, of an older format or damaged; one line says which, and how to make it again."""
 
 
 class Part(BaseModel):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from pydantic import PrivateAttr
 
+from flowbench.records.errors import RecordError
 from flowbench.records.files import (
     FORMAT,
     HISTORY,
@@ -154,6 +155,14 @@ class Training(Part):
     def finished(self) -> list[int]:
         """The seeds that were trained to the end."""
         return [seed for seed, training in self.seeds.items() if training.status == "finished"]
+
+    @property
+    def best_seed(self) -> int:
+        """The seed of the lowest validation loss; a `RecordError` if none was trained to the end."""
+        losses = {seed: self.seeds[seed].best_validation_loss for seed in self.finished}
+        if not losses:
+            raise RecordError(f"{self.cell}: no seed of it was trained to the end")
+        return min(losses, key=lambda seed: (losses[seed] is None, losses[seed] or 0.0))
 
     def weights(self, seed: int) -> dict[str, Tensor]:
         """The state of a seed's model; a `RecordError` says that it is not there."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from flowbench.config import ConfigError
 from flowbench.records import record
-from flowbench.records.files import RecordError
+from flowbench.records.errors import RecordError
 from flowbench.runtime.files import without_secrets
 from flowbench.tracking import store
 from flowbench.tracking.store import CELL_TAG, DIGEST_TAG, MODEL, PARENT_TAG, SEED_TAG, TABLE, store_uri

@@ -19,7 +19,7 @@ import torch
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from flowbench.core import FlowModel
-from flowbench.export import best_seed, rebuild
+from flowbench.export import rebuild
 from flowbench.records.files import TRAINED, TRAINING
 from flowbench.records.training import Training, weights_path
 
@@ -63,7 +63,7 @@ def save(folder: Path, target: Path) -> None:
     found = training.provenance.versions
     with tempfile.TemporaryDirectory() as scratch:
         cell, code = Path(scratch, "cell"), Path(scratch, _PACKAGE.name)
-        weights = weights_path(folder, best_seed(training))
+        weights = weights_path(folder, training.best_seed)
         (cell / TRAINED).mkdir(parents=True)
         for path in (weights.with_name(TRAINING), weights):
             shutil.copy(path, cell / TRAINED)

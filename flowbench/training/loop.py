@@ -33,7 +33,9 @@ def train(
     snapshots: Snapshots | None = None,
     checkpoints: Checkpoints | None = None,
 ) -> Outcome:
-    """Minimise the objective with Adam for the budget's steps, and keep the weights that validate best.
+    """Minimise the objective with Adam, and keep the weights that validate best.
+
+    It ends after the budget's steps, or when its patience does.
 
     Args:
         model: trained in place; ends with its last weights, the best being in the outcome.
@@ -59,6 +61,8 @@ def train(
         bar.update(outcome.resumed_at)
         losses: list[Tensor] = []
         for step in range(outcome.resumed_at + 1, budget.steps + 1):
+            if _patience_ended(outcome, step - 1, budget):
+                break
             state.optimiser.zero_grad()
             with precision:
                 loss = objective.loss(step - 1)
@@ -87,15 +91,21 @@ def train(
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             paused = clock(device)
-            if snapshots and step in snapshots.steps:
+            last = step == budget.steps or _patience_ended(outcome, step, budget)
+            if snapshots and (step in snapshots.steps or last):
                 outcome.snapshots[step] = snapshots.take(state.kept)
             # Where a row ends, no losses wait for the next.
-            if checkpoints and row and (checkpoints.due or step == budget.steps):
+            if checkpoints and row and (checkpoints.due or last):
                 outcome.seconds = paused - begin
                 checkpoints.save(step, *state.pack())
             begin += clock(device) - paused
     outcome.seconds = clock(device) - begin
     return outcome
+
+
+def _patience_ended(outcome: Outcome, step: int, budget: TrainBudget) -> bool:
+    """Whether too many looks at the validation split, up to that of ``step``, have found no better weights."""
+    return budget.patience is not None and step - outcome.best_step >= budget.patience * budget.validate_every
 
 
 @contextmanager

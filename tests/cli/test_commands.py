@@ -12,7 +12,7 @@ from flowbench.config import documents, suites
 from flowbench.core import Check
 from flowbench.layers import actnorm
 from flowbench.layers.rescaling import Rescaling
-from flowbench.records.files import RecordError
+from flowbench.records.errors import RecordError
 from flowbench.verify import Rerun
 from tests.cli.commands import ROOT, edit, run, written
 

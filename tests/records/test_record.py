@@ -14,8 +14,8 @@ import pytest
 
 from flowbench.metrics import METRICS, Measured
 from flowbench.records import record
+from flowbench.records.errors import RecordError
 from flowbench.records.evaluation import Evaluation, combined
-from flowbench.records.files import RecordError
 from flowbench.records.record import Record
 from flowbench.records.training import Training
 from tests import tiny_cells
