@@ -91,11 +91,11 @@ def train(
                 bar.set_postfix_str(f"loss {mean_loss:.4g}", refresh=False)
                 bar.update(step - bar.n)
             paused = clock(device)
-            last = step == budget.steps or _patience_ended(outcome, step, budget)
-            if snapshots and (step in snapshots.steps or last):
+            ends = _patience_ended(outcome, step, budget)
+            if snapshots and (step in snapshots.steps or ends):
                 outcome.snapshots[step] = snapshots.take(state.kept)
             # Where a row ends, no losses wait for the next.
-            if checkpoints and row and (checkpoints.due or last):
+            if checkpoints and row and (checkpoints.due or ends or step == budget.steps):
                 outcome.seconds = paused - begin
                 checkpoints.save(step, *state.pack())
             begin += clock(device) - paused

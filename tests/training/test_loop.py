@@ -70,6 +70,24 @@ def test_the_best_weights_are_those_that_validate_best():
     assert not torch.equal(trained.transform.shift, objective.seen[1])  # the model went on
 
 
+@pytest.mark.parametrize(
+    ("patience", "validation_losses", "best", "steps"),
+    [
+        (1, [3.0, 1.0, 2.0, 0.0], 20, 30),
+        (2, [3.0, 1.0, 2.0, 1.0, 0.0], 20, 40),
+        (2, [3.0, 1.0, 2.0, 0.5, 1.0, 1.0], 40, 60),
+        (3, [3.0, 2.0, 1.0, 0.5, 0.2, 0.1], 60, 60),
+    ],
+)
+def test_training_ends_with_its_patience(patience, validation_losses, best, steps):
+    trained = model()
+    options = budget(60, patience=patience, snapshot_every=60)
+    snapshots = Snapshots(lambda kept: kept.transform.shift.clone(), options, 35)
+    outcome = train(trained, Scripted(trained, validation_losses), options, snapshots=snapshots)
+    assert (outcome.status, outcome.best_step, outcome.history[-1].step) == ("finished", best, steps)
+    assert list(outcome.snapshots) == [0, steps]
+
+
 def test_history_has_a_row_every_few_steps_and_at_each_validation():
     trained = model()
     outcome = train(trained, Scripted(trained), budget(34, validate_every=15, learning_rate=0.1))

@@ -150,6 +150,20 @@ def test_what_is_finished_is_not_trained_again(tmp_path):
     assert_same(found, wanted)
 
 
+def test_what_its_patience_ended_is_not_trained_again(tmp_path):
+    def never_better(options: TrainBudget) -> tuple[FlowModel, DataLoss]:
+        model, objective = on_data(options)
+        objective.validation_loss = lambda kept: torch.tensor(0.0)
+        return model, objective
+
+    options, checkpoints = budget(patience=1), Checkpoints(tmp_path, 1e9)
+    wanted = descend(never_better, options, checkpoints)
+    assert wanted.history[-1].step == 40
+    found = descend(never_better, options, checkpoints, kill_at=40)
+    assert found.resumed_at == 40
+    assert_same(found, wanted)
+
+
 def test_seconds_add_up(tmp_path):
     options, checkpoints = budget(), Eager(tmp_path, 0.0)
     with pytest.raises(Killed):
