@@ -97,7 +97,7 @@ def test_a_spline_goes_through_its_knots_with_its_slopes():
 
 
 def test_a_spline_of_hand_made_knots():
-    """From (-1, -1) to (0, 0), slopes 1 and 1/2: (s t² + d₀ t (1 - t)) / (s + (d₀ + d₁ - 2 s) t (1 - t)) with s = 1."""
+    """From (0, 0) to (1, 1), slopes 1/2 and 1: (s t² + d₀ t (1 - t)) / (s + (d₀ + d₁ - 2 s) t (1 - t)) with s = 1."""
     spline = RationalQuadratic(bins=2, bound=1.0)
     raw = math.log(math.expm1(0.5 - 1e-3)) - math.log(math.expm1(1 - 1e-3))
     parameters = torch.tensor([0.0, 0.0, 0.0, 0.0, raw], dtype=torch.float64)
