@@ -1,0 +1,123 @@
+"""Score-based diffusion (Song et al. 2021, 2011.13456): the flow of its probability-flow equation."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import PositiveInt
+from torch import Tensor
+
+from flowbench.core import Event, FlowModel
+from flowbench.flows._assembly import Alpha, latent, preprocessing
+from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
+from flowbench.flows._paths import diffusion
+from flowbench.layers.continuous import ContinuousFlow
+from flowbench.networks.field import PerceptronField, VectorField
+
+
+class ScoreField(VectorField):
+    """The velocity ½ β (x + ∇log p_t(x)) of the probability flow (Song et al. 2021, equation 13 and appendix D.1).
+
+    A network n gives the noise ε in x_t = α x₁ + σ ε as ε̂ = σ x + α n(t, x), so that n predicts α ε - σ x₁ (Salimans &
+    Ho 2022, 2202.00512, appendix D). The score is -ε̂ / σ, and the velocity -½ β α n / σ. At n = 0 every p_t is standard
+    normal and nothing moves. Times are those of a flow: data is at t = 1.
+
+    Args:
+        network: n.
+    """
+
+    def __init__(self, network: VectorField):
+        super().__init__()
+        self.network = network
+
+    def noise(self, t: Tensor, x: Tensor) -> Tensor:
+        """ε̂ at the points x ``(batch, *event)`` and the times t, a scalar or ``(batch,)``."""
+        alpha, sigma, _ = _schedule(_beside(t, x))
+        return sigma * x + alpha * self.network(t, x)
+
+    def score(self, t: Tensor, x: Tensor) -> Tensor:
+        """∇log p_t(x), of the shape of x."""
+        _, sigma, _ = _schedule(_beside(t, x))
+        return -self.noise(t, x) / sigma
+
+    def forward(self, t: Tensor, x: Tensor) -> Tensor:
+        return _speed(_beside(t, x)) * self.network(t, x)
+
+    def quadratic_forms(self, t: Tensor, x: Tensor, directions: Tensor) -> tuple[Tensor, Tensor]:
+        velocity, forms = self.network.quadratic_forms(t, x, directions)
+        return _speed(_beside(t, x)) * velocity, _speed(t) * forms
+
+
+class ScoreMatching(ContinuousModel):
+    """A continuous flow along the paths of a diffusion, whose score is learnt by denoising."""
+
+    loss_unit = "squared error of noise"
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """Mean of (ε̂(t, x_t) - ε)² over t, ε and all dimensions.
+
+        This is denoising score matching, σ² ‖s(t, x_t) - ∇log p(x_t | x₁)‖², with the weight λ = σ² of Song et al. (2021,
+        equation 7), which is Ho et al.'s simple loss (2020, 2006.11239, equation 14). Times are spread evenly with one
+        common random shift (Kingma et al. 2021, 2107.00630, appendix I.1).
+        """
+        x1 = self.end(batch)
+        noise = torch.randn_like(x1)
+        t = (torch.arange(len(batch), device=x1.device) / len(batch) + torch.rand((), device=x1.device)) % 1
+        x, _ = diffusion(noise, x1, _beside(t, x1), 0.0)
+        return (self.flow.field.noise(t, x).to(x.dtype) - noise).square().mean()
+
+
+def build(
+    event: Event,
+    *,
+    hidden: list[PositiveInt],
+    frequencies: PositiveInt = 2,
+    tolerance: Tolerance = 1e-5,
+    max_evaluations: PositiveInt = 2000,
+    probes: Probes | None = None,
+    logit: Alpha = None,
+) -> FlowModel:
+    """The variance-preserving diffusion with a perceptron, learnt by denoising score matching.
+
+    The noise grows as along flow matching's ``path: diffusion``, with the same cut-off next to the data, and the
+    differential equation that samples and scores is the one whose velocities that learns.
+
+    Args:
+        hidden: sizes of the perceptron's hidden layers.
+        frequencies: of the sines and cosines by which time enters it.
+        tolerance: of the solver, in evaluation.
+        max_evaluations: of the field in one solution; a solution that needs more fails.
+        probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one.
+        logit: α of the logit that integer data passes first; null for none.
+
+    Example:
+        >>> import torch
+        >>> model = build(Event((2,)), hidden=[8])
+        >>> x = torch.randn(7, 2)
+        >>> model.loss(x).shape, model.log_prob(x).shape, model.sample(3).shape
+        (torch.Size([]), torch.Size([7]), torch.Size([3, 2]))
+    """
+    if event.start is not None:
+        raise ValueError("a diffusion leads to normal noise, and the data set says where its transport starts")
+    dequantise, before = preprocessing(event, logit)
+    field = ScoreField(PerceptronField(event.dims, hidden, frequencies))
+    flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
+    return ScoreMatching(before, flow, [], latent(event), dequantise)
+
+
+def _schedule(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """α, σ and dα/dt = ½ β α at times of any shape, of the paths that flow matching knows."""
+    one, zero = torch.ones_like(t), torch.zeros_like(t)
+    alpha, rate = diffusion(zero, one, t, 0.0)
+    sigma, _ = diffusion(one, zero, t, 0.0)
+    return alpha, sigma, rate
+
+
+def _speed(t: Tensor) -> Tensor:
+    """-½ β α / σ, by which the network's output becomes a velocity."""
+    _, sigma, rate = _schedule(t)
+    return -rate / sigma
+
+
+def _beside(t: Tensor, x: Tensor) -> Tensor:
+    """Times, a scalar or ``(batch,)``, in a shape that multiplies x ``(batch, *event)``."""
+    return t.view(-1, *[1] * (x.dim() - 1))
