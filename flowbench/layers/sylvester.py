@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-from flowbench.core import FlowModule, full_precision, require_shape
+from flowbench.core import FlowModule, ShapeError, full_precision, require_shape
 
 # Each bisection halves the bracket, and float64 has fewer bits than this.
 _BISECTIONS = 60
@@ -46,7 +46,7 @@ class Sylvester(FlowModule):
         super().__init__()
         rank = dims if rank is None else rank
         if not 1 <= rank <= dims:
-            raise ValueError(f"expected a rank between 1 and {dims}, got {rank}")
+            raise ShapeError(f"expected a rank between 1 and {dims}, got {rank}")
         self.reflections = reflections
         self.directions = nn.Parameter(torch.randn(*((dims, rank) if reflections is None else (reflections, dims))))
         # Slopes start at about zero, where the map is the identity; at zero softplus would give them -0.3.
