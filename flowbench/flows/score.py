@@ -13,13 +13,16 @@ from flowbench.flows._paths import diffusion
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField, VectorField
 
+# The finest structure that data is thought to have, in its standard deviations: with less noise a score hardly grows.
+_FINEST = 0.1
+
 
 class ScoreField(VectorField):
     """The velocity ½ β (x + ∇log p_t(x)) of the probability flow (Song et al. 2021, equation 13 and appendix D.1).
 
-    A network n gives the noise ε in x_t = α x₁ + σ ε as ε̂ = σ x + α n(t, x), so that n predicts α ε - σ x₁ (Salimans &
-    Ho 2022, 2202.00512, appendix D). The score is -ε̂ / σ, and the velocity -½ β α n / σ. At n = 0 every p_t is standard
-    normal and nothing moves. Times are those of a flow: data is at t = 1.
+    A network n gives the score as -(x + α n(t, x) / w) with w² = σ² + 0.1², where x_t = α x₁ + σ ε. At n = 0 every p_t
+    is standard normal and nothing moves. w keeps n of about one size. The velocity -½ β α n / w has no pole at the
+    data, where a network for the noise would give it one. Times are those of a flow: data is at t = 1.
 
     Args:
         network: n.
@@ -29,15 +32,10 @@ class ScoreField(VectorField):
         super().__init__()
         self.network = network
 
-    def noise(self, t: Tensor, x: Tensor) -> Tensor:
-        """ε̂ at the points x ``(batch, *event)`` and the times t, a scalar or ``(batch,)``."""
-        alpha, sigma, _ = _schedule(_beside(t, x))
-        return sigma * x + alpha * self.network(t, x)
-
     def score(self, t: Tensor, x: Tensor) -> Tensor:
-        """∇log p_t(x), of the shape of x."""
-        _, sigma, _ = _schedule(_beside(t, x))
-        return -self.noise(t, x) / sigma
+        """∇log p_t(x), of the shape of x ``(batch, *event)``; the times t are a scalar or ``(batch,)``."""
+        alpha, sigma, _ = _schedule(_beside(t, x))
+        return -(x + alpha / _width(sigma) * self.network(t, x))
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         return _speed(_beside(t, x)) * self.network(t, x)
@@ -55,15 +53,17 @@ class ScoreMatching(ContinuousModel):
     def loss(self, batch: Tensor) -> Tensor:
         """Mean of (ε̂(t, x_t) - ε)² over t, ε and all dimensions.
 
-        This is denoising score matching, σ² ‖s(t, x_t) - ∇log p(x_t | x₁)‖², with the weight λ = σ² of Song et al. (2021,
-        equation 7), which is Ho et al.'s simple loss (2020, 2006.11239, equation 14). Times are spread evenly with one
-        common random shift (Kingma et al. 2021, 2107.00630, appendix I.1).
+        ε̂ is -σ times the score, so this is denoising score matching, σ² ‖s(t, x_t) - ∇log p(x_t | x₁)‖², with the
+        weight λ = σ² of Song et al. (2021, equation 7): the simple loss of Ho et al. (2020, 2006.11239, equation 14).
+        Times are spread evenly with one common random shift (Kingma et al. 2021, 2107.00630, appendix I.1).
         """
         x1 = self.end(batch)
         noise = torch.randn_like(x1)
         t = (torch.arange(len(batch), device=x1.device) / len(batch) + torch.rand((), device=x1.device)) % 1
-        x, _ = diffusion(noise, x1, _beside(t, x1), 0.0)
-        return (self.flow.field.noise(t, x).to(x.dtype) - noise).square().mean()
+        place = _beside(t, x1)
+        x, _ = diffusion(noise, x1, place, 0.0)
+        _, sigma, _ = _schedule(place)
+        return (-sigma * self.flow.field.score(t, x).to(x.dtype) - noise).square().mean()
 
 
 def build(
@@ -112,10 +112,15 @@ def _schedule(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return alpha, sigma, rate
 
 
+def _width(sigma: Tensor) -> Tensor:
+    """√(σ² + c²), c being the finest structure of the data."""
+    return (sigma**2 + _FINEST**2).sqrt()
+
+
 def _speed(t: Tensor) -> Tensor:
-    """-½ β α / σ, by which the network's output becomes a velocity."""
+    """-½ β α / √(σ² + c²), by which the network's output becomes a velocity."""
     _, sigma, rate = _schedule(t)
-    return -rate / sigma
+    return -rate / _width(sigma)
 
 
 def _beside(t: Tensor, x: Tensor) -> Tensor:

@@ -26,8 +26,8 @@ class GaussianNetwork(VectorField):
 
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         alpha, sigma, _ = _schedule(t.view(-1, 1))
-        noise = sigma * (x - alpha * MEAN) / ((alpha * STD) ** 2 + sigma**2)
-        return (noise - sigma * x) / alpha
+        score = -(x - alpha * MEAN) / ((alpha * STD) ** 2 + sigma**2)
+        return -(score + x) * (sigma**2 + 0.1**2).sqrt() / alpha
 
 
 def score_model(**options) -> ScoreMatching:
@@ -117,9 +117,9 @@ def trained(flow: str) -> VectorField:
     with seeded(0):
         model = flows.build(flow, PLANE, {"hidden": [32, 32], **options})
         optimiser = torch.optim.Adam(model.parameters(), 0.01)
-        for step in range(600):
+        for step in range(1200):
             for group in optimiser.param_groups:
-                group["lr"] = 0.01 * (1 - step / 600)
+                group["lr"] = 0.01 * (1 - step / 1200)
             optimiser.zero_grad()
             model.loss(data(512)).backward()
             optimiser.step()
