@@ -9,7 +9,7 @@ from torch import Tensor
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import Alpha, latent, preprocessing
 from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
-from flowbench.flows._paths import diffusion
+from flowbench.flows._paths import _DIFFUSION_END, diffusion
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField, VectorField
 
@@ -60,9 +60,8 @@ class ScoreMatching(ContinuousModel):
         x1 = self.end(batch)
         noise = torch.randn_like(x1)
         t = (torch.arange(len(batch), device=x1.device) / len(batch) + torch.rand((), device=x1.device)) % 1
-        place = _beside(t, x1)
-        x, _ = diffusion(noise, x1, place, 0.0)
-        _, sigma, _ = _schedule(place)
+        alpha, sigma, _ = _schedule(_beside(t, x1))
+        x = alpha * x1 + sigma * noise
         return (-sigma * self.flow.field.score(t, x).to(x.dtype) - noise).square().mean()
 
 
@@ -105,11 +104,15 @@ def build(
 
 
 def _schedule(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """α, σ and dα/dt = ½ β α at times of any shape, of the paths that flow matching knows."""
-    one, zero = torch.ones_like(t), torch.zeros_like(t)
-    alpha, rate = diffusion(zero, one, t, 0.0)
-    sigma, _ = diffusion(one, zero, t, 0.0)
-    return alpha, sigma, rate
+    """α, σ and dα/dt = ½ β α at times of any shape, of the paths that flow matching knows.
+
+    t = 1 is where their cut-off begins, as Song et al. (2021, appendix C) take it. Flow matching's velocities stand
+    still from there on. A field that did so would have a kink, which a solver of high order does not bear.
+    """
+    one, zero, used = torch.ones_like(t), torch.zeros_like(t), 1 - _DIFFUSION_END
+    alpha, rate = diffusion(zero, one, used * t, 0.0)
+    sigma, _ = diffusion(one, zero, used * t, 0.0)
+    return alpha, sigma, used * rate
 
 
 def _width(sigma: Tensor) -> Tensor:

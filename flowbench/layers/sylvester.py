@@ -20,9 +20,9 @@ class Sylvester(FlowModule):
     Q ``(D, M)`` has orthonormal columns; R and R̃ ``(M, M)`` are upper triangular. By Sylvester's identity the
     log-determinant is Σ log(1 + Rᵢᵢ R̃ᵢᵢ tanh'(·)), and slopes Rᵢᵢ R̃ᵢᵢ > -1 with R̃ᵢᵢ ≠ 0 make the map invertible (ibid.,
     theorem 2). Here R̃ᵢᵢ = exp(·), since a sign of it can move into R and b, and Rᵢᵢ R̃ᵢᵢ = softplus(·) - 1 plus a
-    margin, without which it would round to -1. `encode` is in closed form. `decode` leaves what is orthogonal to Q as it is
-    and solves for the M coordinates Qᵀx one after another, the last first: each is a monotone equation, solved by
-    bisection to the precision of its floating point numbers.
+    margin, without which it would round to -1. `encode` is in closed form. `decode` leaves what is orthogonal to Q as
+    it is and solves for the M coordinates Qᵀx one after another, the last first: each is a monotone equation, solved
+    by bisection to the precision of its floating point numbers.
 
     The paper iterates until a matrix is orthogonal to a tolerance. Here Q is the one of the QR decomposition of a
     matrix without constraints, or a product of Householder reflections (ibid., section 4).
