@@ -14,13 +14,13 @@ from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField, VectorField
 
 # The finest structure that data is thought to have, in its standard deviations: with less noise a score hardly grows.
-_FINEST = 0.1
+_FINEST = 0.2
 
 
 class ScoreField(VectorField):
     """The velocity ½ β (x + ∇log p_t(x)) of the probability flow (Song et al. 2021, equation 13 and appendix D.1).
 
-    A network n gives the score as -(x + α n(t, x) / w) with w² = σ² + 0.1², where x_t = α x₁ + σ ε. At n = 0 every p_t
+    A network n gives the score as -(x + α n(t, x) / w) with w² = σ² + 0.2², where x_t = α x₁ + σ ε. At n = 0 every p_t
     is standard normal and nothing moves. w keeps n of about one size. The velocity -½ β α n / w has no pole at the
     data, where a network for the noise would give it one. Times are those of a flow: data is at t = 1.
 

@@ -12,7 +12,7 @@ from flowbench import flows
 from flowbench.config import ConfigError
 from flowbench.core import Event, Mixture
 from flowbench.flows._paths import diffusion
-from flowbench.flows.score import ScoreField, ScoreMatching, _schedule
+from flowbench.flows.score import _FINEST, ScoreField, ScoreMatching, _schedule
 from flowbench.networks.field import VectorField
 from flowbench.runtime.seeding import seeded
 from tests.flows.test_flow_matching import PLANE, GaussianField
@@ -27,7 +27,7 @@ class GaussianNetwork(VectorField):
     def forward(self, t: Tensor, x: Tensor) -> Tensor:
         alpha, sigma, _ = _schedule(t.view(-1, 1))
         score = -(x - alpha * MEAN) / ((alpha * STD) ** 2 + sigma**2)
-        return -(score + x) * (sigma**2 + 0.1**2).sqrt() / alpha
+        return -(score + x) * (sigma**2 + _FINEST**2).sqrt() / alpha
 
 
 def score_model(**options) -> ScoreMatching:
