@@ -57,12 +57,14 @@ class ScoreMatching(ContinuousModel):
         weight λ = σ² of Song et al. (2021, equation 7): the simple loss of Ho et al. (2020, 2006.11239, equation 14).
         Times are spread evenly with one common random shift (Kingma et al. 2021, 2107.00630, appendix I.1).
         """
+        field = self.flow.field
+        assert isinstance(field, ScoreField)
         x1 = self.end(batch)
         noise = torch.randn_like(x1)
         t = (torch.arange(len(batch), device=x1.device) / len(batch) + torch.rand((), device=x1.device)) % 1
         alpha, sigma, _ = _schedule(_beside(t, x1))
         x = alpha * x1 + sigma * noise
-        return (-sigma * self.flow.field.score(t, x).to(x.dtype) - noise).square().mean()
+        return (-sigma * field.score(t, x).to(x.dtype) - noise).square().mean()
 
 
 def build(
