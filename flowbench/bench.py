@@ -114,7 +114,7 @@ def prepare(
     Args:
         file: CSV, Parquet or NPZ.
         labels: names of flows, such as ``maf``, with the suffix of a configuration where one has several, or files of
-            flows of one's own, such as ``radial.py``.
+            flows of one's own, such as ``mine.py``.
         minutes: that the whole should take on this machine.
         seeds: trainings of each flow.
         options: of the data source ``table``.

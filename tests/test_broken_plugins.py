@@ -72,7 +72,7 @@ from pydantic import PositiveInt
 
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import vector_flow
-from flowbench.layers.radial import Radial
+from flowbench.layers.my_radial import Radial
 
 
 def build(event: Event, *, layers: PositiveInt) -> FlowModel:
@@ -83,8 +83,8 @@ def build(event: Event, *, layers: PositiveInt) -> FlowModel:
 
 def forget():
     for package in (flows, layers):
-        sys.modules.pop(f"{package.__name__}.radial", None)
-        vars(package).pop("radial", None)
+        sys.modules.pop(f"{package.__name__}.my_radial", None)
+        vars(package).pop("my_radial", None)
     importlib.invalidate_caches()
 
 
@@ -97,9 +97,9 @@ def radial(tmp_path, monkeypatch):
     for package, text in ((flows, FLOW), (layers, LAYER)):
         folder = tmp_path / package.__name__.rpartition(".")[2]
         folder.mkdir()
-        (folder / "radial.py").write_text(text, encoding="utf-8")
+        (folder / "my_radial.py").write_text(text, encoding="utf-8")
         monkeypatch.setattr(package, "__path__", [*package.__path__, str(folder)])
-    known = {"affine": {"plane": {}}, "radial": {"plane": {"layers": 2}}}
+    known = {"affine": {"plane": {}}, "my_radial": {"plane": {"layers": 2}}}
     monkeypatch.setattr(config, "load_here", lambda: SimpleNamespace(data={}, flows=known))
     forget()
 
@@ -132,17 +132,17 @@ def explained(output: str) -> dict[str, list[str]]:
 
 
 def test_as_it_stands_it_passes(radial):
-    result = check("radial")
+    result = check("my_radial")
     assert result.exit_code == 0
-    assert re.findall(r"^radial.*?(?= {2})", result.output, re.MULTILINE) == [
-        "radial: vector",
-        "radial/plane on vectors",
-        "radial/plane on images",
+    assert re.findall(r"^my_radial.*?(?= {2})", result.output, re.MULTILINE) == [
+        "my_radial: vector",
+        "my_radial/plane on vectors",
+        "my_radial/plane on images",
     ]
 
 
 NUMBER = r"-?\d\S*"
-LINE = r"layers/radial\.py:\d+: "
+LINE = r"layers/my_radial\.py:\d+: "
 WRONG_MAPS = {
     "encode's sign": (
         "return z, self.logdet(r)",
@@ -162,12 +162,12 @@ WRONG_MAPS = {
     "encode raises": (
         "z = x + (beta / (alpha + r))",
         "z = x + (beta / (alpha + s))",
-        [rf"encode of Radial \(layers/radial\.py\): {LINE}NameError: name 's' is not defined"],
+        [rf"encode of Radial \(layers/my_radial\.py\): {LINE}NameError: name 's' is not defined"],
     ),
     "decode raises": (
         "r = (-b",
         "r = 1 / 0 + (-b",
-        [rf"decode of Radial \(layers/radial\.py\): {LINE}ZeroDivisionError: division by zero"],
+        [rf"decode of Radial \(layers/my_radial\.py\): {LINE}ZeroDivisionError: division by zero"],
     ),
     "no decode": (
         "def decode",
@@ -201,23 +201,23 @@ WRONG_MAPS = {
 @pytest.mark.parametrize("mistake", WRONG_MAPS)
 def test_a_wrong_map_is_explained(radial, mistake):
     old, new, lines = WRONG_MAPS[mistake]
-    radial("layers/radial.py", old, new)
-    result = check("radial")
+    radial("layers/my_radial.py", old, new)
+    result = check("my_radial")
     assert result.exit_code == 1
     found = explained(result.output)
-    assert set(found) == {"radial: vector", "radial/plane on vectors", "radial/plane on images"}
+    assert set(found) == {"my_radial: vector", "my_radial/plane on vectors", "my_radial/plane on images"}
     for said in found.values():
         assert len(said) == len(lines)
         for line, pattern in zip(said, lines, strict=True):
             assert re.match(pattern, line), line
     # A flow is a chain of several maps; of the layer alone, the sign is all that differs.
     if "sign" in mistake:
-        (line,) = found["radial: vector"]
+        (line,) = found["my_radial: vector"]
         expected, value = map(float, re.fullmatch(lines[0], line).groups())
         assert value == pytest.approx(-expected)
     if "raises" in mistake:
-        number = int(re.search(r"radial\.py:(\d+)", found["radial: vector"][0])[1])
-        assert new in (Path("layers/radial.py").read_text(encoding="utf-8").splitlines()[number - 1])
+        number = int(re.search(r"my_radial\.py:(\d+)", found["my_radial: vector"][0])[1])
+        assert new in (Path("layers/my_radial.py").read_text(encoding="utf-8").splitlines()[number - 1])
 
 
 UNREGISTERED = {
@@ -236,10 +236,10 @@ UNREGISTERED = {
 @pytest.mark.parametrize("kind", UNREGISTERED)
 def test_what_is_not_registered_is_named(radial, kind):
     new, named = UNREGISTERED[kind]
-    radial("layers/radial.py", "self.centre = nn.Parameter(torch.randn(dims))", new)
-    result = check("radial")
+    radial("layers/my_radial.py", "self.centre = nn.Parameter(torch.randn(dims))", new)
+    result = check("my_radial")
     assert result.exit_code == 1
-    wanted = rf"layers/radial\.py: Radial holds what torch does not train, save or move to a GPU: {named}"
+    wanted = rf"layers/my_radial\.py: Radial holds what torch does not train, save or move to a GPU: {named}"
     for said in explained(result.output).values():
         (line,) = said
         assert re.fullmatch(wanted, line), line
@@ -260,68 +260,72 @@ FILES = {
     "build raises": (
         "return vector_flow",
         "return 1 / 0, vector_flow",
-        r"flows/radial\.py:12: ZeroDivisionError: division by zero \(in build of the flow radial for .*\)",
+        r"flows/my_radial\.py:12: ZeroDivisionError: division by zero \(in build of the flow my_radial for .*\)",
     ),
     "build returns None": (
         "return vector_flow",
         "vector_flow",
-        r"flows/radial\.py: expected build\(event, \*, \.\.\.\), which returns a model such as a FlowModel; "
+        r"flows/my_radial\.py: expected build\(event, \*, \.\.\.\), which returns a model such as a FlowModel; "
         r"it returned None",
     ),
     "build returns a list": (
         "return vector_flow",
         "return [], vector_flow",
-        r"flows/radial\.py: .*; it returned \(\[\], .*",
+        r"flows/my_radial\.py: .*; it returned \(\[\], .*",
     ),
     "build is missing": (
         "def build",
         "def make",
-        r"flows/radial\.py: add build\(event, \*, \.\.\.\), which returns a model.*",
+        r"flows/my_radial\.py: add build\(event, \*, \.\.\.\), which returns a model.*",
     ),
-    "bild": ("def build", "def bild", r"flows/radial\.py: add build\(.*; it has 'bild', which must be called 'build'"),
-    "build is no function": ("def build", "build = 3\n\n\ndef other", r"flows/radial\.py: add build\(.*"),
+    "bild": (
+        "def build",
+        "def bild",
+        r"flows/my_radial\.py: add build\(.*; it has 'bild', which must be called 'build'",
+    ),
+    "build is no function": ("def build", "build = 3\n\n\ndef other", r"flows/my_radial\.py: add build\(.*"),
     "no event": (
         "event: Event, *, layers",
         "*, layers",
-        r"flows/radial\.py: expected build\(event, .*too many positional.*",
+        r"flows/my_radial\.py: expected build\(event, .*too many positional.*",
     ),
     "no type": (
         "layers: PositiveInt)",
         "layers)",
-        r"flows/radial\.py: the option 'layers' of build\(\) needs a type, such as layers: int",
+        r"flows/my_radial\.py: the option 'layers' of build\(\) needs a type, such as layers: int",
     ),
     "a type that is no value": (
         "layers: PositiveInt)",
         "layers: Radial)",
-        r"flows/radial\.py: the option 'layers' of build\(\) has a type that no YAML can hold: .*Radial.*",
+        r"flows/my_radial\.py: the option 'layers' of build\(\) has a type that no YAML can hold: .*Radial.*",
     ),
     "a type that does not exist": (
         "layers: PositiveInt)",
         "layers: 'Positive')",
-        r"flows/radial\.py: a type of an option of build\(\) cannot be evaluated: name 'Positive' is not defined",
+        r"flows/my_radial\.py: a type of an option of build\(\) cannot be evaluated: name 'Positive' is not defined",
     ),
     "syntax": (
         "return vector_flow(",
         "return vector_flow((",
-        r"flows/radial\.py:12: SyntaxError: '\(' was never closed .*",
+        r"flows/my_radial\.py:12: SyntaxError: '\(' was never closed .*",
     ),
     "import": (
         "from pydantic import PositiveInt",
         "from pydantic import PositveInt",
-        r"flows/radial\.py:3: ImportError: cannot import name 'PositveInt' from 'pydantic' .*",
+        r"flows/my_radial\.py:3: ImportError: cannot import name 'PositveInt' from 'pydantic' .*",
     ),
-    "name": ('"""Radial flow."""', "nothing", r"flows/radial\.py:1: NameError: name 'nothing' is not defined .*"),
+    "name": ('"""Radial flow."""', "nothing", r"flows/my_radial\.py:1: NameError: name 'nothing' is not defined .*"),
     "no dequantisation": (
         "return vector_flow(event, [Radial(event.dims) for _ in range(layers)])",
         "model = vector_flow(event, [Radial(event.dims) for _ in range(layers)])\n"
         "    model.dequantise = None\n    return model",
-        r"flows/radial\.py: build makes a model without dequantisation for integer data",
+        r"flows/my_radial\.py: build makes a model without dequantisation for integer data",
     ),
     "transform_input": (
         "return vector_flow(event, [Radial(event.dims) for _ in range(layers)])",
         "model = vector_flow(event, [Radial(event.dims) for _ in range(layers)])\n"
         "    model.transform_input = lambda x: x / None\n    return model",
-        r"params\.yaml: flows\.radial\.plane: transform_input of the model: flows/radial\.py:13: TypeError: .*",
+        r"params\.yaml: flows\.my_radial\.plane: transform_input of the model: flows/my_radial\.py:13: TypeError: .*",
     ),
 }
 
@@ -329,18 +333,18 @@ FILES = {
 @pytest.mark.parametrize("mistake", FILES)
 def test_a_broken_flow_is_explained(radial, mistake):
     old, new, wanted = FILES[mistake]
-    radial("flows/radial.py", old, new)
-    result = check("radial")
+    radial("flows/my_radial.py", old, new)
+    result = check("my_radial")
     assert result.exit_code == 1
     found = explained(result.output)
-    found.pop("radial: vector", None)
+    found.pop("my_radial: vector", None)
     assert found
     for said in found.values():
         (line,) = said
         assert re.fullmatch(wanted, line), line
     event = Event((1, 8, 8), levels=17)
     with pytest.raises(ConfigError) as error:
-        certificates.require_sound("radial", event, {"layers": 2}, "params.yaml: flows.radial.plane")
+        certificates.require_sound("my_radial", event, {"layers": 2}, "params.yaml: flows.my_radial.plane")
     assert re.fullmatch(wanted, str(error.value))
 
 
@@ -348,66 +352,70 @@ BROKEN_LAYERS = {
     "no examples": (
         "def examples",
         "def exampels",
-        r"layers/radial\.py: add examples\(\), which returns a dictionary .*",
+        r"layers/my_radial\.py: add examples\(\), which returns a dictionary .*",
     ),
-    "examples raise": ("Radial(3), ", "Radial(), ", r"layers/radial\.py:\d+: TypeError: .*'dims' \(in examples\(\)\)"),
+    "examples raise": (
+        "Radial(3), ",
+        "Radial(), ",
+        r"layers/my_radial\.py:\d+: TypeError: .*'dims' \(in examples\(\)\)",
+    ),
     "examples of another kind": (
         '{"vector": (Radial(3), (3,))}',
         "Radial(3)",
-        r"layers/radial\.py: expected examples\(\).*",
+        r"layers/my_radial\.py: expected examples\(\).*",
     ),
-    "no shape": ("(Radial(3), (3,))", "(Radial(3), 3)", r"layers/radial\.py: expected examples\(\).*"),
-    "syntax": ("def examples():", "def examples()", r"layers/radial\.py:\d+: SyntaxError: expected ':' .*"),
+    "no shape": ("(Radial(3), (3,))", "(Radial(3), 3)", r"layers/my_radial\.py: expected examples\(\).*"),
+    "syntax": ("def examples():", "def examples()", r"layers/my_radial\.py:\d+: SyntaxError: expected ':' .*"),
 }
 
 
 @pytest.mark.parametrize("mistake", BROKEN_LAYERS)
 def test_a_broken_layer_is_explained(radial, mistake):
     old, new, wanted = BROKEN_LAYERS[mistake]
-    radial("layers/radial.py", old, new)
-    found = explained(check("radial").output)
-    (line,) = found["radial"]
+    radial("layers/my_radial.py", old, new)
+    found = explained(check("my_radial").output)
+    (line,) = found["my_radial"]
     assert re.fullmatch(wanted, line), line
 
 
-@pytest.mark.parametrize("file", ["flows/radial.py", "layers/radial.py"])
+@pytest.mark.parametrize("file", ["flows/my_radial.py", "layers/my_radial.py"])
 def test_a_broken_file_does_not_stop_the_check_of_others(radial, monkeypatch, file):
     radial(file, "import", "imprt")
     assert check("affine").exit_code == 0
-    assert not {"flowbench.flows.radial", "flowbench.layers.radial"} & set(sys.modules)
+    assert not {"flowbench.flows.my_radial", "flowbench.layers.my_radial"} & set(sys.modules)
     # The others are checked elsewhere.
-    monkeypatch.setattr(flows, "names", lambda: ["affine", "radial"])
-    monkeypatch.setattr(layers, "names", lambda: ["actnorm", "radial"])
+    monkeypatch.setattr(flows, "names", lambda: ["affine", "my_radial"])
+    monkeypatch.setattr(layers, "names", lambda: ["actnorm", "my_radial"])
     result = check()
     assert result.exit_code == 1
     assert "actnorm: image" in result.output
     assert "affine/plane on images" in result.output
     for said in explained(result.output).values():
         assert re.match(rf"{file}:3: SyntaxError: invalid syntax ", said[0])
-    assert "radial/plane" in explained(result.output)
+    assert "my_radial/plane" in explained(result.output)
 
 
 def test_a_flow_that_accepts_no_event_is_reported(radial):
     radial(
-        "flows/radial.py",
+        "flows/my_radial.py",
         "    return",
         "    from flowbench.core import ShapeError\n\n    raise ShapeError('no')\n    return",
     )
-    ((name, (line,)),) = explained(check("radial").output).items()
-    assert name == "radial/plane"
-    assert line.count("params.yaml: flows.radial.plane = {'layers': 2}: for events of shape ") == 2
+    ((name, (line,)),) = explained(check("my_radial").output).items()
+    assert name == "my_radial/plane"
+    assert line.count("params.yaml: flows.my_radial.plane = {'layers': 2}: for events of shape ") == 2
 
 
 @pytest.mark.parametrize("mistake", ["decode's sign", "encode raises", "another latent"])
 @pytest.mark.parametrize("event", [Event((2,)), Event((200,)), Event((3, 32, 32), levels=256)])
 def test_training_refuses_what_the_check_would(radial, mistake, event):
-    certificates.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
+    certificates.require_sound("my_radial", event, {"layers": 8}, "params.yaml: flows.my_radial.plane")
     old, new, (pattern,) = WRONG_MAPS[mistake]
-    radial("layers/radial.py", old, new)
+    radial("layers/my_radial.py", old, new)
     with pytest.raises(ConfigError) as error:
-        certificates.require_sound("radial", event, {"layers": 8}, "params.yaml: flows.radial.plane")
+        certificates.require_sound("my_radial", event, {"layers": 8}, "params.yaml: flows.my_radial.plane")
     wanted = pattern.replace("expected 8 events", r"expected \d+ events").replace(r"(8, 1\)", r"(\d+, 1\)")
-    assert re.match(rf"params\.yaml: flows\.radial\.plane: the map is wrong: {wanted}", str(error.value))
+    assert re.match(rf"params\.yaml: flows\.my_radial\.plane: the map is wrong: {wanted}", str(error.value))
     assert "\n" not in str(error.value)
 
 

@@ -121,7 +121,7 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
     own = {**path, **warm.server(**path)}
     commands = "".join(blocks(TUTORIAL, "sh")).splitlines()
     told = {command: clone.run(*shlex.split(command), env=own) for command in commands}
-    assert re.search(r"^radial/plane on vectors .* ok$", told["flowbench check radial"], re.MULTILINE)
+    assert re.search(r"^my_radial/plane on vectors .* ok$", told["flowbench check my_radial"], re.MULTILINE)
     report = clone.root / "reports" / "mine"
     with (report / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -131,9 +131,9 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
         "logdet_error_max": 1e-8,
     }.items():
         values = {(row["flow"], row["seed"]): float(row["value"]) for row in rows if row["metric"] == metric}
-        assert sorted(values) == [(name, seed) for name in ("maf", "radial") for seed in "012"]
+        assert sorted(values) == [(name, seed) for name in ("maf", "my_radial") for seed in "012"]
         assert max(values.values()) < limit
-    assert 'id="cell-moons-radial"' in (report / "index.html").read_text(encoding="utf-8")
+    assert 'id="cell-moons-my_radial"' in (report / "index.html").read_text(encoding="utf-8")
     clone.python(f"{use}\nassert flow.log_prob(flow.sample(5)).shape == (5,)", env=own)
 
 

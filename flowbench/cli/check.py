@@ -102,7 +102,7 @@ def _with_file(path: Path, options: str) -> tuple[config.Params, str]:
         raise ConfigError(f"{path}: there is no such file")
     name = path.stem
     if not name.isidentifier() or not name[0].islower():
-        raise ConfigError(f"{path}: call the file by the flow's name, which begins with a to z, such as radial.py")
+        raise ConfigError(f"{path}: call the file by the flow's name, which begins with a to z, such as mine.py")
     params = config.load() if config.PARAMS.is_file() else config.Params(data={}, flows={}, budgets={})
     from flowbench import flows
 

@@ -13,7 +13,7 @@ TEMPLATE = Path(new.__file__).with_name("templates") / "flows.py.txt"
 @pytest.fixture
 def file() -> Path:
     """A flow that works, in a folder that flowbench knows nothing of."""
-    file = Path("elsewhere", "radial.py")
+    file = Path("elsewhere", "my_radial.py")
     file.parent.mkdir()
     file.write_text(TEMPLATE.read_text(encoding="utf-8"), encoding="utf-8")
     return file
@@ -23,20 +23,20 @@ def test_a_file_from_anywhere_is_certified(file):
     Path("params.yaml").unlink()
     result = run("check", str(file), "--options", "{layers: 2, hidden: [4]}", "--points", "2")
     assert result.exit_code == 0, result.output
-    assert [line.split()[0] for line in result.output.splitlines() if line.endswith(" ok")] == ["radial/options"] * 2
+    assert [line.split()[0] for line in result.output.splitlines() if line.endswith(" ok")] == ["my_radial/options"] * 2
 
 
 def test_the_configurations_of_params_yaml_are_taken(file, params):
-    edit(params, "flows:\n", "flows:\n  radial: {plane: {layers: 1, hidden: [4]}}\n")
-    assert "radial/plane on vectors" in run("check", str(file), "--points", "2").output
+    edit(params, "flows:\n", "flows:\n  my_radial: {plane: {layers: 1, hidden: [4]}}\n")
+    assert "my_radial/plane on vectors" in run("check", str(file), "--points", "2").output
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
         ("log_scale.sum(1)\n", "-log_scale.sum(1)\n", "encode's log-determinant: expected "),
-        ("def build(", "def bild(", "radial.py: add build(event, *, ...)"),
-        ("import torch\n", "import torch torch\n", "radial.py:3: SyntaxError: "),
+        ("def build(", "def bild(", "my_radial.py: add build(event, *, ...)"),
+        ("import torch\n", "import torch torch\n", "my_radial.py:3: SyntaxError: "),
     ],
 )
 def test_a_file_that_is_wrong_fails(file, old, new, line):
@@ -69,12 +69,12 @@ def test_the_file_of_a_flow_that_is_known_is_that_flow(monkeypatch):
     [
         (["none.py"], "none.py: there is no such file"),
         (["my-flow.py"], "my-flow.py: call the file by the flow's name"),
-        (["radial.py", "--options", "["], "--options = '[': must be as in params.yaml"),
-        (["radial.py", "--options", "{1: 2}"], "--options = '{1: 2}': must be as in params.yaml"),
+        (["my_radial.py", "--options", "["], "--options = '[': must be as in params.yaml"),
+        (["my_radial.py", "--options", "{1: 2}"], "--options = '{1: 2}': must be as in params.yaml"),
     ],
 )
 def test_what_cannot_be_checked_is_one_line(fail, arguments, line):
-    for name in ("my-flow.py", "radial.py"):
+    for name in ("my-flow.py", "my_radial.py"):
         Path(name).write_text("", encoding="utf-8")
     assert fail("check", *arguments).startswith(line)
 

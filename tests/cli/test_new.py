@@ -25,7 +25,7 @@ def added(before: dict[str, bytes], name: str) -> list[str]:
 
 @pytest.mark.parametrize(
     ("kind", "package", "name", "cell"),
-    [("flow", "flows", "radial", "moons-radial"), ("data", "data", "rings", "rings-affine")],
+    [("flow", "flows", "my_radial", "moons-my_radial"), ("data", "data", "rings", "rings-affine")],
 )
 def test_it_is_green_at_once(kind, package, name, cell):
     run("expand", "smoke")

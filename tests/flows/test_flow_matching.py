@@ -175,13 +175,13 @@ def test_options_without_an_effect_are_refused(options, message):
         flows.build("flow_matching", Event((2,)), {"hidden": [8], **options})
 
 
-@pytest.mark.parametrize("flow", ["cnf", "flow_matching"])
+@pytest.mark.parametrize("flow", ["cnf", "flow_matching", "score"])
 def test_a_single_probe_is_refused(flow):
     with pytest.raises(ConfigError, match=r"probes = 1: .* greater than or equal to 2"):
         flows.check(flow, {"hidden": [8], "probes": 1}, f"flows.{flow}.plane")
 
 
-@pytest.mark.parametrize("flow", ["cnf", "flow_matching"])
+@pytest.mark.parametrize("flow", ["cnf", "flow_matching", "score"])
 def test_a_tolerance_below_zero_is_refused(flow):
     with pytest.raises(ConfigError, match=rf"flows\.{flow}\.plane\.tolerance = -0.1: .* greater than or equal to 0"):
         flows.check(flow, {"hidden": [8], "tolerance": -0.1}, f"params.yaml: flows.{flow}.plane")
