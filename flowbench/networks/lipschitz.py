@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear
+from torch.nn.functional import linear, pad
 
 from flowbench.core import SolverError
 
@@ -25,25 +25,29 @@ class LipschitzError(SolverError):
     """A network's Lipschitz constant has no bound, since some of its weights are not finite."""
 
 
-def spectral_bound(weight: Tensor) -> Tensor:
-    """An upper bound of the spectral norm of a matrix, a scalar, at most two per cent too large for small matrices.
+def spectral_bounds(weights: Sequence[Tensor]) -> Tensor:
+    """Upper bounds of the spectral norms of some matrices, ``(matrices,)``, at most 2 % too large up to rank 128.
 
-    Powers of the Gram matrix by repeated squaring (Delattre et al. 2023, 2305.16173, algorithm 1).
+    Powers of the Gram matrices by repeated squaring (Delattre et al. 2023, 2305.16173, algorithm 1).
     """
     # Power iteration on a vector, as in 1811.00995, approaches the norm from below and needs a vector that is right for
     # the weights in use: after a step, or in weights from a file, the bound may not hold. Power iteration on the matrix
     # comes from above. So the bound holds for all weights, in training and in evaluation, and it is differentiable.
-    size = weight.detach().abs().max().clamp_min(torch.finfo(weight.dtype).tiny)
-    weight = weight / size
-    power = weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight
-    log_size = torch.zeros_like(size)
+    least = torch.finfo(weights[0].dtype).tiny
+    sizes = torch.stack([weight.detach().abs().max() for weight in weights]).clamp_min(least)
+    scaled = [weight / size for weight, size in zip(weights, sizes, strict=True)]
+    grams = [weight @ weight.T if weight.shape[0] <= weight.shape[1] else weight.T @ weight for weight in scaled]
+    widest = max(len(gram) for gram in grams)
+    # Zeros around a matrix do not change its norm, and one product of all takes less time than many.
+    power = torch.stack([pad(gram, (0, widest - len(gram)) * 2) for gram in grams])
+    log_size = torch.zeros_like(sizes)
     for squaring in range(_SQUARINGS):
         if squaring % _SQUARINGS_AT_ONCE == 0:  # in the end the scales cancel, and so would their gradients
-            scale = power.detach().norm().clamp_min(torch.finfo(weight.dtype).tiny)
-            power, log_size = power / scale, log_size + scale.log() * 2**-squaring
+            scale = power.detach().flatten(1).norm(dim=1).clamp_min(least)
+            power, log_size = power / scale[:, None, None], log_size + scale.log() * 2**-squaring
         power = power @ power
-    log_norm = power.norm().clamp_min(torch.finfo(weight.dtype).tiny).log()
-    return size * ((log_size + log_norm * 2**-_SQUARINGS) / 2).exp()
+    log_norm = power.flatten(1).norm(dim=1).clamp_min(least).log()
+    return sizes * ((log_size + log_norm * 2**-_SQUARINGS) / 2).exp()
 
 
 class LipschitzPerceptron(nn.Module):
@@ -99,7 +103,7 @@ class LipschitzPerceptron(nn.Module):
         Raises:
             LipschitzError: a weight is not finite.
         """
-        norms = torch.stack([spectral_bound(layer.weight) for layer in self.layers])
+        norms = spectral_bounds([layer.weight for layer in self.layers])
         if not norms.isfinite().all():
             raise LipschitzError(
                 f"the Lipschitz bound of {self.coefficient:g} is lost: a weight is not finite; "
