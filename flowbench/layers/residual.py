@@ -106,7 +106,7 @@ class Residual(FlowModule):
             x = z - network(solution)
             if x.requires_grad:
                 at = network.detached(torch.float64).at(solution.double())
-                x.register_hook(lambda gradient: self._solve_transposed(at, gradient))
+                x.register_hook(lambda gradient: None if gradient is None else self._solve_transposed(at, gradient))
             return x, -self._logdet(network.at(x))
 
     @torch.no_grad()
