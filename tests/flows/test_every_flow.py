@@ -269,6 +269,8 @@ def test_couplings_refuse_a_single_feature(flow):
         ("iaf", {"hidden": [8]}),
         ("planar", {"closed_form": "encode"}),
         ("planar", {"closed_form": "decode"}),
+        ("residual", {"hidden": [8]}),
+        ("residual", {"hidden": [8], "closed_form": "decode"}),
     ],
     ids=str,
 )
