@@ -6,6 +6,7 @@ import torch
 from flowbench import flows
 from flowbench.config import ConfigError
 from flowbench.core import Event, FlowModel, Inverse
+from flowbench.evaluation.logdet import logdet
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.residual import Residual
 from flowbench.networks.lipschitz import LipschitzError
@@ -25,6 +26,10 @@ def test_the_likelihood_is_called_what_it_is(estimate, likelihood):
     model, x = build(estimate=estimate).eval(), torch.randn(50, 2)
     assert model.likelihood == likelihood
     assert torch.equal(model.log_prob(x), model.log_prob(x)) == (likelihood == "exact")
+
+
+def test_the_log_determinant_of_an_estimate_is_checked_without_its_noise():
+    assert logdet(build(estimate="always").eval(), torch.randn(5, 2), 5)["logdet_error_max"] < 1e-10
 
 
 @pytest.mark.parametrize(("closed_form", "kind"), [("encode", Residual), ("decode", Inverse)])
