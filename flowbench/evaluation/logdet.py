@@ -8,6 +8,7 @@ from torch import Tensor
 from flowbench.core import Generator
 from flowbench.evaluation.subject import Family, Subject
 from flowbench.layers.continuous import ContinuousFlow
+from flowbench.layers.residual import solve_exactly
 from flowbench.metrics import Measured, over
 
 
@@ -15,7 +16,8 @@ from flowbench.metrics import Measured, over
 def logdet(model: Generator, test: Tensor, points: int) -> dict[str, float]:
     """Largest error of either log-determinant and of their sum, in nats, in float64.
 
-    Where probes estimate a divergence, that of the same map with the exact one, or their noise would hide the error.
+    Where probes estimate a divergence or a determinant, that of the same map with the exact one, or their noise would
+    hide the error.
 
     Args:
         test: ``(n, *event)``; the first ``points`` are used.
@@ -23,7 +25,7 @@ def logdet(model: Generator, test: Tensor, points: int) -> dict[str, float]:
     """
     with torch.no_grad():
         x, _ = model.transform_input(test[:points])
-    transform = copy.deepcopy(model.transform)
+    transform = solve_exactly(copy.deepcopy(model.transform))
     for part in transform.modules():
         if isinstance(part, ContinuousFlow):
             part.probes = None

@@ -77,6 +77,12 @@ METRICS: dict[str, Metric] = {
         about="Largest |x - decode(encode(x))| over uniform noise that covers the data, in float64."),
     "latent_invertibility_error_max_float64": _round_trip("latent units", "float64", "latent, max",
         about="Largest |z - encode(decode(z))| over prior samples, in float64."),
+    "fixed_point_iterations": Metric("", "lower", family="float64", head="iterations of the inverse, most",
+        about="Most steps that the fixed point of a residual layer takes for a prior sample, in float64.",
+        over_seeds="worst", reproduces="rounding", form="count"),
+    "fixed_point_error": _round_trip("", "float64", "error of the fixed point",
+        about="Largest bound on the distance of such a fixed point from the solution, relative to 1 + the length of "
+              "what is inverted; float64."),
     "non_finite_share_float64": _round_trip("", "float64", "not finite", about="The same share in float64."),
     "logdet_error_max": _round_trip("nats", "log-determinant", "log-det., max",
         about="Largest error of either log-determinant against autograd's slogdet, and of their sum against 0; "

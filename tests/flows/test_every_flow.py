@@ -271,6 +271,8 @@ def test_couplings_refuse_a_single_feature(flow):
         ("planar", {"closed_form": "decode"}),
         ("radial", {"direction": "encode"}),
         ("sylvester", {"closed_form": "encode"}),
+        ("residual", {"hidden": [8]}),
+        ("residual", {"hidden": [8], "closed_form": "decode"}),
     ],
     ids=str,
 )
