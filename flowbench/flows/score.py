@@ -11,13 +11,13 @@ from flowbench.flows._assembly import Alpha, latent, preprocessing
 from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
 from flowbench.flows._paths import _DIFFUSION_END, diffusion
 from flowbench.layers.continuous import ContinuousFlow
-from flowbench.networks.field import VectorField
+from flowbench.networks.field import PerceptronField, VectorField
 
 # The finest structure that data is thought to have, in its standard deviations: with less noise a score hardly grows.
 _FINEST = 0.2
 
 
-class ScoreWithin(VectorField):
+class ScoreField(VectorField):
     """The velocity ½ β (x + ∇log p_t(x)) of the probability flow (Song et al. 2021, equation 13 and appendix D.1).
 
     A network n gives the score as -(x + α n(t, x) / w) with w² = σ² + 0.2², where x_t = α x₁ + σ ε. At n = 0 every p_t
