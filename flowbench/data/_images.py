@@ -1,7 +1,6 @@
 """Published image sets: where they are, and one order of the images that makes the splits the same everywhere."""
 
 import hashlib
-import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,16 +11,14 @@ import numpy as np
 
 from flowbench.config import PositiveInt, Within
 from flowbench.core import Event
-from flowbench.data import DataError, Source
+from flowbench.data import DataError
 from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
-from flowbench.runtime.mirror import MIRROR
+from flowbench.data._places import DownloadedSource
 
 Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, height, width), uint8, in content order
 
-log = logging.getLogger(__name__)
 
-
-class ImageSource(Source):
+class ImageSource(DownloadedSource):
     """A published image set.
 
     Attributes:
@@ -32,29 +29,15 @@ class ImageSource(Source):
     validation: PositiveInt
     fingerprints: ClassVar[Mapping[str, str]]
 
-    def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
-        """The URL of each place that may have the set, with a function that reads it. They are tried in order."""
-        raise NotImplementedError(f"{type(self).__name__} does not say where its images are")
-
     def splits(self) -> dict[str, np.ndarray]:
         """The splits as ``(n, channels, height, width)``, uint8, from the first place that has them.
 
         Raises:
             DataError: no place has them. The message says for each place what was expected and what was found.
         """
-        failures = []
-        for url, read in self.places():
-            log.info("%s: trying %s", self.name, url)
-            try:
-                images = read()
-            except (DataError, OSError) as error:
-                log.warning("%s: %s", self.name, error)
-                failures.append(f"\n- {url}\n  {error}")
-            else:
-                log.info("%s: read from %s", self.name, url)
-                train, validation = np.split(images["train"], [-self.validation])
-                return {"train": train, "validation": validation, "test": images["test"]}
-        raise DataError(f"{self.name}: no place has it; {MIRROR} may name another:{''.join(failures)}")
+        images: Official = self.from_places()
+        train, validation = np.split(images["train"], [-self.validation])
+        return {"train": train, "validation": validation, "test": images["test"]}
 
     def through_torchvision(self, dataset: Any, url: str, archives: Mapping[str, str], raw: str) -> Official:
         """Read the set from ``url`` with torchvision's class ``dataset``.

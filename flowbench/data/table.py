@@ -5,13 +5,13 @@ What is unusual in the file is said and must be decided in ``params.yaml``. Noth
 
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 
-from flowbench.config import Within
 from flowbench.core import Event
 from flowbench.data import SPLITS, DataError, Source
+from flowbench.data._rows import Share, dequantised, kinds, require_training_rows, split_of
 from flowbench.data._table import column_names, read_table
 from flowbench.runtime.seeding import seed_for
 
@@ -20,7 +20,6 @@ MOST_COLUMNS = 2000
 # Of a column's standard deviation, the most that neighbouring numbers of float32 may lie apart: with more, no flow's
 # round trip in float32 could be certified.
 LARGEST_SPACING = 1e-4
-Share = Annotated[float, Within(gt=0, lt=1)]
 
 
 class Table(Source):
@@ -53,8 +52,7 @@ class Table(Source):
     units_are_arbitrary = True
 
     def __post_init__(self) -> None:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must leave rows to train on")
+        require_training_rows(self.validation, self.test)
         if both := sorted(set(self.dequantise) & set(self.as_they_are)):
             raise ValueError(f"the column {both[0]!r} stands under dequantise and under as_they_are; choose one")
 
@@ -80,23 +78,19 @@ class Table(Source):
 
     def splits(self) -> dict[str, np.ndarray]:
         rows = read_table(Path(self.path), self.names, missing=self.missing == "drop")
-        first, group = _groups(rows)
+        first, kind = kinds(rows)
         if len(first) < len(rows) and self.repeated == "refuse":
             raise DataError(
                 f"{self.path}: {len(rows) - len(first):,} of {len(rows):,} rows stand in it before; say repeated: drop "
                 "to use each once, or repeated: keep to use all, each kind in one split"
             )
         if self.repeated == "drop":
-            rows, group = rows[first], np.arange(len(first))
+            rows, kind = rows[first], np.arange(len(first))
         self._require_resolution(rows)
         self._decide_whole_numbers(rows)
         rows = self._dequantised(rows)
-        # Of groups of equal rows, so that no row is in two splits.
-        shares = np.cumsum([1 - self.validation - self.test, self.validation])
-        order = np.arange(group.max(initial=-1) + 1)
-        if self.split == "random":
-            np.random.default_rng(seed_for("data", self.name, "split")).shuffle(order)
-        place = np.searchsorted(shares, (np.argsort(order) + 0.5) / len(order))[group] if len(rows) else group
+        rng = np.random.default_rng(seed_for("data", self.name, "split")) if self.split == "random" else None
+        place = split_of(kind, self.validation, self.test, rng)
         return {split: rows[place == i] for i, split in enumerate(SPLITS)}
 
     def _decide_whole_numbers(self, rows: np.ndarray) -> None:
@@ -129,19 +123,9 @@ class Table(Source):
         """Rows in which the columns under ``dequantise`` have noise; none leaves its whole number."""
         for name in self.dequantise:
             rng = np.random.default_rng(seed_for("data", self.name, "noise", name))
-            column, i = rows[:, self.names.index(name)].astype(np.float64), self.names.index(name)
-            noisy = (column + rng.random(len(rows))).astype(np.float32)
-            # Rounding to float32 may reach the next whole number.
-            rows[:, i] = np.minimum(noisy, np.nextafter(column.astype(np.float32) + 1, -np.inf, dtype=np.float32))
+            i = self.names.index(name)
+            rows[:, i] = dequantised(rows[:, i], rng)
         return rows
-
-
-def _groups(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The index of the first of each kind of row, in their order, and for each row the number of its kind."""
-    kinds = np.ascontiguousarray(rows + 0.0).view(np.dtype((np.void, rows.itemsize * rows.shape[1]))).ravel()
-    _, first, group = np.unique(kinds, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    return first[order], np.argsort(order)[group]
 
 
 def _is_whole(column: np.ndarray) -> bool:

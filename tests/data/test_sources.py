@@ -1,6 +1,6 @@
 """Every data source: its splits, its density, and whether the two agree. A new file is tested with no new test.
 
-Published images, which must be downloaded, have tests of their own.
+Published images and tables, which must be downloaded, have tests of their own.
 """
 
 import math
@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from flowbench import config, data
-from flowbench.data._images import ImageSource
+from flowbench.data._places import DownloadedSource
 from flowbench.numerics.quadrature import Grid, log_integral
 
 OPTIONS = config.load(Path(__file__).parents[2] / "params.yaml").data
@@ -37,7 +37,7 @@ def sample(name: str) -> np.ndarray:
     return np.concatenate(list(splits(name).values()))
 
 
-NAMES = [name for name in OPTIONS if not isinstance(load(name), ImageSource)]
+NAMES = [name for name in OPTIONS if not isinstance(load(name), DownloadedSource)]
 PLANE = [name for name in NAMES if load(name).grid]
 KNOWN_DENSITY = [name for name in PLANE if load(name).log_density(torch.zeros(1, 2)) is not None]
 parametrize_all = pytest.mark.parametrize("name", NAMES)

@@ -4,13 +4,11 @@ The stages of the smoke suite noted down every file of the project that they ope
 """
 
 import json
-import os
 
 import pytest
 
 from flowbench import config, data
-from flowbench.data._images import ImageSource
-from flowbench.runtime.mirror import MIRROR
+from tests.data.available import can_be_had
 from tests.pipeline.clone import Clone
 
 # What may be read undeclared, by the beginning of its path.
@@ -99,8 +97,7 @@ def test_a_cell_depends_on_the_code_of_its_stage_its_flow_and_its_data(smoke, st
 def test_data_that_the_smoke_suite_leaves_out(copy):
     sets = config.load(copy.root / "params.yaml").data
     names = set(sets) - set(copy.suite.data)
-    if not os.environ.get(MIRROR):
-        names -= {name for name in names if isinstance(data.load(name, **sets[name]), ImageSource)}
+    names -= {name for name in names if not can_be_had(data.load(name, **sets[name]))}
     assert names
     for name in names:
         copy.stage("download", name)

@@ -14,6 +14,9 @@ from flowbench.records import closures
 from flowbench.records.closures import code_digest, strip
 
 ROOT = Path(__file__).parents[2]
+IMAGES = "*/mnist */fashion_mnist */cifar10"
+UCI = "*/magic */letter */pendigits */satimage"
+MAF = "*/power */gas */hepmass */miniboone */bsds300"
 
 CODE = '''\
 """A module."""
@@ -216,7 +219,11 @@ def test_the_listings_are_made_again_when_any_code_changes():
         ("flowbench/networks/mlp.py", "flows/glow flows/nice flows/realnvp flows/flow_autoencoder"),
         ("flowbench/layers/standardise.py", f"{' '.join(f'flows/{n}' for n in flows.names() if 'auto' not in n)}"),
         ("flowbench/data/two_modes.py", "data/two_modes download/two_modes"),
-        ("flowbench/data/_fetch.py", "*/mnist */fashion_mnist */cifar10"),
+        ("flowbench/data/_fetch.py", f"{IMAGES} {UCI} {MAF}"),
+        ("flowbench/data/_uci.py", UCI),
+        ("flowbench/data/_maf.py", MAF),
+        ("flowbench/data/_pickled.py", "*/gas"),
+        ("flowbench/data/_rows.py", f"{UCI} */table"),
         ("flowbench/training/loop.py", "stages/train"),
         ("flowbench/evaluation/two_sample.py", "stages/evaluate"),
         ("flowbench/metrics/catalogue.py", "stages/code stages/evaluate stages/publish stages/report"),

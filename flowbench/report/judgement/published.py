@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from flowbench import data as data_sets
 from flowbench.report.frame import CellResult
 
 # How bits per dim are measured here; a value that was measured in another way never stands beside ours.
@@ -33,7 +35,7 @@ def words(name: str, value: Any) -> str:
 
 @dataclass(frozen=True)
 class Published:
-    """One value of ``published.yaml``, which says what the fields mean."""
+    """One value of ``published.yaml``, which says what the fields mean, or of ``published_tables.yaml``."""
 
     model: str
     paper: str
@@ -75,9 +77,9 @@ class Published:
 
 @cache
 def load() -> tuple[Published, ...]:
-    """All values of ``published.yaml``."""
-    text = Path(__file__).parents[1].joinpath("published.yaml").read_text(encoding="utf-8")
-    return tuple(Published(**row) for row in YAML(typ="safe").load(text))
+    """All values of ``published.yaml`` and ``published_tables.yaml``."""
+    rows = [*_read("published.yaml"), *(one for row in _read("published_tables.yaml") for one in _in_bits(row))]
+    return tuple(Published(**row) for row in rows)
 
 
 def metrics(data: str) -> list[str]:
@@ -98,6 +100,24 @@ def context(cells: Sequence[CellResult], metric: str = "bits_per_dim") -> list[t
         nearest = min(apart, key=lambda words: (ANOTHER_MODEL in words, len(words)))
         others += [(value, nearest)] if nearest else []
     return others
+
+
+def _read(name: str) -> list[dict[str, Any]]:
+    text = Path(__file__).parents[1].joinpath(name).read_text(encoding="utf-8")
+    return YAML(typ="safe").load(text)
+
+
+def _in_bits(row: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A model's values on several data sets, printed as log-likelihoods in nats, each in bits per dim."""
+    for name, printed in row["nats"].items():
+        nats, *spread = printed
+        unit = data_sets.load(name).event.dims * math.log(2)
+        yield {key: value for key, value in row.items() if key != "nats"} | {
+            "data": name,
+            "value": -nats / unit,
+            "uncertainty": spread[0] / unit if spread else None,
+            "derived": f"converted from {' ± '.join(map(str, printed)).replace('-', '−')} nats",
+        }
 
 
 def _values(cell: CellResult, metric: str) -> list[Published]:
