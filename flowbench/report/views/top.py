@@ -19,6 +19,8 @@ SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", *COSTS.value
 QUESTIONS = ("Which density is best?", "Which good flow samples fastest?", "Which good flow trains fastest?")
 # Of the colours behind the best.
 _LEVELS = 4
+# What a map shows of a cell without the metric. A flow that has it nowhere needs no row.
+_UNSEEN = {"text": "–"}
 
 
 def learning(scope: Scope) -> dict[str, str]:
@@ -64,7 +66,7 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
     rows = {data: answers(of.frame, of.cells, of.certificates) for data, of in scope.by_data.items()}
     found = [{"data": data, "answers": [_shown(one, scope.by_data[data]) for one in row]} for data, row in rows.items()]
     everywhere = overall(scope.frame, scope.cells, scope.certificates)
-    if len(rows) > 1 and any(answer.chip != "none" for answer in everywhere):
+    if len(rows) > 1 and any(answer.chip not in ("none", "too few data sets") for answer in everywhere):
         found.append({"data": "", "answers": [_shown(answer) for answer in everywhere]})
     return found
 
@@ -127,6 +129,7 @@ def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
                 "fields": [fields.get((data, label)) for data in columns],
             }
             for label in labels
+            if any(fields.get((data, label), _UNSEEN)["text"] != _UNSEEN["text"] for data in columns)
         ]
         maps.append({"id": anchor, "name": name, "about": about, "columns": columns, "rows": rows})
     return maps
@@ -142,7 +145,7 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
     for cell in scope.cells:
         gap = found.gaps.get(cell.key)
         if gap is None and scope.value(cell, wanted) is None and not (cell.diverged or cell.failed):
-            text, level = "–", "none"
+            text, level = _UNSEEN["text"], "none"
         elif gap is None or not math.isfinite(gap.value):
             text, level = ("lost" if cell.diverged or cell.failed else "∞"), "bad"
         else:

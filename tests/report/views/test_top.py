@@ -1,6 +1,7 @@
 """The answers at the top of a page, in words."""
 
-from flowbench.report.views.top import three_answers
+from flowbench.report.views.top import heat, three_answers
+from tests.fake_results import suite
 
 TWO = {f"{data}-{flow}": (data, flow) for data in ("moons", "digits") for flow in ("nice", "maf")}
 
@@ -16,7 +17,12 @@ def test_an_answer_is_a_flow_or_says_why_there_is_none(made):
     assert [one["how_sure"] for one in moons["answers"][1:]] == ["only good flow"] * 2
 
 
-def test_over_data_sets_that_are_too_few_no_flow_stands_out(made):
-    *_, everywhere = three_answers(made(TWO))
-    assert everywhere["data"] == ""
-    assert {one["undecided"] for one in everywhere["answers"]} == {"no flow stands out: they share only 2 data sets"}
+def test_data_sets_that_are_too_few_have_no_answer_over_all_of_them(made):
+    assert [row["data"] for row in three_answers(made(TWO))] == ["moons", "digits"]
+
+
+def test_a_flow_that_has_a_metric_nowhere_has_no_row_in_its_map(made):
+    cells = {"digits-maf": ("digits", "maf"), "digits-flow_autoencoder": ("digits", "flow_autoencoder")}
+    maps = {one["id"]: [row["label"] for row in one["rows"]] for one in heat(suite(cells), made(cells))}
+    assert maps["gap"] == ["maf"]
+    assert maps["energy_distance"] == ["maf", "flow_autoencoder"]
