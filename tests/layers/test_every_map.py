@@ -31,6 +31,9 @@ def distinct(subjects: Iterable[tuple[str, FlowModule, tuple[int, ...]]]) -> dic
 
 SUBJECTS = distinct(certificates.subjects(PARAMS))
 LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}
+# The layers and one map of each flow. What a layer keeps, a chain of layers keeps too; all chains are certified.
+FLOWS = {name.partition("/")[0]: name for name in reversed(SUBJECTS) if "/" in name}
+THOROUGH = [*LAYERS, *FLOWS.values()]
 BOTH = pytest.mark.parametrize("direction", ["encode", "decode"])
 # Of a solver, in place of the 1e-10 that the subjects ask for: to see where it leads, fewer digits do.
 TOLERANCE = 1e-6
@@ -50,7 +53,7 @@ def solved(module: FlowModule) -> bool:
     return any(isinstance(part, ContinuousFlow) for part in module.modules())
 
 
-@pytest.fixture(params=SUBJECTS, scope="module")
+@pytest.fixture(params=THOROUGH, scope="module")
 def subject(request) -> Subject:
     module, shape = SUBJECTS[request.param]
     module = certificates.randomised(module)
@@ -64,6 +67,7 @@ def subject(request) -> Subject:
 def test_every_layer_has_examples():
     # Dequantisation is random, so it has tests of its own.
     assert {name.partition(":")[0] for name in LAYERS} == set(layers.names()) - {"dequantise"}
+    assert LAYERS.keys() <= SUBJECTS.keys()
 
 
 def certified(module: FlowModule, shape: tuple[int, ...], points: int) -> Check:

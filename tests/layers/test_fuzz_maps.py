@@ -30,7 +30,7 @@ TOLERANCE, STEPS = 1e-5, 100
 REFUSALS = (ShapeError, RuntimeError, IndexError, TypeError)
 
 # Each layer takes its share of the profile's examples.
-SHARE = settings(max_examples=max(1, settings.default.max_examples // 20))
+SHARE = settings(max_examples=max(1, settings.default.max_examples // 50))
 EACH = pytest.mark.parametrize("name", LAYERS)
 DIRECTIONS = st.sampled_from(["encode", "decode"])
 DTYPES = st.sampled_from([torch.float32, torch.float64])
