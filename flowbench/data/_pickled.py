@@ -45,6 +45,7 @@ def load(content: bytes) -> Any:
     """
     stack: list[Any] = []
     memo: dict[int, Any] = {}
+    argument: Any
     for opcode, argument, _ in pickletools.genops(content):
         match opcode.name:
             case "PROTO" | "FRAME":
@@ -129,7 +130,7 @@ def _find(value: Any, name: str) -> Inert:
 def _columns(manager: dict) -> dict[str, np.ndarray]:
     """The columns of pandas' blocks, each of which holds some of them as its rows."""
     names = [str(name) for name in _array(manager["axes"][0].args[1]["data"])]
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for block in manager["blocks"]:
         where = block["mgr_locs"]
         places = range(len(names))[slice(*where.args)] if where.name.endswith(".slice") else _array(where)

@@ -117,6 +117,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "failures": _failures(cells),
         "uncertified": correctness.refusals(scope),
         "sections": sections,
+        "not_run": _not_run(suite, scope),
         "pictures": of_cells,
         "made": {cell.key: origin.of_cell(scope.by_data[cell.data], cell, suite) for cell in cells},
         "cards": about_flows,
@@ -151,6 +152,19 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "speed": next((chart for chart in drawn if chart["kind"] == "tradeoff"), None),
         "cells": scope.cells,
     }
+
+
+def _not_run(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
+    """The data sets of which no cell was run, with what papers report of them."""
+    names = [data for data in dict.fromkeys(cell.data for cell in suite.cells.values()) if data not in scope.by_data]
+    return [
+        {
+            "data": name,
+            "about": words("words")["data_sets"].get(name, ""),
+            "tables": papers.not_run(name, {cell.flow for cell in suite.cells.values() if cell.data == name}),
+        }
+        for name in names
+    ]
 
 
 def _verdict(scope: Scope) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from flowbench.metrics import METRICS
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import published
@@ -38,6 +40,28 @@ def tables(scope: Scope) -> list[Table]:
         theirs = [METRICS[metric].head, "what differs", "setting", "budget", "published in"]
         found.append(of_words(say("beside", name=name), "flow", heads, beside))
         found.append(of_words(say("context", name=name), "model", theirs, context))
+    return filled(found)
+
+
+def not_run(data: str, flows: Collection[str]) -> list[Table]:
+    """The published values on a data set of which no cell was run; ``flows`` are those that the suite has on it."""
+    found = []
+    for metric in published.metrics(data):
+        name = METRICS[metric].head[:1].upper() + METRICS[metric].head[1:]
+        rows = [
+            (
+                value.model,
+                say("not_run") if value.flow in flows else "–",
+                _value(value),
+                value.setting,
+                value.budget,
+                _source(value),
+            )
+            for value in published.load()
+            if (value.data, value.metric) == (data, metric)
+        ]
+        heads = ["ours", METRICS[metric].head, "setting", "budget", "published in"]
+        found.append(of_words(say("published_alone", name=name), "model", heads, rows))
     return filled(found)
 
 
