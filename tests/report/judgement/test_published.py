@@ -134,7 +134,8 @@ def test_of_tables_the_gaussian_stands_beside_and_flows_of_unstated_sizes_are_co
     assert len(context) == 16
     assert context["MAF (5)"] == ["one or two hidden layers, which is not stated; batch normalisation between the maps"]
     assert context["MAF (10)"][1:] == ["layers 10, here 5"]
-    assert context["RQ-NSF (AR)"] == ["another model"]
+    assert context["MAF MoG (5)"][1:] == ["components 10, here none"]
+    assert context["RQ-NSF (AR)"][1:] == ["another model"]
 
 
 def test_log_likelihoods_of_tables_become_bits_per_dim():
