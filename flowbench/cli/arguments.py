@@ -65,6 +65,18 @@ def load_suite(name: str, params: config.Params, *, expanded: bool = False) -> S
     return load(config.known_argument(name, suites.names(), "suite"), params)
 
 
+def known_cell(name: str, suite: Suite, kind: str = "cell", others: Iterable[str] = ()) -> str:
+    """The ``name`` of a cell of the suite, or one of ``others``.
+
+    Raises:
+        ConfigError: it is none of these. The message names a suite that has it, or else what is nearest.
+    """
+    choices = [*suite.cells, *others]
+    if name not in choices and (elsewhere := [one for one in suites.names() if name in _cells(one)]):
+        raise ConfigError(f"argument {name!r}: is no cell of the suite {suite.name}; say --suite {elsewhere[0]}")
+    return config.known_argument(name, choices, f"{kind} of the suite {suite.name}")
+
+
 def cells_of(suite: Suite, names: Iterable[str]) -> list[str]:
     """The cells that are named, or whose flow or data set is, in the order of the suite.
 
@@ -72,10 +84,8 @@ def cells_of(suite: Suite, names: Iterable[str]) -> list[str]:
         ConfigError: a name is none of these.
     """
     groups = {key: {key, cell.flow, cell.data} for key, cell in suite.cells.items()}
-    choices = [*suite.cells, *sorted(set().union(*groups.values()) - suite.cells.keys())]
-    wanted = {
-        config.known_argument(name, choices, f"cell, flow or data set of the suite {suite.name}") for name in names
-    }
+    others = sorted(set().union(*groups.values()) - suite.cells.keys())
+    wanted = {known_cell(name, suite, "cell, flow or data set", others) for name in names}
     return [key for key, group in groups.items() if group & wanted]
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from flowbench import config
-from flowbench.cli.arguments import SuiteOption, complete_cell, load_suite
+from flowbench.cli.arguments import SuiteOption, complete_cell, known_cell, load_suite
 from flowbench.config import suites
 
 
@@ -31,7 +31,7 @@ def export(
     flowbench.load("FOLDER") reads it, in any place where flowbench is installed.
     """
     found = load_suite(suite, config.load_here())
-    config.known_argument(cell, found.cells, f"cell of the suite {suite}")
+    known_cell(cell, found)
     from flowbench.export.writing import export as write
 
     write(found.results / cell, folder, seed)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from flowbench import config
-from flowbench.cli.arguments import JsonOption, SuiteOption, complete_cell, load_suite, print_json
+from flowbench.cli.arguments import JsonOption, SuiteOption, complete_cell, known_cell, load_suite, print_json
 from flowbench.config import suites
 
 
@@ -34,7 +34,7 @@ def verify(
         raise config.ConfigError("verify: name the cells to run again, or say --all")
     keys = list(found.cells) if every else list(cells or [])
     for key in keys:
-        config.known_argument(key, found.cells, f"cell of the suite {suite}")
+        known_cell(key, found)
     from subprocess import CalledProcessError
 
     from flowbench.records.errors import RecordError

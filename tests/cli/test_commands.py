@@ -136,6 +136,10 @@ def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new
             ["verify", "--suite", "smoke", "moons-nise"],
             "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
         ),
+        (
+            ["export", "checkerboard-nice", "folder"],
+            "argument 'checkerboard-nice': is no cell of the suite laptop; say --suite toy",
+        ),
         (["check", "glwo"], "argument 'glwo': no such flow, layer or data set; did you mean 'glow'?"),
         (["verify"], "verify: name the cells to run again, or say --all"),
         (["verify", "--all", "moons-maf"], "verify: name the cells to run again, or say --all"),
