@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from flowbench import certificates, cli, config, flows, layers, verify
+from flowbench.cli.arguments import known_cell
 from flowbench.config import documents, suites
 from flowbench.core import Check
 from flowbench.layers import actnorm
@@ -136,10 +137,6 @@ def test_a_mistake_in_one_suite_is_one_line_and_the_others_are_expanded(old, new
             ["verify", "--suite", "smoke", "moons-nise"],
             "argument 'moons-nise': no such cell of the suite smoke; did you mean 'moons-nice'?",
         ),
-        (
-            ["export", "checkerboard-nice", "folder"],
-            "argument 'checkerboard-nice': is no cell of the suite laptop; say --suite toy",
-        ),
         (["check", "glwo"], "argument 'glwo': no such flow, layer or data set; did you mean 'glow'?"),
         (["verify"], "verify: name the cells to run again, or say --all"),
         (["verify", "--all", "moons-maf"], "verify: name the cells to run again, or say --all"),
@@ -155,6 +152,17 @@ def test_a_wrong_argument_is_called_an_argument(fail, arguments, line):
     before = written()
     assert fail(*arguments) == f"{line}\n"
     assert written() == before
+
+
+def test_a_cell_of_another_suite_is_named_with_its_suite(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    laptop = suites.load("laptop", config.load())
+    with pytest.raises(
+        config.ConfigError, match="'checkerboard-nice': is no cell of the suite laptop; say --suite toy"
+    ):
+        known_cell("checkerboard-nice", laptop)
+    with pytest.raises(config.ConfigError, match="did you mean 'moons-nice'"):
+        known_cell("moons-nise", laptop)
 
 
 EVERY = [["list"], ["expand"], ["expand", "--check"], ["check"], ["digest"], ["verify", "--all"]]
