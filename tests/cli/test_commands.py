@@ -157,9 +157,7 @@ def test_a_wrong_argument_is_called_an_argument(fail, arguments, line):
 def test_a_cell_of_another_suite_is_named_with_its_suite(monkeypatch):
     monkeypatch.chdir(ROOT)
     laptop = suites.load("laptop", config.load())
-    with pytest.raises(
-        config.ConfigError, match="'checkerboard-nice': is no cell of the suite laptop; say --suite toy"
-    ):
+    with pytest.raises(config.ConfigError, match="is no cell of the suite laptop; say --suite toy"):
         known_cell("checkerboard-nice", laptop)
     with pytest.raises(config.ConfigError, match="did you mean 'moons-nice'"):
         known_cell("moons-nise", laptop)
