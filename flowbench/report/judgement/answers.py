@@ -49,11 +49,22 @@ def answers(frame: pd.DataFrame, cells: Sequence[CellResult], certificates: Mapp
     """The three answers for the cells of one data set."""
     density = verdict(frame, cells, ranking_metric(frame), certificates)
     found = [Answer("best density", density.best, density.chip, density.tied)]
-    good = _comparable_costs(_good(frame, density), cells, density.best)
     for question, metric in COSTS.items():
-        of = verdict(frame[frame["cell"].isin(good)], cells, metric, certificates)
+        of = cost_verdict(frame, cells, metric, density, certificates)
         found.append(Answer(question, of.best, of.chip, of.tied))
     return found
+
+
+def cost_verdict(
+    frame: pd.DataFrame,
+    cells: Sequence[CellResult],
+    metric: str,
+    density: Verdict,
+    certificates: Mapping[str, Certificate],
+) -> Verdict:
+    """What a metric of `COSTS` says of the cells of one data set: of the good ones alone, on the best one's hosts."""
+    good = _comparable_costs(_good(frame, density), cells, density.best)
+    return verdict(frame[frame["cell"].isin(good)], cells, metric, certificates)
 
 
 def _good(frame: pd.DataFrame, density: Verdict) -> set[str]:

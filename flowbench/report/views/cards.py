@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
+from flowbench.metrics import METRICS
 from flowbench.report.frame import CellResult
+from flowbench.report.judgement.answers import COSTS, MARGIN
+from flowbench.report.views import numbers, series, top
 from flowbench.report.views.pictures import OF_FLOWS, Picture
 from flowbench.report.views.scope import Scope, grouped
-from flowbench.report.views.tables import Table, of_words
+from flowbench.report.views.tables import Entry, Table, of_cells, of_metric, texts
 from flowbench.report.views.text import listed, say, words
 
 # What is said of a flow that `flows.yaml` does not know.
-UNKNOWN: dict[str, Any] = {"idea": "", "equation": "", "papers": {}, "density": "", "sampling": "", "variants": {}}
+UNKNOWN: dict[str, Any] = {
+    "kind": "",
+    "idea": "",
+    "equation": "",
+    "papers": {},
+    "density": "",
+    "sampling": "",
+    "variants": {},
+}
+# Whether training has reached a plateau.
+_END = {True: "plateau", False: "still learning", None: "too few losses to say"}
 
 
 def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, Any]]:
@@ -38,6 +52,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
             about
             | {
                 "flow": flow,
+                "keys": [cell.key for cell in of_flow.cells],
                 "labels": {label: about["variants"].get(label, "") for label in labels},
                 "likelihood": likelihood(of_flow),
                 "evaluations": f"{counts[0]} to {counts[-1]}" if len(counts) > 1 else "".join(map(str, counts)),
@@ -61,10 +76,49 @@ def likelihood(scope: Scope) -> str:
     return ", ".join(f"{found} on {listed(dict.fromkeys(cell.data for cell in of))}" for found, of in groups.items())
 
 
-def exactness(cards: list[dict[str, Any]]) -> Table:
-    """What log p(x) is of each flow, and what it and a sample cost, side by side."""
-    rows = [(card["name"], card["likelihood"], card["density"] or "–", card["sampling"] or "–") for card in cards]
-    return of_words(say("exactness"), "flow", ["log p(x)", "cost of a density", "cost of a sample"], rows)
+def differ(scope: Scope) -> Table | None:
+    """What the flows are, and how good, fast and soon they are on the data set that most of them were run on."""
+    data, most = max(scope.by_data.items(), key=lambda pair: len(pair[1].cells))
+    flows = most.only(lambda cell: not cell.baseline)
+    if len(flows.cells) < 2:
+        return None
+    known = words("flows")
+    found, pace = most.verdict(), top.pace(most)
+    order = {kind: i for i, kind in enumerate(dict.fromkeys(about["kind"] for about in known.values()))}
+
+    def about(cell: CellResult) -> dict[str, Any]:
+        return UNKNOWN | known.get(cell.flow, {})
+
+    flows = replace(flows, cells=sorted(flows.cells, key=lambda cell: order.get(about(cell)["kind"], len(order))))
+
+    def behind(cell: CellResult) -> Entry:
+        gap = found.gaps.get(cell.key)
+        if gap is None:
+            return Entry(found.excluded.get(cell.key, "–"))
+        text = "best" if cell.key == found.best else numbers.signed(gap.value)
+        return Entry(text, gap.value, found.marks.get(cell.key, ""))
+
+    def near(cell: CellResult) -> Entry:
+        if cell.label not in pace:
+            return Entry("another loss")
+        seconds = pace[cell.label]
+        return Entry("never", math.inf) if seconds is None else Entry(numbers.significant(seconds, 2), seconds)
+
+    heads = {metric: METRICS[metric].head for metric in COSTS.values()}
+    costs = {head: dict(zip(most.by_key, of_metric(most, metric), strict=True)) for metric, head in heads.items()}
+    columns = {
+        "kind": texts(flows, lambda cell: about(cell)["kind"] or "–"),
+        "log p(x)": texts(flows, lambda cell: cell.likelihood),
+        "a sample costs": texts(flows, lambda cell: about(cell)["sampling"] or "–"),
+        f"behind, {METRICS[most.quality].short.strip() or METRICS[most.quality].unit}": [
+            behind(cell) for cell in flows.cells
+        ],
+        **{head: [column[cell.key] for cell in flows.cells] for head, column in costs.items()},
+        "near after, s": [near(cell) for cell in flows.cells],
+        "at the end": texts(flows, lambda cell: _END[series.settled(cell)]),
+    }
+    unit = METRICS[most.quality].said
+    return of_cells(say("differ", data=data, margin=MARGIN, unit=unit), flows, columns)
 
 
 def _standing(scope: Scope, labels: set[str]) -> dict[str, dict[str, str]]:
@@ -77,7 +131,7 @@ def _standing(scope: Scope, labels: set[str]) -> dict[str, dict[str, str]]:
             continue
         ours = [key for key in flows if of_data.by_key[key].label in labels]
         last = max(flows, key=lambda key: flows[key].value)
-        if verdict.best in ours and verdict.chip == "clear":
+        if verdict.best in ours and verdict.chip in ("clear", "alone"):
             found["best"][data] = verdict.best
         elif tied := [key for key in verdict.leading if key in ours]:
             found["tied"][data] = tied[0]

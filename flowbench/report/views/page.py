@@ -122,7 +122,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
         "made": {cell.key: origin.of_cell(scope.by_data[cell.data], cell, suite) for cell in cells},
         "cards": about_flows,
         "variants": {label: known for card in about_flows for label, known in card["labels"].items()},
-        "exactness": cards.exactness(about_flows),
+        "differ": cards.differ(scope) if cells else None,
         "ranks": _ranks(ranking) if ranking else None,
         "certification": correctness.certification(scope),
         "certificates": certificates,

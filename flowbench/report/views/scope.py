@@ -11,6 +11,7 @@ import pandas as pd
 
 from flowbench.metrics import METRICS
 from flowbench.report.frame import CellResult
+from flowbench.report.judgement.answers import COSTS, cost_verdict
 from flowbench.report.judgement.certification import Certificate
 from flowbench.report.judgement.comparisons import ranking_metric
 from flowbench.report.judgement.estimates import Estimates
@@ -64,10 +65,17 @@ class Scope:
         return ranking_metric(self.frame)
 
     def verdict(self, metric: str = "") -> Verdict:
-        """What a metric, or that of quality, says of the cells, which must be all those on one data set."""
+        """What a metric, or that of quality, says of the cells, which must be all those on one data set.
+
+        A cost ranks the flows whose density is good, and no others.
+        """
         wanted = (self.cells[0].data, metric or self.quality)
         if wanted not in self._verdicts:
-            self._verdicts[wanted] = verdict(self.frame, self.cells, wanted[1], self.certificates)
+            if metric in COSTS.values():
+                found = cost_verdict(self.frame, self.cells, metric, self.verdict(), self.certificates)
+            else:
+                found = verdict(self.frame, self.cells, wanted[1], self.certificates)
+            self._verdicts[wanted] = found
         return self._verdicts[wanted]
 
     def has(self, cell: CellResult, metric: str) -> bool:

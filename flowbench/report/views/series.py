@@ -24,7 +24,7 @@ PLATEAU_SHARE = 0.02
 # With fewer losses there is no telling.
 _LEAST_LOSSES = 5
 # Of -log p, in which losses of different flows share an axis.
-LIKELIHOODS = ("bits per dim", "nats")
+LIKELIHOODS = ("bits per dim", "nats", "nats of KL, up to a constant")
 
 
 def looks(labels: Iterable[str]) -> dict[str, tuple[str, str]]:
@@ -78,7 +78,9 @@ def curves(scope: Scope) -> pd.DataFrame:
     of_bit = next((nats / bits for nats, bits in both if nats and bits and math.isfinite(nats)), None)
     for cell in scope.cells:
         unit, size = cell.record.training.loss_unit, 1.0
-        if unit == "nats" and of_bit:
+        if unit == "nats" and scope.quality == "kl_to_target":
+            unit = "nats of KL, up to a constant"
+        elif unit == "nats" and of_bit:
             unit, size = "bits per dim", of_bit
         line = [(int(step), values, False) for step, *values in band(cell).itertuples()]
         points = line[:: -(-len(line) // _POINTS) or 1] + line[-1:]

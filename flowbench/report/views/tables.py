@@ -190,7 +190,7 @@ def _certified(scope: Scope, cell: CellResult) -> Entry:
 def known_bits(scope: Scope) -> dict[str, float]:
     """Bits per dim of the true density where they are known: in expectation, and on the test examples of the cells."""
     floor = scope.first("entropy_floor_bits_per_dim")
-    if floor is None:
+    if floor is None or scope.quality != "bits_per_dim":
         return {}
     found = {"entropy floor": floor}
     for cell in scope.cells:

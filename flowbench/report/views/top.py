@@ -17,6 +17,8 @@ from flowbench.report.views.text import say
 # What the heat map can show beside the gap to the best density.
 SWITCH = ("energy_distance", "sliced_wasserstein", "wasserstein_2", *COSTS.values())
 QUESTIONS = ("Which density is best?", "Which good flow samples fastest?", "Which good flow trains fastest?")
+# Fewer flows on a data set than this are no answer to which flow to use.
+FEW_FLOWS = 3
 # Of the colours behind the best.
 _LEVELS = 4
 # What a map shows of a cell without the metric. A flow that has it nowhere needs no row.
@@ -32,15 +34,21 @@ def learning(scope: Scope) -> dict[str, str]:
     return {"plateau": say("plateau", **facts), "budgets": say("budgets", **facts, differing=differing)}
 
 
+def pace(scope: Scope) -> dict[str, float | None]:
+    """`series.pace` in seconds of training."""
+    steps, found = series.pace(scope), {}
+    for cell in scope.cells:
+        if cell.label in steps:
+            step, taken = steps[cell.label], scope.value(cell, "train_seconds") or 0.0
+            found[cell.label] = None if step is None else taken * step / float(series.band(cell).index[-1])
+    return found
+
+
 def learnt(scope: Scope) -> str:
     """How the flows on one data set learn, in words; empty where none has a curve."""
     trained = [cell for cell in scope.cells if not cell.baseline and len(series.band(cell))]
     steps = series.pace(scope)
-    seconds = {}
-    for cell in trained:
-        if (step := steps.get(cell.label)) is not None:
-            taken = scope.value(cell, "train_seconds") or 0.0
-            seconds[cell.label] = taken * step / float(series.band(cell).index[-1])
+    seconds = {label: taken for label, taken in pace(scope).items() if taken is not None}
     order = sorted(seconds, key=seconds.__getitem__) if len(steps) > 1 else []
 
     def at(label: str) -> dict[str, Any]:
@@ -63,12 +71,24 @@ def learnt(scope: Scope) -> str:
 
 def three_answers(scope: Scope) -> list[dict[str, Any]]:
     """By data set the three answers, in the order of `QUESTIONS`, each with its score and how sure it is."""
-    rows = {data: answers(of.frame, of.cells, of.certificates) for data, of in scope.by_data.items()}
-    found = [{"data": data, "answers": [_shown(one, scope.by_data[data]) for one in row]} for data, row in rows.items()]
+    rows = {data: answers(of.frame, of.cells, of.certificates) for data, of in sorted(scope.by_data.items(), key=_few)}
+    found = [
+        {
+            "data": data,
+            "few": _few((data, scope.by_data[data])),
+            "answers": [_shown(one, scope.by_data[data]) for one in row],
+        }
+        for data, row in rows.items()
+    ]
     everywhere = overall(scope.frame, scope.cells, scope.certificates)
     if len(rows) > 1 and any(answer.chip not in ("none", "too few data sets") for answer in everywhere):
-        found.append({"data": "", "answers": [_shown(answer) for answer in everywhere]})
+        found.append({"data": "", "few": False, "answers": [_shown(answer) for answer in everywhere]})
     return found
+
+
+def _few(of_data: tuple[str, Scope]) -> bool:
+    """Whether a data set leaves little to choose: such data sets come last."""
+    return sum(not cell.baseline for cell in of_data[1].cells) < FEW_FLOWS
 
 
 def _shown(answer: Answer, scope: Scope | None = None) -> dict[str, Any]:
@@ -146,6 +166,8 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
         gap = found.gaps.get(cell.key)
         if gap is None and scope.value(cell, wanted) is None and not (cell.diverged or cell.failed):
             text, level = _UNSEEN["text"], "none"
+        elif gap is None and metric in COSTS.values() and not (cell.diverged or cell.failed):
+            text, level = _short(scope, cell, wanted), "plain"
         elif gap is None or not math.isfinite(gap.value):
             text, level = ("lost" if cell.diverged or cell.failed else "∞"), "bad"
         else:
@@ -156,6 +178,8 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
             elif not metric:
                 text = numbers.signed(gap.value)
         reasons = [scope.note(cell)] if scope.note(cell) else []
+        if gap is None and metric in COSTS.values() and not cell.baseline:
+            reasons.append("its density is not good")
         if cell.key in excluded:
             level += " bad"
             reasons = [excluded[cell.key]]

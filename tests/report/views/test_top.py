@@ -1,5 +1,6 @@
 """The answers at the top of a page, in words."""
 
+from flowbench.report.views.tables import of_metric
 from flowbench.report.views.top import heat, three_answers
 from tests.fake_results import suite
 
@@ -26,3 +27,29 @@ def test_a_flow_that_has_a_metric_nowhere_has_no_row_in_its_map(made):
     maps = {one["id"]: [row["label"] for row in one["rows"]] for one in heat(suite(cells), made(cells))}
     assert maps["gap"] == ["maf"]
     assert maps["energy_distance"] == ["maf", "flow_autoencoder"]
+
+
+def test_data_sets_with_few_flows_come_last(made):
+    cells = {"gaussian-affine": ("gaussian", "affine")}
+    cells |= {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf")}
+    assert [(row["data"], row["few"]) for row in three_answers(made(cells))] == [("moons", False), ("gaussian", True)]
+
+
+def test_costs_rank_the_flows_whose_density_is_good(made):
+    """Everywhere: in the answers, on the map and in the tables."""
+    rate = "sample_samples_per_second"
+    values = {
+        "moons-nice": {"bits_per_dim": [2.0, 2.001, 2.002], rate: [9e6, 9.1e6, 9.2e6]},
+        "moons-maf": {"bits_per_dim": [1.0, 1.001, 1.002], rate: [1e3, 1.1e3, 1.2e3]},
+        "moons-realnvp": {"bits_per_dim": [1.0, 1.001, 1.003], rate: [1e5, 1.1e5, 1.2e5]},
+    }
+    cells = {key: ("moons", key.removeprefix("moons-")) for key in values}
+    scope = made(cells, values=values)
+    ((answers,),) = [[row["answers"] for row in three_answers(scope)]]
+    assert answers[1]["label"] == "realnvp"
+    speeds = next(one for one in heat(suite(cells), scope) if one["id"] == rate)
+    shown = {row["label"]: row["fields"][0] for row in speeds["rows"]}
+    assert {label: field["class"] for label, field in shown.items()}["nice"] == "plain"
+    assert shown["nice"]["about"] == "nice on moons: 9.10 M/s, its density is not good"
+    assert shown["realnvp"]["class"] == "g0"
+    assert [entry.mark for entry in of_metric(scope, rate)] == ["", "", "best"]
