@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import socket
 import warnings
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -89,7 +90,7 @@ class UciTable(DownloadedSource):
                 rows = [line.rstrip("\n").split(",") for line in file][1:]
             values = np.array([row[:-1] for row in rows], np.float64)
             return self._verified(values, [row[-1] for row in rows], url)
-        except (OSError, EOFError, ValueError, DataError) as error:
+        except (OSError, EOFError, ValueError, DataError, zlib.error) as error:
             path.unlink()
             if isinstance(error, DataError):
                 raise

@@ -201,11 +201,17 @@ def test_what_openml_answers_wrongly_is_one_line_and_leaves_nothing(fault, found
     assert left() == []
 
 
+def flipped(content: bytes, place: int) -> bytes:
+    """With one byte that is another."""
+    return content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :]
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
         (b"<html>", "expected a gzipped table, found BadGzipFile"),
         (csv_gz(*TABLES["letter"][1])[:-300], "expected a gzipped table, found EOFError"),
+        (flipped(csv_gz(*TABLES["letter"][1]), 20), "expected a gzipped table, found "),
         (
             csv_gz(TABLES["letter"][1][0][:, :9], TABLES["letter"][1][1]),
             r"expected rows of 16 numbers, found \(300, 9\)",
