@@ -21,7 +21,7 @@ def build(
     closed_form: Literal["encode", "decode"] = "encode",
     estimate: Estimate = "training",
     terms: PositiveInt = 4,
-    continuation: Annotated[float, Within(gt=0, lt=1)] = 0.5,
+    continuation: Annotated[float, Within(gt=0, le=0.95)] = 0.5,
     max_iterations: PositiveInt = 3000,
     logit: Alpha = None,
 ) -> FlowModel:

@@ -68,8 +68,10 @@ class RationalQuadratic:
     _LEAST_SIZE, _LEAST_SLOPE = 1e-3, 1e-3
 
     def __init__(self, bins: int = 8, bound: float = 4.0):
-        if bins * self._LEAST_SIZE >= 1:
-            raise ValueError(f"a spline has fewer than {1 / self._LEAST_SIZE:.0f} bins, got {bins}")
+        if not 1 <= bins < 1 / self._LEAST_SIZE:
+            raise ValueError(f"a spline has from 1 to fewer than {1 / self._LEAST_SIZE:.0f} bins, got {bins}")
+        if not 0 < bound < math.inf:
+            raise ValueError(f"a spline bends a finite interval, got the bound {bound}")
         self.bins, self.bound = bins, bound
         self.parameters = 3 * bins - 1
 
@@ -131,7 +133,8 @@ class MixtureOfGaussians:
         x = self._solve(z.detach(), parameters.detach())
         again, log_slope = self.encode(x, parameters)
         if torch.is_grad_enabled():
-            # One Newton step outside of the solver gives the solution its derivatives (implicit function theorem).
+            # One Newton step outside of the solver gives the solution its first derivatives, and no higher ones
+            # (implicit function theorem).
             x = x + (z - again) * torch.exp(-log_slope.detach())
             _, log_slope = self.encode(x, parameters)
         return x, -log_slope

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from flowbench.core import FlowModule, full_precision
 from flowbench.layers._univariate import Affine, MixtureOfGaussians, RationalQuadratic, Univariate
@@ -75,6 +76,7 @@ class _ImplicitGradient(torch.autograd.Function):
         return torch.zeros_like(residual)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         layer = ctx.layer
         with torch.no_grad():

@@ -121,7 +121,7 @@ def _preimage(slope: Tensor, target: Tensor) -> Tensor:
             low, high = torch.where(above, low, middle), torch.where(above, middle, high)
         solved = (low + high) / 2
         derivative = 1 + slope * (1 - torch.tanh(solved) ** 2)
-    # One Newton step outside of the solver gives the solution its derivatives.
+    # One Newton step outside of the solver gives the solution its first derivatives, and no higher ones.
     return solved - (solved + slope * torch.tanh(solved) - target) / derivative
 
 

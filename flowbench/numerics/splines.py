@@ -39,6 +39,7 @@ class Spline(NamedTuple):
         # what stands below the root negative.
         root = (b.square() + 4 * a * c).clamp(min=0).sqrt()
         t = torch.where(b > 0, 2 * c, root - b) / torch.where(b > 0, b + root, 2 * a)
+        t = t.clamp(0, 1)  # which rounding may leave, and then the logarithm of a derivative is not defined
         return piece.x + t * piece.width, -piece.log_derivative(t)
 
     def _piece(self, at: Tensor, knots: Tensor) -> _Piece:

@@ -106,9 +106,26 @@ def test_a_spline_of_hand_made_knots():
     assert float(z) == pytest.approx((t**2 + left * t * (1 - t)) / (1 + (left + right - 2) * t * (1 - t)), abs=1e-12)
 
 
-def test_too_many_bins_are_refused():
-    with pytest.raises(ValueError, match="fewer than 1000 bins, got 1000"):
-        RationalQuadratic(bins=1000)
+@pytest.mark.parametrize("bins", [-1, 0, 1000])
+def test_a_number_of_bins_that_makes_no_spline_is_refused(bins):
+    with pytest.raises(ValueError, match=f"fewer than 1000 bins, got {bins}"):
+        RationalQuadratic(bins=bins)
+
+
+@pytest.mark.parametrize("bound", [0.0, -1.0, math.inf, math.nan])
+def test_a_bound_that_makes_no_spline_is_refused(bound):
+    with pytest.raises(ValueError, match=f"a finite interval, got the bound {bound}"):
+        RationalQuadratic(bound=bound)
+
+
+def test_an_inverse_in_single_precision_stays_in_its_box():
+    """Parameters so wild that rounding would leave the piece of a spline."""
+    spline = RationalQuadratic(8, 3.0)
+    x, parameters = (values.float() for values in draw(spline, n=50_000, scale=10.0))
+    again, log_slope = spline.decode(spline.encode(x, parameters)[0], parameters)
+    assert torch.isfinite(log_slope).all()
+    inside = x.abs() < 3
+    assert (again[inside].abs() <= 3 + 1e-5).all()
 
 
 def mixture_of(univariate: MixtureOfGaussians, parameters: Tensor) -> list[np.ndarray]:
