@@ -156,8 +156,8 @@ def by_another(change):
         (by_another(lambda facts: facts.pop("event")), r"flow\.json: is damaged \(has no 'event'\)"),
         (by_another(lambda facts: facts.update(flow="afine")), "'afine': no such flow; did you mean 'affine'"),
         (
-            by_another(lambda facts: facts.update(flow="radial")),
-            r"flow = 'radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
+            by_another(lambda facts: facts.update(flow="my_radial")),
+            r"flow = 'my_radial': no such flow; .* \(the flow of a plug-in loads only where the plug-in is installed",
         ),
         (by_another(lambda facts: facts["event"].update(shape=[3])), "do not fit together"),
         (by_another(lambda facts: facts["event"].update(shape="x")), "is damaged"),

@@ -214,9 +214,9 @@ def test_the_listings_are_made_again_when_any_code_changes():
     [
         ("flowbench/flows/maf.py", "flows/maf flows/iaf_distilled"),
         ("flowbench/flows/glow.py", "flows/glow"),
-        ("flowbench/layers/autoregressive.py", "flows/maf flows/iaf flows/iaf_distilled"),
+        ("flowbench/layers/autoregressive.py", "flows/maf flows/made flows/nsf flows/iaf flows/iaf_distilled"),
         ("flowbench/layers/rescaling.py", "flows/nice"),
-        ("flowbench/networks/mlp.py", "flows/glow flows/nice flows/realnvp flows/flow_autoencoder"),
+        ("flowbench/networks/mlp.py", "flows/glow flows/nice flows/nsf flows/realnvp flows/flow_autoencoder"),
         ("flowbench/layers/standardise.py", f"{' '.join(f'flows/{n}' for n in flows.names() if 'auto' not in n)}"),
         ("flowbench/data/two_modes.py", "data/two_modes download/two_modes"),
         ("flowbench/data/_fetch.py", f"{IMAGES} {UCI} {MAF}"),

@@ -44,6 +44,12 @@ def start(project: Path, environment, *arguments: str, **options) -> subprocess.
     return subprocess.Popen(command, env=environment, **options)
 
 
+def hear() -> None:
+    """What a script runs in the background, or under nohup, is deaf to signals, and so are its children."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
+
 def shown(project: Path, environment, **options) -> tuple[dict, str]:
     process = start(project, environment, "stages.show", "one", "two words", **options)
     output, errors = process.communicate(timeout=60)
@@ -108,7 +114,7 @@ def test_an_error_shows_its_traceback(project):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])
 def test_a_signal_ends_the_stage(project, number):
     with warm(os.environ, [MARK]) as environment:
-        process = start(project, environment, "stages.wait")
+        process = start(project, environment, "stages.wait", preexec_fn=hear)
         stage = int(process.stdout.readline())
         assert stage != process.pid
         process.send_signal(number)
@@ -118,9 +124,7 @@ def test_a_signal_ends_the_stage(project, number):
 
 def test_ctrl_c_reaches_the_stage_once(project):
     with warm(os.environ, [MARK]) as environment:
-        # A process that a script started in the background is deaf to Ctrl-C, and so would this one be.
-        hearing = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.default_int_handler)}
-        process = start(project, environment, "stages.wait", process_group=0, **hearing)
+        process = start(project, environment, "stages.wait", process_group=0, preexec_fn=hear)
         int(process.stdout.readline())
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60)

@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from flowbench import data as data_sets
 from flowbench.metrics import METRICS
 from flowbench.report.judgement import published
 from tests.report import made_up
@@ -186,3 +187,8 @@ def test_every_value_can_be_traced_to_its_source():
 )
 def test_lists_are_written_for_people(value, text):
     assert published.words("hidden", value) == text
+
+
+@pytest.mark.parametrize("data", TABLES)
+def test_tables_have_the_columns_that_nats_are_divided_by(data):
+    assert published._COLUMNS[data] == data_sets.load(data).event.dims

@@ -8,11 +8,10 @@ from urllib.parse import unquote
 import pytest
 
 from flowbench.records.training import Provenance, TrainTimings
-from flowbench.report.frame import CSV_COLUMNS
 from flowbench.report.views import page
 from flowbench.report.views.text import words
 from tests import fake_results
-from tests.report.made_up import ROOT, Page, read, reported, written
+from tests.report.made_up import Page, read, reported, written
 
 CALM = {
     "moons-nice": ("moons", "nice"),
@@ -327,21 +326,6 @@ def test_every_suite_that_has_a_report_is_linked(tmp_path, calm):
         "one/results.csv",
     ]
     assert "[one](one/README.md)" in (tmp_path / "README.md").read_text(encoding="utf-8")
-
-
-def test_the_index_says_which_reports_an_earlier_version_made(tmp_path):
-    """Those of the repository, whose tables show by their columns how old they are."""
-    suites = ("laptop", "images", "toy")
-    for name in suites:
-        (tmp_path / name).mkdir()
-        for file in ("README.md", page.RESULTS):
-            shutil.copyfile(ROOT / "reports" / name / file, tmp_path / name / file)
-    page.write_index(tmp_path, dict.fromkeys(suites, "about"))
-    old = {name for name in suites if list(read(tmp_path / name / page.RESULTS)[0]) != CSV_COLUMNS}
-    for file in ("README.md", "index.html"):
-        lines = (tmp_path / file).read_text(encoding="utf-8").splitlines()
-        marked = [line for line in lines if "earlier version of flowbench" in line]
-        assert {name for name in suites for line in marked if f"{name}/" in line} == old
 
 
 def test_a_failure_leaves_the_old_report(calm, monkeypatch, quick):
