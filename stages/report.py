@@ -20,6 +20,7 @@ def main(suite: str) -> None:
     params = config.load()
     found = suites.load_fresh(suite, params)
     from flowbench import tracking
+    from flowbench.records import tuning
     from flowbench.records.committed import committed
     from flowbench.report.views import page
 
@@ -39,6 +40,7 @@ def main(suite: str) -> None:
             earlier=[committed(f"{REPORTS}/{suite}/{name}") for name in (page.RESULTS, page.PREVIOUS)],
             runs=runs,
             own=Path("published", f"{suite}.html"),
+            trials=tuning.read(found.trials),
         )
     if suite != OF_TESTS:
         names = [name for name in suites.names() if name != OF_TESTS]

@@ -31,7 +31,8 @@ LARGE = {
 SMALL = {
     "sizes": "&sizes {train: 2000, validation: 500, test: 2000}",
     "plane": "{train: &plane {steps: 20, batch_size: 64, snapshot_every: 20}, "
-    "evaluate: {samples: 200, invertibility_points: 100, logdet_points: 2, grid: 60, throughput_seconds: 0.001}}",
+    "evaluate: {samples: 200, invertibility_points: 100, logdet_points: 2, grid: 60, throughput_seconds: 0.001, "
+    "pictures: false}}",
 }
 
 

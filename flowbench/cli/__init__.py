@@ -28,6 +28,7 @@ _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "run": ("run", "run", ("run moons-glow", "run glow moons --suite toy", "run --all --suite smoke")),
     "estimate": ("estimate", "estimate", ("estimate", "estimate toy --cells", "estimate toy --json")),
     "check": ("check", "check", ("check glow", "check my/flow.py --options '{layers: 4}'", "check --json")),
+    "tune": ("tune", "tune", ("tune toy moons", "tune toy moons-glow --seeds 1")),
     "verify": ("verify", "verify", ("verify moons-glow", "verify --all --suite smoke --json")),
     "compare": ("compare", "compare", ("compare HEAD~3", "compare v0.1 v0.2 --suite toy --metric bits_per_dim")),
     "open": ("open", "open_", ("open", "open toy", "open mlflow --port 5001")),

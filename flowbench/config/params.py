@@ -69,6 +69,7 @@ class EvaluateBudget(Section):
         logdet_points: test examples whose Jacobian autograd computes; 0 for none.
         grid: cells along each side of the square on which 2-D densities are drawn and integrated.
         throughput_seconds: seconds that each throughput is measured for.
+        pictures: whether any are drawn, which takes longer than measuring a small cell.
     """
 
     batch_size: PositiveInt = 4096
@@ -79,6 +80,7 @@ class EvaluateBudget(Section):
     logdet_points: NonNegativeInt = 16
     grid: PositiveInt = 300
     throughput_seconds: Annotated[float, Field(gt=0)] = 0.25
+    pictures: bool = True
 
 
 class Budget(Section):

@@ -23,6 +23,8 @@ from flowbench.config.sections import Section, parse
 SUITES = Path("suites")
 CELLS = "cells.json"
 PIPELINE = "dvc.yaml"
+# What a report depends on where there are no trials: the code that would read them, on which it depends anyhow.
+NO_TRIALS = Path("flowbench", "records", "tuning.py")
 
 
 def _distinct(values: list[int]) -> list[int]:
@@ -104,6 +106,11 @@ class Suite:
     def folder(self) -> Path:
         """The folder of the suite's pipeline, relative to the repository's root."""
         return folder(self.name)
+
+    @property
+    def trials(self) -> Path:
+        """The table of the trials that ``flowbench tune`` made of the suite's cells; there may be none."""
+        return SUITES / f"{self.name}.trials.csv"
 
     @property
     def results(self) -> Path:
@@ -207,7 +214,7 @@ def _flow_and_config(label: str, config: str, params: Params, where: str) -> tup
     return flow, known(config, params.flows[flow], f"{where}: {label}: config", f"configuration of {flow}")
 
 
-def expanded(suite: Suite) -> str:
+def expanded(suite: Suite, root: Path = Path()) -> str:
     """The text of ``cells.json``, one line for each cell.
 
     DVC reads it anew for each stage, and JSON sixty times faster than YAML.
@@ -217,6 +224,8 @@ def expanded(suite: Suite) -> str:
         "suite": suite.name,
         "root": "." if suite.folder == Path() else "../..",
         "file": str(suite.folder / CELLS),
+        # DVC refuses a file that does not exist.
+        "trials": str(suite.trials if (root / suite.trials).exists() else NO_TRIALS),
     }
     lines = [f"  {json.dumps(key)}: {json.dumps(value)}," for key, value in head.items()]
     cells = [
@@ -236,14 +245,14 @@ def write(suite: Suite, root: Path = Path()) -> bool:
         link.symlink_to(Path("../..", PIPELINE))
     fresh = is_fresh(suite, root)
     if not fresh:
-        (place / CELLS).write_text(expanded(suite), encoding="utf-8")
+        (place / CELLS).write_text(expanded(suite, root), encoding="utf-8")
     return missing or not fresh
 
 
 def is_fresh(suite: Suite, root: Path = Path()) -> bool:
     """Whether ``cells.json`` lists the cells that the suite's file asks for."""
     path = root / suite.folder / CELLS
-    return path.is_file() and path.read_text(encoding="utf-8") == expanded(suite)
+    return path.is_file() and path.read_text(encoding="utf-8") == expanded(suite, root)
 
 
 def load_fresh(name: str, params: Params, root: Path = Path()) -> Suite:

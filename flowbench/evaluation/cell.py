@@ -115,7 +115,7 @@ class CellEvaluation:
         subject = Subject(cell, self.training, seed, cell.trained(self.training, seed), split)
         subject.values["parameters"] = Measured(subject.model.parameter_count(), 1)
         subject.measure(FAMILIES)
-        if pictures:
+        if pictures and cell.evaluate.pictures:
             subject.draw(PICTURES, pictures)
         subject.values["evaluate_seconds"] = Measured(devices.clock(cell.device) - begin, 1)
         if subject.missing:

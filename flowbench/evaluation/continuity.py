@@ -18,11 +18,9 @@ _H = 1e-6
 
 def velocity_and_divergence(field: VectorField, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
     """v ``(n, D)`` and ∇·v ``(n,)`` at ``x`` ``(n, D)`` and the times ``t`` ``(n,)``."""
-    velocity, divergence = x, x.new_zeros(len(x))
-    for unit in torch.eye(x.shape[1], dtype=x.dtype, device=x.device):
-        velocity, term = field.quadratic_forms(t, x, unit.expand(1, *x.shape))
-        divergence = divergence + term[0]
-    return velocity, divergence
+    units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    velocity, terms = field.quadratic_forms(t, x, units[:, None].expand(-1, *x.shape))
+    return velocity, terms.sum(0)
 
 
 @torch.no_grad()

@@ -28,7 +28,7 @@ class VectorField(nn.Module):
             copies = x.repeat(count, *[1] * (x.dim() - 1))
             if not (differentiable and copies.requires_grad):
                 copies = copies.detach().requires_grad_()
-            values = self(t, copies)
+            values = self(t.repeat(count) if t.dim() else t, copies)
             rows = torch.autograd.grad(
                 values, copies, directions.flatten(0, 1), create_graph=differentiable, materialize_grads=True
             )

@@ -182,7 +182,7 @@ class CellTraining:
         cell = self.cell
         where = f"{cell.where}, budgets.{cell.names.budget}.train"
         try:
-            objective = self._objective(model, seed)
+            objective = self.objective(model, seed)
         except SolverError as error:
             return Outcome(status="failed", reason=f"{where}: {error}")
         except TeacherError as error:
@@ -203,7 +203,7 @@ class CellTraining:
             save_snapshots(folder, outcome.snapshots)
         return outcome
 
-    def _objective(self, model: Generator, seed: int) -> Objective:
+    def objective(self, model: Generator, seed: int) -> Objective:
         """What a seed is trained for: a teacher's density, an energy, or the model's own loss on data."""
         cell, budget, validation_seed = self.cell, self.cell.train, self.cell.seed(seed, "validation")
         if cell.names.teacher:

@@ -105,7 +105,7 @@ def test_expand_check_writes_nothing_and_names_each_stale_file():
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("[nice, maf,", "[nice, mfa,", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
+        ("[maf, flow", "[mfa, flow", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
         ("data: [moons]", "data: [mons]", "cells.1.data = 'mons': no such data set; did you mean 'moons'?"),
         ("iaf_distilled: maf", "iaf_distilled: mfa", "teacher = 'moons-mfa': no such cell on the same data; did you"),
         ("iaf_distilled: maf", "iaf_distilled: nice", "moons-iaf_distilled: teacher: is a nice; choose a maf"),

@@ -46,7 +46,9 @@ def mirror() -> str:
 
 
 # One test for each source, since processes do not share what they load.
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "cifar10" else ()) for name in NAMES]
+)
 def test_images_have_the_sizes_and_the_moments_that_everyone_quotes(name, splits):
     shape = data.load(name, **OPTIONS[name]).event.shape
     total = {"mnist": 60_000, "fashion_mnist": 60_000, "cifar10": 50_000}[name]

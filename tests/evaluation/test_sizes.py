@@ -43,8 +43,15 @@ def few_moments(monkeypatch) -> None:
     monkeypatch.setattr(moments, "_SAMPLES", 100)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("key", KEYS)
+# A solver takes long for each.
+SIZED = [
+    pytest.param(key, size, marks=pytest.mark.slow if key == CONTINUOUS and size > 1 else ())
+    for key in KEYS
+    for size in (1, 2, 3)
+]
+
+
+@pytest.mark.parametrize(("key", "size"), SIZED)
 def test_all_sizes_may_be_small(tiny, tmp_path, key, size):
     found = measure(tiny, key, tmp_path / "tiny" / key, **dict.fromkeys(SIZES, size))
     for name, by_seed in found.values.items():
@@ -81,8 +88,7 @@ def test_a_test_split_may_be_small(tiny, tmp_path, key):
     assert "energy_distance_data" not in measured.values
 
 
-@pytest.mark.parametrize("size", [1, 2, 3])
-@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize(("key", "size"), SIZED)
 def test_a_batch_of_the_training_may_be_small(tiny, tmp_path, monkeypatch, key, size):
     root = tiny.copy(tmp_path / "copy", *([IMAGES] if key == STUDENT else []))
     cell = tiny_cells.resolve(root, key)

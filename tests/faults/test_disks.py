@@ -95,6 +95,7 @@ def test_results_without_room_are_one_line_and_no_half_ones(room, undisturbed, r
     survived("faults")
 
 
+@pytest.mark.slow
 def test_measurements_without_room_are_one_line_and_no_half_ones(undisturbed, root, results, survived):
     stages.run(root, "train", *CELL)
     before = results.names()
@@ -132,6 +133,7 @@ def made_up(tmp_path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_runs_without_room_are_one_line_and_come_once_there_is(made_up, survived):
     with disk_at(made_up / "store") as disk:
         uri = f"sqlite:///{disk.path / 'mlflow.db'}"
@@ -153,7 +155,8 @@ def test_runs_without_room_are_one_line_and_come_once_there_is(made_up, survived
     survived("faults", 2)
 
 
-@pytest.mark.parametrize("options", ["ro", pytest.param("size=64k", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("options", ["ro", "size=64k"])
 def test_a_report_that_cannot_be_written_is_one_line_and_comes_later(options, made_up, survived):
     env = {"MLFLOW_TRACKING_URI": f"sqlite:///{made_up / 'mlflow.db'}"}
     stages.run(made_up, "publish", "tiny", "--partial", env=env)

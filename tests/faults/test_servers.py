@@ -161,7 +161,7 @@ def assert_publishes(results: Path) -> None:
         }
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", [failing, *(pytest.param(fault, marks=pytest.mark.slow) for fault in FAULTS[1:])])
 def test_a_broken_server_is_one_line_soon_and_the_next_publish_catches_up(fault, results, monkeypatch, survived):
     with serving() as server:
         server.faults[""] = fault
@@ -318,6 +318,7 @@ def test_a_locked_store_is_waited_for(results, survived):
     survived("faults")
 
 
+@pytest.mark.slow
 def test_an_empty_store_that_stays_locked_is_one_line(results, capfd, survived):
     store = results.parent / "mlflow.db"
     sqlite3.connect(store).close()

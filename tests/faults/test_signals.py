@@ -109,6 +109,7 @@ def in_the_background() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
+@pytest.mark.slow
 def test_an_interrupted_group_that_was_started_in_the_background_ends_and_the_next_goes_on(
     undisturbed, untrained, survived
 ):
@@ -124,6 +125,7 @@ def test_an_interrupted_group_that_was_started_in_the_background_ends_and_the_ne
     survived("kills")
 
 
+@pytest.mark.slow
 def test_ctrl_c_while_measuring_ends_it_soon(undisturbed, trained, survived):
     before = finished(trained)
     process = stages.start(trained, "evaluate", *CELL)

@@ -48,7 +48,8 @@ def cases() -> dict[str, Case]:
 
 
 CASES = cases()
-PLANE = [name for name, case in CASES.items() if case.event.dims == 2]
+# Each configuration once: data that are not standardised need no test of their own.
+PLANE = list({name.partition(" ")[0]: name for name, case in CASES.items() if case.event.dims == 2}.values())
 
 
 def examples(event: Event, n: int) -> Tensor:

@@ -29,6 +29,8 @@ FOREIGN = ("DVC_", "GIT_DIR", "GIT_INDEX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONPA
 SMOKE = "smoke"
 PIPELINE = f"suites/{SMOKE}/dvc.yaml"
 PUBLISH = f"publish@{SMOKE}"
+# No test runs them.
+OTHERS = ("toy", "images", "gpu", "tables", "tables-published")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,10 @@ class Clone:
         """What a fresh clone holds once the working tree is committed, without the reports of other suites."""
         clone = cls(home)
         copy_working_tree(clone.root)
+        # DVC would read the pipelines of all suites at each command.
+        others = "".join(f"/{suites.folder(name)}\n" for name in OTHERS)
+        with (clone.root / ".dvcignore").open("a", encoding="utf-8") as file:
+            file.write(others)
         clone.git("init", "--quiet")
         clone.commit()
         return clone

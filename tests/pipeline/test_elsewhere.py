@@ -38,6 +38,7 @@ def test_results_of_a_machine_without_dvc_are_taken_over(copy, tmp_path):
     assert copy.ran(copy.repro()) == [PUBLISH, "report"]
 
 
+@pytest.mark.slow
 def test_a_suite_that_has_been_run_in_part_has_a_report(copy, monkeypatch):
     monkeypatch.setattr(tracking.store, "ROOT", copy.root)
     shutil.rmtree(copy.root / "results" / "smoke" / CELL)

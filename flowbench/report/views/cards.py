@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ UNKNOWN: dict[str, Any] = {
     "density": "",
     "sampling": "",
     "variants": {},
+    "otherwise": {},
 }
 # Whether training has reached a plateau.
 _END = {True: "plateau", False: "still learning", None: "too few losses to say"}
@@ -52,6 +54,7 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
             about
             | {
                 "flow": flow,
+                "sampling": _sampling(about, labels),
                 "keys": [cell.key for cell in of_flow.cells],
                 "labels": {label: about["variants"].get(label, "") for label in labels},
                 "likelihood": likelihood(of_flow),
@@ -61,6 +64,12 @@ def cards(scope: Scope, pictures: dict[str, list[Picture]]) -> list[dict[str, An
             }
         )
     return found
+
+
+def _sampling(about: dict[str, Any], labels: Iterable[str]) -> str:
+    """What a sample of a flow costs, and of those of its labels where that is otherwise."""
+    others = {label: about["otherwise"].get(label, {}).get("sampling") for label in labels}
+    return "; ".join([about["sampling"], *(f"of {label} {cost}" for label, cost in others.items() if cost)])
 
 
 def likelihood(scope: Scope) -> str:
@@ -87,7 +96,8 @@ def differ(scope: Scope) -> Table | None:
     order = {kind: i for i, kind in enumerate(dict.fromkeys(about["kind"] for about in known.values()))}
 
     def about(cell: CellResult) -> dict[str, Any]:
-        return UNKNOWN | known.get(cell.flow, {})
+        of_flow = UNKNOWN | known.get(cell.flow, {})
+        return of_flow | of_flow["otherwise"].get(cell.label, {})
 
     flows = replace(flows, cells=sorted(flows.cells, key=lambda cell: order.get(about(cell)["kind"], len(order))))
 
@@ -108,14 +118,14 @@ def differ(scope: Scope) -> Table | None:
     costs = {head: dict(zip(most.by_key, of_metric(most, metric), strict=True)) for metric, head in heads.items()}
     columns = {
         "kind": texts(flows, lambda cell: about(cell)["kind"] or "–"),
-        "log p(x)": texts(flows, lambda cell: cell.likelihood),
-        "a sample costs": texts(flows, lambda cell: about(cell)["sampling"] or "–"),
         f"behind, {METRICS[most.quality].short.strip() or METRICS[most.quality].unit}": [
             behind(cell) for cell in flows.cells
         ],
         **{head: [column[cell.key] for cell in flows.cells] for head, column in costs.items()},
         "near after, s": [near(cell) for cell in flows.cells],
         "at the end": texts(flows, lambda cell: _END[series.settled(cell)]),
+        "log p(x)": texts(flows, lambda cell: cell.likelihood),
+        "a sample costs": texts(flows, lambda cell: about(cell)["sampling"] or "–"),
     }
     unit = METRICS[most.quality].said
     return of_cells(say("differ", data=data, margin=MARGIN, unit=unit), flows, columns)

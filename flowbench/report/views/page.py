@@ -16,13 +16,14 @@ import pandas as pd
 
 from flowbench.config import Suite
 from flowbench.metrics import METRICS
+from flowbench.records.tuning import Trial
 from flowbench.report.frame import CellResult, load, tidy, write_csv
 from flowbench.report.judgement.answers import MARGIN
 from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.estimates import Estimates
 from flowbench.report.judgement.ranking import Ranking, flow_ranking
 from flowbench.report.judgement.simultaneous import LEVEL
-from flowbench.report.views import cards, charts, correctness, origin, papers, pictures, tables, top
+from flowbench.report.views import cards, charts, correctness, origin, papers, pictures, tables, top, tuning
 from flowbench.report.views.changes import changes
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table
@@ -48,6 +49,7 @@ def write(
     earlier: Sequence[str] = (),
     runs: Mapping[str, str] = types.MappingProxyType({}),
     own: Path | None = None,
+    trials: Sequence[Trial] = (),
 ) -> None:
     """Write the report of a suite to ``folder``: two pages, ``results.csv``, ``previous.csv`` and ``figures/``.
 
@@ -80,7 +82,7 @@ def write(
             (scratch / PREVIOUS).write_text(before, encoding="utf-8")
         drawn = scratch / "figures"
         drawn.mkdir()
-        facts = _facts(suite, scope, drawn) | {
+        facts = _facts(suite, scope, drawn, trials) | {
             "lock": lock,
             "survived": say("survived", counts=survived),
             "changes": changes(scope, before),
@@ -94,11 +96,11 @@ def write(
             own.write_text(render(PAGES["index.html"], facts | {"here": here, "runs": runs}), encoding="utf-8")
 
 
-def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
+def _facts(suite: Suite, scope: Scope, folder: Path, trials: Sequence[Trial]) -> dict[str, Any]:
     """What the templates lay out."""
     cells = scope.cells
     of_cells = {cell.key: pictures.of_cell(scope, cell, folder) for cell in cells}
-    sections = [_section(of_data, folder) for of_data in scope.by_data.values()]
+    sections = [_section(of_data, folder, trials) for of_data in scope.by_data.values()]
     costs, certificates = tables.costs(scope, origin.hosts(cells)), correctness.correctness(scope)
     ranking = flow_ranking(scope.frame, {data: of.verdict() for data, of in scope.by_data.items()})
     about_flows = cards.cards(scope, of_cells)
@@ -133,7 +135,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path) -> dict[str, Any]:
     }
 
 
-def _section(scope: Scope, folder: Path) -> dict[str, Any]:
+def _section(scope: Scope, folder: Path, trials: Sequence[Trial]) -> dict[str, Any]:
     """All that is shown of one data set."""
     data = scope.cells[0].data
     drawn = charts.charts(scope, folder)
@@ -146,7 +148,7 @@ def _section(scope: Scope, folder: Path) -> dict[str, Any]:
         "strip": pictures.strip(scope, folder),
         "table": tables.quality(scope),
         "remarks": tables.remarks(scope),
-        "folded": [*tables.folded(scope), *papers.tables(scope)],
+        "folded": [*tables.folded(scope), *papers.tables(scope), *tuning.tables(scope, trials)],
         "learnt": top.learnt(scope),
         "charts": drawn,
         "speed": next((chart for chart in drawn if chart["kind"] == "tradeoff"), None),

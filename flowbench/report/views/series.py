@@ -67,21 +67,28 @@ def band(cell: CellResult) -> pd.DataFrame:
     return pd.DataFrame(found).replace(math.inf, math.nan).dropna()
 
 
+def loss_unit(scope: Scope, cell: CellResult) -> tuple[str, float]:
+    """What the loss of a cell is shown in, and how much of the loss makes one of it.
+
+    Bits per dim where -log p is minimised and the table of the data set is in them.
+    """
+    unit = cell.record.training.loss_unit
+    if unit == "nats" and scope.quality == "kl_to_target":
+        return "nats of KL, up to a constant", 1.0
+    both = ((scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")) for cell in scope.cells)
+    of_bit = next((nats / bits for nats, bits in both if nats and bits and math.isfinite(nats)), None)
+    return ("bits per dim", of_bit) if unit == "nats" and of_bit else (unit, 1.0)
+
+
 def curves(scope: Scope) -> pd.DataFrame:
     """Losses of each flow over the steps: ``flow``, ``step``, ``loss``, ``low``, ``high``, ``unit`` and ``lost``.
 
     They are those of `band`. Where ``lost`` holds, the row is the last loss of a seed that was lost, and lies on no
-    line. Bits per dim where -log p is minimised and the table of the data set is in them.
+    line.
     """
-    found = []
-    both = [(scope.value(cell, "nll_nats"), scope.value(cell, "bits_per_dim")) for cell in scope.cells]
-    of_bit = next((nats / bits for nats, bits in both if nats and bits and math.isfinite(nats)), None)
+    found: list[tuple] = []
     for cell in scope.cells:
-        unit, size = cell.record.training.loss_unit, 1.0
-        if unit == "nats" and scope.quality == "kl_to_target":
-            unit = "nats of KL, up to a constant"
-        elif unit == "nats" and of_bit:
-            unit, size = "bits per dim", of_bit
+        unit, size = loss_unit(scope, cell)
         line = [(int(step), values, False) for step, *values in band(cell).itertuples()]
         points = line[:: -(-len(line) // _POINTS) or 1] + line[-1:]
         for seed, rows in cell.record.training.history.items():
