@@ -44,7 +44,8 @@ def search(
 ) -> list[Trial]:
     """Try each cell with each rate and one seed, then with each share of its steps, the best rate and several seeds.
 
-    What the suite's file of trials holds already is not tried again. Baselines are left out. A training that may end
+    What the suite's file of trials holds already is not tried again. Baselines are left out, and flows that learn from a
+    trained one. A training that may end
     early, by its patience, is tried with the steps of its budget alone.
 
     Args:
@@ -60,7 +61,11 @@ def search(
     """
     path = root / suite.trials
     cells = {key: Cell.resolve(suite.name, key, root) for key in keys}
-    cells = {key: cell for key, cell in cells.items() if not isinstance(cell.build(0), FittedModel)}
+    cells = {
+        key: cell
+        for key, cell in cells.items()
+        if not cell.names.teacher and not isinstance(cell.build(0), FittedModel)
+    }
     found = {trial.identity: trial for trial in tuning.read(path)}
 
     def run(wanted: Iterable[Wanted]) -> None:

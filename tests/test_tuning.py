@@ -8,7 +8,7 @@ from flowbench import config, tuning
 from flowbench.config import suites
 from flowbench.records import tuning as records
 from flowbench.records.errors import RecordError
-from tests.tiny_cells import BASELINE, ENERGY, SUITE, VECTORS, prepare
+from tests.tiny_cells import BASELINE, ENERGY, STUDENT, SUITE, VECTORS, prepare
 
 RATES, SHARES = (0.001, 0.02), (0.5, 1.0)
 
@@ -30,10 +30,11 @@ def searched(tmp_path):
 
 def test_each_flow_gets_as_many_trials_and_none_twice(searched):
     root, search = searched
-    tried, found = search([VECTORS, BASELINE, ENERGY])
+    tried, found = search([VECTORS, BASELINE, ENERGY, STUDENT])
     of_cell = {key: [trial for trial in tried if trial.cell == key] for key in (VECTORS, BASELINE, ENERGY)}
     # Two rates, and two seeds of two numbers of steps, one of which is known from the rates.
     assert [len(trials) for trials in of_cell.values()] == [5, 0, 5]
+    assert len(tried) == 10, "a student has no teacher here"
     for key in (VECTORS, ENERGY):
         best = tuning.best_rate(found, key, 30)
         losses = {trial.learning_rate: trial.loss for trial in of_cell[key][: len(RATES)]}
