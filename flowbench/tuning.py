@@ -44,9 +44,8 @@ def search(
 ) -> list[Trial]:
     """Try each cell with each rate and one seed, then with each share of its steps, the best rate and several seeds.
 
-    What the suite's file of trials holds already is not tried again. Baselines are left out, and flows that learn from a
-    trained one. A training that may end
-    early, by its patience, is tried with the steps of its budget alone.
+    What the suite's file of trials holds already is not tried again. Baselines are left out, and flows that learn from
+    a trained one. A training that may end early, by its patience, is tried with the steps of its budget alone.
 
     Args:
         suite: of the cells, whose data sets are made.
