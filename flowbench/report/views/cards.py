@@ -24,6 +24,7 @@ UNKNOWN: dict[str, Any] = {
     "papers": {},
     "density": "",
     "sampling": "",
+    "short": "",
     "variants": {},
     "otherwise": {},
 }
@@ -125,7 +126,7 @@ def differ(scope: Scope) -> Table | None:
         "near after, s": [near(cell) for cell in flows.cells],
         "at the end": texts(flows, lambda cell: _END[series.settled(cell)]),
         "log p(x)": texts(flows, lambda cell: cell.likelihood),
-        "a sample costs": texts(flows, lambda cell: about(cell)["sampling"] or "–"),
+        "a sample takes": texts(flows, lambda cell: about(cell)["short"] or "–"),
     }
     unit = METRICS[most.quality].said
     return of_cells(say("differ", data=data, margin=MARGIN, unit=unit), flows, columns)
