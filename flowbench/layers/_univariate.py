@@ -136,7 +136,8 @@ class MixtureOfGaussians:
         return below - above, log_density - log_smaller - torch.where(smaller[..., 0], above, below)
 
     def decode(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        x = invert(lambda x, parameters: self.encode(x, parameters)[0], z, *self._bracket(z, parameters), parameters)
+        mixture = self._mixture(parameters)
+        x = invert(_logit, z, *_bracket(z, *mixture), *mixture)
         return x, -self.encode(x, parameters)[1]
 
     def _mixture(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -145,14 +146,22 @@ class MixtureOfGaussians:
         apart = torch.linspace(-1, 1, self.components, dtype=means.dtype, device=means.device)
         return torch.log_softmax(logits, -1), means + apart, soft_clamp(log_scales, self.scale_limit)
 
-    def _bracket(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Numbers below and above the x with encode(x) = z: the least and the largest of the components' own."""
-        _, means, log_scales = self._mixture(parameters)
-        # |logit Φ(t)| ≥ t² / 2, so no component's solution is further than this from its mean.
-        reach = torch.exp(log_scales) * (2 * z.abs()).sqrt()[..., None]
-        low = torch.where(z[..., None] < 0, means - reach, means).amin(-1)
-        high = torch.where(z[..., None] < 0, means, means + reach).amax(-1)
-        return low, high
+
+def _logit(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
+    """logit F(x), ``(…)``, of the mixtures ``(…, components)``."""
+    t = (x[..., None] - means) * torch.exp(-log_scales)
+    below, above = (torch.logsumexp(log_weights + _log_normal(side)[0], -1) for side in (t, -t))
+    return below - above
+
+
+@torch.no_grad()
+def _bracket(z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers below and above the x with logit F(x) = z: the least and the largest of the components' own."""
+    # |logit Φ(t)| ≥ t² / 2, so no component's solution is further than this from its mean.
+    reach = torch.exp(log_scales) * (2 * z.abs()).sqrt()[..., None]
+    low = torch.where(z[..., None] < 0, means - reach, means).amin(-1)
+    high = torch.where(z[..., None] < 0, means, means + reach).amax(-1)
+    return low, high
 
 
 def _log_normal(t: Tensor) -> tuple[Tensor, Tensor]:

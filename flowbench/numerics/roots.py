@@ -12,6 +12,7 @@ from torch import Tensor
 _BISECTIONS = 60
 
 
+@torch.compiler.disable  # which would trace each step of each call, for minutes
 def invert(function: Callable[..., Tensor], y: Tensor, low: Tensor, high: Tensor, *parameters: Tensor) -> Tensor:
     """The x between ``low`` and ``high`` with function(x, ``*parameters``) = y, each ``(…)``, by bisection.
 
