@@ -63,8 +63,9 @@ def fault(value: Any, annotation: Any) -> str | None:
     arguments = get_args(annotation)
     match get_origin(annotation):
         case typing.Annotated:
-            faults = (limits.fault(value) for limits in arguments[1:])
-            return fault(value, arguments[0]) or next(filter(None, faults), None)
+            return fault(value, arguments[0]) or next(
+                filter(None, (limits.fault(value) for limits in arguments[1:])), None
+            )
         case typing.Literal:
             return None if value in arguments else f"must be one of {', '.join(map(repr, arguments))}"
         case builtins.dict:
@@ -74,8 +75,8 @@ def fault(value: Any, annotation: Any) -> str | None:
             reason = None if type(value) is list else "must be a list"
             return reason or next(filter(None, (fault(one, arguments[0]) for one in value)), None)
         case typing.Union | types.UnionType:
-            faults = [fault(value, one) for one in arguments]
-            return None if None in faults else faults[0]
+            reasons = [fault(value, one) for one in arguments]
+            return None if None in reasons else reasons[0]
     if type(value) is float and not math.isfinite(value):
         return "must be finite"
     if type(value) is annotation or (annotation is float and type(value) is int):

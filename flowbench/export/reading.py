@@ -16,13 +16,13 @@ from flowbench.records.errors import RecordError
 
 FLOW, WEIGHTS, CARD = "flow.json", "flow.safetensors", "README.md"
 # What an event on record may be.
-_EVENT = {
+_EVENT: dict[str, Any] = {
     "shape": Annotated[list[PositiveInt], Within(min_length=1)],
     "levels": PositiveInt | None,
     "standardise": bool,
     "start": dict | None,
 }
-_START = {"centres": Annotated[list[list[float]], Within(min_length=1)], "std": PositiveFloat}
+_START: dict[str, Any] = {"centres": Annotated[list[list[float]], Within(min_length=1)], "std": PositiveFloat}
 # Raised by one whenever older exports can no longer be read.
 FORMAT = 2
 
