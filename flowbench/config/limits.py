@@ -5,6 +5,7 @@ pydantic checks them as it checks its own, and this file does not import it, so 
 
 from __future__ import annotations
 
+import operator
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -23,6 +24,18 @@ class Within:
     lt: float | None = None
     le: float | None = None
     min_length: int | None = None
+
+    def fault(self, value: Any) -> str | None:
+        """What a value of the right type lacks, or ``None`` if it is within these limits."""
+        ways = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+        words = {"gt": "greater than", "ge": "at least", "lt": "less than", "le": "at most"}
+        for name, holds in ways.items():
+            limit = getattr(self, name)
+            if limit is not None and not holds(value, limit):
+                return f"must be {words[name]} {limit}"
+        if self.min_length is not None and len(value) < self.min_length:
+            return f"must be of length {self.min_length} or more"
+        return None
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """How pydantic checks the type ``source`` within these limits."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable
@@ -36,20 +37,51 @@ def check_options(function: Callable, options: dict[str, Any], where: str) -> di
 def recorded_options(function: Callable, options: dict[str, Any], where: str) -> dict[str, Any]:
     """``options`` that `check_options` has returned and that JSON has kept since.
 
-    Their values are right, so that pydantic is needed only where JSON has changed a type, such as a tuple into a list.
+    pydantic is needed only where JSON has changed a type, such as a tuple into a list.
 
     Raises:
-        ConfigError: ``function`` has other options by now.
+        ConfigError: ``function`` has other options by now, or a value is not right.
     """
     keywords = _keywords(function)
+    if reason := fault(options, dict):
+        raise ConfigError(f"{where}: options = {options!r}: {reason}")
     for key in options:
         known(key, keywords, f"{where}: options", "key")
     for name, parameter in keywords.items():
         if parameter.default is parameter.empty and name not in options:
             raise ConfigError(f"{where}: options.{name}: is missing")
-    if all(_is_of_json(parameter.annotation) for parameter in keywords.values()):
-        return options
-    return check_options(function, options, where)
+    if not all(_is_of_json(parameter.annotation) for parameter in keywords.values()):
+        return check_options(function, options, where)
+    for name, value in options.items():
+        if reason := fault(value, keywords[name].annotation):
+            raise ConfigError(f"{where}: options.{name} = {value!r}: {reason}")
+    return options
+
+
+def fault(value: Any, annotation: Any) -> str | None:
+    """Why a value from JSON is not of a type that `_is_of_json`, or ``None`` if it is; for where pydantic is not."""
+    arguments = get_args(annotation)
+    match get_origin(annotation):
+        case typing.Annotated:
+            return fault(value, arguments[0]) or next(
+                filter(None, (limits.fault(value) for limits in arguments[1:])), None
+            )
+        case typing.Literal:
+            return None if value in arguments else f"must be one of {', '.join(map(repr, arguments))}"
+        case builtins.dict:
+            reason = None if type(value) is dict else "must be a mapping"
+            return reason or next(filter(None, (fault(one, arguments[1]) for one in value.values())), None)
+        case builtins.list:
+            reason = None if type(value) is list else "must be a list"
+            return reason or next(filter(None, (fault(one, arguments[0]) for one in value)), None)
+        case typing.Union | types.UnionType:
+            reasons = [fault(value, one) for one in arguments]
+            return None if None in reasons else reasons[0]
+    if type(value) is float and not math.isfinite(value):
+        return "must be finite"
+    if type(value) is annotation or (annotation is float and type(value) is int):
+        return None
+    return "must be null" if annotation is types.NoneType else f"must be of the type {annotation.__name__}"
 
 
 def _is_of_json(annotation: Any) -> bool:

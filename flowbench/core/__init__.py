@@ -1,13 +1,14 @@
 """The contracts of the suite: events, invertible maps, densities, and the check of a map against autograd."""
 
 from flowbench.core.checks import Check
-from flowbench.core.errors import NoSuchDirectionError, ResolutionError, ShapeError, SolverError
+from flowbench.core.errors import DerivativeError, NoSuchDirectionError, ResolutionError, ShapeError, SolverError
 from flowbench.core.events import Event, Mixture
 from flowbench.core.maps import FlowModule, FlowSequential, Inverse
 from flowbench.core.models import FittedModel, FixedPrior, FlowModel, Generator, Likelihood
 from flowbench.core.tensors import (
     constant_logdet,
     full_precision,
+    require_last_derivative,
     require_levels,
     require_shape,
     soft_clamp,
@@ -16,6 +17,7 @@ from flowbench.core.tensors import (
 
 __all__ = [
     "Check",
+    "DerivativeError",
     "Event",
     "FittedModel",
     "FixedPrior",
@@ -32,6 +34,7 @@ __all__ = [
     "SolverError",
     "constant_logdet",
     "full_precision",
+    "require_last_derivative",
     "require_levels",
     "require_shape",
     "soft_clamp",

@@ -13,5 +13,9 @@ class ResolutionError(ValueError):
     """The numbers of a feature are too coarse, at their size, to show its spread."""
 
 
+class DerivativeError(RuntimeError):
+    """A map was asked for a derivative that it does not know, such as the second one of an iteration."""
+
+
 class SolverError(RuntimeError):
     """A differential equation could not be solved; says what happened and which option to change."""

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from flowbench.core.errors import ShapeError
+from flowbench.core.errors import DerivativeError, ShapeError
 
 
 def sum_event(x: Tensor) -> Tensor:
@@ -47,6 +47,16 @@ def constant_logdet(x: Tensor, each: float = 0.0) -> Tensor:
 def soft_clamp(x: Tensor, limit: float) -> Tensor:
     """Bound log-scales smoothly to ``(-limit, limit)``, with slope one at zero: ``exp`` overflows in deep stacks."""
     return limit * torch.tanh(x / limit)
+
+
+def require_last_derivative(of: str) -> None:
+    """Raise a `DerivativeError` within a backward pass whose gradients are to be differentiated again.
+
+    Args:
+        of: whose gradients autograd cannot follow, such as those that an iteration finds.
+    """
+    if torch.is_grad_enabled():
+        raise DerivativeError(f"{of} has first derivatives alone; create_graph=True would ask for second ones")
 
 
 def full_precision(x: Tensor) -> torch.autocast:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from flowbench import flows
-from flowbench.config import ConfigError, known
+from flowbench.config import ConfigError, PositiveFloat, PositiveInt, Within, known
+from flowbench.config.options import fault
 from flowbench.core import Event, Generator, Mixture
 from flowbench.records.errors import RecordError
 
 FLOW, WEIGHTS, CARD = "flow.json", "flow.safetensors", "README.md"
+# What an event on record may be.
+_EVENT: dict[str, Any] = {
+    "shape": Annotated[list[PositiveInt], Within(min_length=1)],
+    "levels": PositiveInt | None,
+    "standardise": bool,
+    "start": dict | None,
+}
+_START: dict[str, Any] = {"centres": Annotated[list[list[float]], Within(min_length=1)], "std": PositiveFloat}
 # Raised by one whenever older exports can no longer be read.
 FORMAT = 2
 
@@ -69,5 +79,19 @@ def read(folder: Path, seed: int | None = None) -> Generator:
 
 
 def _event(facts: dict[str, Any]) -> Event:
-    start = facts["start"] and Mixture(tuple(map(tuple, facts["start"]["centres"])), facts["start"]["std"])
-    return Event(tuple(map(int, facts["shape"])), facts["levels"], facts["standardise"], start)
+    """The event on record; a `ValueError` if one of its facts cannot be right."""
+    for name, kind in _EVENT.items():
+        if reason := fault(facts[name], kind):
+            raise ValueError(f"event.{name} = {facts[name]!r}: {reason}")
+    shape, start = tuple(facts["shape"]), None
+    if facts["start"] is not None:
+        for name, kind in _START.items():
+            if reason := fault(facts["start"][name], kind):
+                raise ValueError(f"event.start.{name} = {facts['start'][name]!r}: {reason}")
+        centres = tuple(map(tuple, facts["start"]["centres"]))
+        if {len(centre) for centre in centres} != {math.prod(shape)}:
+            raise ValueError(
+                f"event.start.centres = {facts['start']['centres']}: each must have {math.prod(shape)} values"
+            )
+        start = Mixture(centres, facts["start"]["std"])
+    return Event(shape, facts["levels"], facts["standardise"], start)

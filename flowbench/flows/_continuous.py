@@ -9,12 +9,14 @@ from typing import Annotated
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
-from flowbench.config import Within
+from flowbench.config import PositiveInt, Within
 from flowbench.core import FlowModel, FlowModule, FlowSequential, Likelihood
 from flowbench.layers.continuous import ContinuousFlow, solving
 
 # Zero is accepted here and refused by the solver, so that only the cells that use it fail.
 Tolerance = Annotated[float, Within(ge=0, le=0.1)]
+# Sizes of the hidden layers of a field, of which time enters the first.
+Hidden = Annotated[list[PositiveInt], Within(min_length=1)]
 # A single probe would not show the estimate's variance.
 Probes = Annotated[int, Within(ge=2)]
 

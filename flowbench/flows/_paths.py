@@ -1,6 +1,6 @@
 """Probability paths of flow matching: between a latent x₀ at t = 0 and data x₁ at t = 1.
 
-Each function takes x₀ and x₁ ``(batch, *event)``, times t ``(batch, 1, …)`` in [0, 1] and σ, and returns a point x_t
+Each path takes x₀ and x₁ ``(batch, *event)``, times t ``(batch, 1, …)`` in [0, 1] and σ, and returns a point x_t
 on the way with the velocity u_t there, both ``(batch, *event)``.
 """
 
@@ -16,7 +16,13 @@ PathName = Literal["conditional", "linear", "diffusion"]
 # β at the end with the data and at the end with the noise (Song et al. 2021, 2011.13456, appendix C).
 _BETA_MIN, _BETA_MAX = 0.1, 20.0
 # The diffusion's velocity is unbounded at t = 1, so this much is left out (Lipman et al. 2023, appendix E.1).
-_DIFFUSION_END = 1e-5
+DIFFUSION_END = 1e-5
+
+
+def spread_times(n: int, device: torch.device) -> Tensor:
+    """Times in [0, 1), ``(n,)``: spread evenly with one common random shift, which gives less variance than independent
+    times (Kingma et al. 2021, 2107.00630, appendix I.1)."""
+    return (torch.arange(n, device=device) / n + torch.rand((), device=device)) % 1
 
 
 def conditional(x0: Tensor, x1: Tensor, t: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
@@ -35,7 +41,7 @@ def linear(x0: Tensor, x1: Tensor, t: Tensor, sigma: float) -> tuple[Tensor, Ten
 def diffusion(x0: Tensor, x1: Tensor, t: Tensor, sigma: float) -> tuple[Tensor, Tensor]:
     """x_t = α x₁ + √(1 - α²) x₀, the variance-preserving diffusion run backwards (Lipman et al. 2023, 2210.02747,
     equations 18 and 19): α = exp(-½ ∫ β) with β linear in s = 1 - t. σ is not used."""
-    s = (1 - t).clamp(min=_DIFFUSION_END)
+    s = (1 - t).clamp(min=DIFFUSION_END)
     log_alpha = -0.5 * (_BETA_MIN * s + 0.5 * (_BETA_MAX - _BETA_MIN) * s**2)
     alpha, noise = log_alpha.exp(), (-torch.expm1(2 * log_alpha)).sqrt()
     # dα/dt = ½ β α, since s = 1 - t; the derivative of √(1 - α²) follows from it.

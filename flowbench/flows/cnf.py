@@ -5,7 +5,7 @@ from __future__ import annotations
 from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import Alpha, latent, preprocessing
-from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
+from flowbench.flows._continuous import ContinuousModel, Hidden, Probes, Tolerance
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField
 
@@ -13,7 +13,7 @@ from flowbench.networks.field import PerceptronField
 def build(
     event: Event,
     *,
-    hidden: list[PositiveInt],
+    hidden: Hidden,
     frequencies: PositiveInt = 2,
     tolerance: Tolerance = 1e-5,
     max_evaluations: PositiveInt = 2000,

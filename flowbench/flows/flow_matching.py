@@ -6,15 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
-import torch
 from torch import Tensor
 
 from flowbench.config import NonNegativeFloat, PositiveInt, Within
 from flowbench.core import Event, FlowModel, FlowModule
 from flowbench.flows._assembly import Alpha, dequantisation, latent, preprocessing
-from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
+from flowbench.flows._continuous import ContinuousModel, Hidden, Probes, Tolerance
 from flowbench.flows._coupling import independent, optimal_transport
-from flowbench.flows._paths import PATHS, PathName
+from flowbench.flows._paths import PATHS, PathName, spread_times
 from flowbench.layers.centre import Centre
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.layers.flatten import Flatten
@@ -32,16 +31,11 @@ class FlowMatching(ContinuousModel):
         self._path, self._sigma, self._couple = PATHS[path], sigma, couple
 
     def loss(self, batch: Tensor) -> Tensor:
-        """Mean of (v(t, x_t) - u_t)² over t, the pairs of the coupling and all dimensions.
-
-        Times are spread evenly with one common random shift, which gives less variance than independent times (Kingma
-        et al. 2021, 2107.00630, appendix I.1).
-        """
+        """Mean of (v(t, x_t) - u_t)² over t, the pairs of the coupling and all dimensions."""
         x1 = self.end(batch)
         x0 = self.start(self._draw(len(batch), None))
         x1 = self._couple(x0, x1)
-        spread = torch.arange(len(batch), device=x1.device) / len(batch)
-        t = (spread + torch.rand((), device=x1.device)) % 1
+        t = spread_times(len(batch), x1.device)
         x, velocity = self._path(x0, x1, t.view(-1, *[1] * (x1.dim() - 1)), self._sigma)
         return (self.flow.field(t, x).to(x.dtype) - velocity).square().mean()
 
@@ -54,7 +48,7 @@ def build(
     sigma: NonNegativeFloat = 0.0,
     coupled_at_once: PositiveInt | None = None,
     architecture: Literal["vector", "unet"] = "vector",
-    hidden: list[PositiveInt] | None = None,
+    hidden: Hidden | None = None,
     frequencies: PositiveInt = 2,
     channels: PositiveInt = 32,
     multipliers: Annotated[list[PositiveInt], Within(min_length=1)] | None = None,

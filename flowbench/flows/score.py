@@ -8,8 +8,8 @@ from torch import Tensor
 from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel
 from flowbench.flows._assembly import Alpha, latent, preprocessing
-from flowbench.flows._continuous import ContinuousModel, Probes, Tolerance
-from flowbench.flows._paths import _DIFFUSION_END, diffusion
+from flowbench.flows._continuous import ContinuousModel, Hidden, Probes, Tolerance
+from flowbench.flows._paths import DIFFUSION_END, diffusion, spread_times
 from flowbench.layers.continuous import ContinuousFlow
 from flowbench.networks.field import PerceptronField, VectorField
 
@@ -55,13 +55,12 @@ class ScoreMatching(ContinuousModel):
 
         ε̂ is -σ times the score, so this is denoising score matching, σ² ‖s(t, x_t) - ∇log p(x_t | x₁)‖², with the
         weight λ = σ² of Song et al. (2021, equation 7): the simple loss of Ho et al. (2020, 2006.11239, equation 14).
-        Times are spread evenly with one common random shift (Kingma et al. 2021, 2107.00630, appendix I.1).
         """
         field = self.flow.field
         assert isinstance(field, ScoreField)
         x1 = self.end(batch)
         noise = torch.randn_like(x1)
-        t = (torch.arange(len(batch), device=x1.device) / len(batch) + torch.rand((), device=x1.device)) % 1
+        t = spread_times(len(batch), x1.device)
         alpha, sigma, _ = _schedule(_beside(t, x1))
         x = alpha * x1 + sigma * noise
         return (-sigma * field.score(t, x).to(x.dtype) - noise).square().mean()
@@ -70,7 +69,7 @@ class ScoreMatching(ContinuousModel):
 def build(
     event: Event,
     *,
-    hidden: list[PositiveInt],
+    hidden: Hidden,
     frequencies: PositiveInt = 2,
     tolerance: Tolerance = 1e-5,
     max_evaluations: PositiveInt = 2000,
@@ -111,7 +110,7 @@ def _schedule(t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     t = 1 is where their cut-off begins, as Song et al. (2021, appendix C) take it. Flow matching's velocities stand
     still from there on. A field that did so would have a kink, which a solver of high order does not bear.
     """
-    one, zero, used = torch.ones_like(t), torch.zeros_like(t), 1 - _DIFFUSION_END
+    one, zero, used = torch.ones_like(t), torch.zeros_like(t), 1 - DIFFUSION_END
     alpha, rate = diffusion(zero, one, used * t, 0.0)
     sigma, _ = diffusion(one, zero, used * t, 0.0)
     return alpha, sigma, used * rate

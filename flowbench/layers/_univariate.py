@@ -11,9 +11,7 @@ from torch.nn.functional import pad, softmax, softplus
 
 from flowbench.core import soft_clamp
 from flowbench.numerics import splines
-
-# Each bisection halves the bracket, and float64 has fewer bits than this.
-_BISECTIONS = 60
+from flowbench.numerics.roots import invert
 
 
 class Univariate(Protocol):
@@ -123,21 +121,24 @@ class MixtureOfGaussians:
     def encode(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         log_weights, means, log_scales = self._mixture(parameters)
         t = (x[..., None] - means) * torch.exp(-log_scales)
-        below = torch.logsumexp(log_weights + torch.special.log_ndtr(t), -1)
-        above = torch.logsumexp(log_weights + torch.special.log_ndtr(-t), -1)
-        normal = -0.5 * t.square() - 0.5 * math.log(2 * math.pi)
-        log_density = torch.logsumexp(log_weights + normal - log_scales, -1)
-        return below - above, log_density - below - above
+        (low, low_tail), (high, high_tail) = _log_normal(t), _log_normal(-t)
+        below, above = torch.logsumexp(log_weights + low, -1), torch.logsumexp(log_weights + high, -1)
+        # log p - log F - log(1 - F) is the difference of two numbers near -t² / 2, for the smaller of F and 1 - F. The
+        # largest of those exponents is left out of both.
+        smaller = (below < above)[..., None]
+        exponents = log_weights - 0.5 * t.square()
+        largest = exponents.detach().amax(-1, keepdim=True)
+        exponents = exponents - largest
+        log_density = torch.logsumexp(exponents - log_scales, -1) - 0.5 * math.log(2 * math.pi)
+        far = torch.where(smaller, t, -t) < 0
+        whole, tail = torch.where(smaller, low, high), torch.where(smaller, low_tail, high_tail)
+        log_smaller = torch.logsumexp(torch.where(far, exponents + tail, log_weights + whole - largest), -1)
+        return below - above, log_density - log_smaller - torch.where(smaller[..., 0], above, below)
 
     def decode(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        x = self._solve(z.detach(), parameters.detach())
-        again, log_slope = self.encode(x, parameters)
-        if torch.is_grad_enabled():
-            # One Newton step outside of the solver gives the solution its first derivatives, and no higher ones
-            # (implicit function theorem).
-            x = x + (z - again) * torch.exp(-log_slope.detach())
-            _, log_slope = self.encode(x, parameters)
-        return x, -log_slope
+        mixture = self._mixture(parameters)
+        x = invert(_logit, z, *_bracket(z, *mixture), *mixture)
+        return x, -self.encode(x, parameters)[1]
 
     def _mixture(self, parameters: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Log-weights, means and log standard deviations, each ``(…, components)``."""
@@ -145,16 +146,29 @@ class MixtureOfGaussians:
         apart = torch.linspace(-1, 1, self.components, dtype=means.dtype, device=means.device)
         return torch.log_softmax(logits, -1), means + apart, soft_clamp(log_scales, self.scale_limit)
 
-    @torch.no_grad()
-    def _solve(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """The x with encode(x) = z. It lies between the least and the largest of the components' own solutions."""
-        _, means, log_scales = self._mixture(parameters)
-        # |logit Φ(t)| ≥ t² / 2, so no component's solution is further than this from its mean.
-        reach = torch.exp(log_scales) * (2 * z.abs()).sqrt()[..., None]
-        low = torch.where(z[..., None] < 0, means - reach, means).amin(-1)
-        high = torch.where(z[..., None] < 0, means, means + reach).amax(-1)
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            below = self.encode(middle, parameters)[0] < z
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return (low + high) / 2
+
+def _logit(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> Tensor:
+    """logit F(x), ``(…)``, of the mixtures ``(…, components)``."""
+    t = (x[..., None] - means) * torch.exp(-log_scales)
+    below, above = (torch.logsumexp(log_weights + _log_normal(side)[0], -1) for side in (t, -t))
+    return below - above
+
+
+@torch.no_grad()
+def _bracket(z: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Numbers below and above the x with logit F(x) = z: the least and the largest of the components' own."""
+    # |logit Φ(t)| ≥ t² / 2, so no component's solution is further than this from its mean.
+    reach = torch.exp(log_scales) * (2 * z.abs()).sqrt()[..., None]
+    low = torch.where(z[..., None] < 0, means - reach, means).amin(-1)
+    high = torch.where(z[..., None] < 0, means, means + reach).amax(-1)
+    return low, high
+
+
+def _log_normal(t: Tensor) -> tuple[Tensor, Tensor]:
+    """log Φ(t), and below zero log Φ(t) + t² / 2, whose digits log Φ does not have: far out it is like -log|t|.
+
+    torch has the former, but its derivative loses digits far out.
+    """
+    tail = torch.log(torch.special.erfcx(t.clamp(max=0) * -math.sqrt(0.5))) - math.log(2)
+    near = torch.log1p(-0.5 * torch.special.erfc(t.clamp(min=0) * math.sqrt(0.5)))
+    return torch.where(t < 0, tail - 0.5 * t.square(), near), tail

@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
-from flowbench.core import FlowModule, full_precision
+from flowbench.core import FlowModule, full_precision, require_last_derivative
 from flowbench.layers._univariate import Affine, MixtureOfGaussians, RationalQuadratic, Univariate
 from flowbench.networks.made import MADE
 
@@ -22,7 +21,8 @@ class MaskedAutoregressive(FlowModule):
     arithmetic as one pass. Inside `flowbench.core.Inverse` this is the layer of IAF.
 
     Both directions compute in the precision of the weights, also under autocast: `decode` adds up the network's sums in
-    another order than `encode`, and after rounding to bfloat16 the two would be different maps.
+    another order than `encode`, and after rounding to bfloat16 the two would be different maps. Gradients of `decode`
+    cannot be differentiated again.
 
     Args:
         features: D.
@@ -76,8 +76,8 @@ class _ImplicitGradient(torch.autograd.Function):
         return torch.zeros_like(residual)
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        require_last_derivative("the inverse of an autoregressive layer")
         layer = ctx.layer
         with torch.no_grad():
             outputs = layer.network(ctx.x)

@@ -46,7 +46,8 @@ class ContinuousFlow(FlowModule):
     of a batch keeps. The most difficult example decides the steps, so results depend on the batch, within the
     tolerance. Gradients pass through the steps, which are stored for them. Without gradients the state is float64 and
     only the field computes in the precision of its weights: rounding the state at each step would make the round trip
-    less accurate, since errors grow along the path. For the same reason a solution does not run under autocast.
+    less accurate, since errors grow along the path. For the same reason a solution does not run under autocast, and
+    bfloat16 becomes float32.
 
     Args:
         field: v.
@@ -98,6 +99,7 @@ class ContinuousFlow(FlowModule):
         Raises:
             SolverError: the field is not finite, or the tolerance cannot be reached.
         """
+        x = _wide_enough(x)
         probes = self._probes(x)
 
         def derivative(t: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
@@ -112,6 +114,7 @@ class ContinuousFlow(FlowModule):
 
     def transport(self, x: Tensor, start: float = 0.0, end: float = 1.0) -> tuple[Tensor, int]:
         """`solve` without the log-determinant, which sampling does not need: the state and the evaluations."""
+        x = _wide_enough(x)
         (x,), evaluations = self._integrate(lambda t, state: (self.field(t, state[0]),), (x,), start, end)
         return x, evaluations
 
@@ -119,6 +122,7 @@ class ContinuousFlow(FlowModule):
         """Go from latent to data in ``count`` equal steps; after each, the time and the state ``(batch, *event)``."""
         from torchdiffeq import odeint
 
+        z = _wide_enough(z)
         times = torch.linspace(0, 1, count + 1, dtype=z.dtype, device=z.device)
         for t, t_next in pairwise(times):
             with full_precision(z):
@@ -127,7 +131,8 @@ class ContinuousFlow(FlowModule):
 
     def _map(self, x: Tensor, start: float, end: float) -> tuple[Tensor, Tensor]:
         if not self.finds_logdets:
-            return self.transport(x, start, end)[0], x.new_full((len(x),), math.nan)
+            x, _ = self.transport(x, start, end)
+            return x, x.new_full((len(x),), math.nan)
         solution = self.solve(x, start, end)
         return solution.x, solution.logdets.mean(1)
 
@@ -191,6 +196,11 @@ class ContinuousFlow(FlowModule):
             velocity, terms = self.field.quadratic_forms(t, x, directions)
             total = total + terms.sum(0)[:, None]
         return velocity, total
+
+
+def _wide_enough(x: Tensor) -> Tensor:
+    """``x`` in float32 if it has fewer digits, with which no equation can be solved."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def _largest(parts: tuple[Tensor, ...]) -> Tensor:

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize, softplus
 
 from flowbench.core import FlowModule, full_precision, require_shape
+from flowbench.numerics.roots import invert
 
-# Each bisection halves the bracket, and float64 has fewer bits than this.
-_BISECTIONS = 60
 # Least distance of the slope wᵀû from -1, where the map stops being invertible; float32 needs one.
 _MARGIN = 1e-4
 
@@ -19,7 +18,7 @@ class Planar(FlowModule):
 
     û = u + (m(wᵀu) - wᵀu) w / ‖w‖² with m(a) = softplus(a) - 1 keeps wᵀû > -1, so that the map is invertible
     (ibid., appendix A.1); m here is larger by a margin, without which wᵀû would round to -1. `encode` is in
-    closed form. `decode` solves α + wᵀû tanh(α + b) = wᵀz for the scalar α = wᵀx, which is monotone, by bisection
+    closed form. `decode` solves a + wᵀû tanh(a) = wᵀz + b for the scalar a = wᵀx + b, which is monotone, by bisection
     to the precision of its floating point numbers.
 
     Args:
@@ -60,13 +59,7 @@ class Planar(FlowModule):
         require_shape(z, self.weight.shape)
         with full_precision(z):
             direction, slope = self._constrained()
-            target = z @ self.weight
-            projection = self._solve(slope.detach(), target.detach())
-            # One Newton step outside of the solver gives the solution its derivatives (implicit function theorem).
-            residual = projection + slope * torch.tanh(projection + self.bias) - target
-            derivative = 1 + slope * (1 - torch.tanh(projection + self.bias) ** 2)
-            projection = projection - residual / derivative.detach()
-            hidden = torch.tanh(projection + self.bias)
+            hidden = torch.tanh(preimage(slope, z @ self.weight + self.bias))
             return z - hidden[:, None] * direction, -self._logdet(slope, hidden)
 
     def _constrained(self) -> tuple[Tensor, Tensor]:
@@ -80,15 +73,11 @@ class Planar(FlowModule):
         # 1 + wᵀû tanh'(·), which the constraint keeps above zero.
         return torch.log1p(slope * (1 - hidden**2))
 
-    @torch.no_grad()
-    def _solve(self, slope: Tensor, target: Tensor) -> Tensor:
-        """The α with α + slope · tanh(α + b) = target, ``(batch,)``; |tanh| ≤ 1 brackets it."""
-        low, high = target - slope.abs(), target + slope.abs()
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            above = middle + slope * torch.tanh(middle + self.bias) > target
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        return (low + high) / 2
+
+def preimage(slope: Tensor, target: Tensor) -> Tensor:
+    """The a with a + slope · tanh(a) = target, ``(batch,)``, for a slope above -1."""
+    reach = slope.abs()  # since |tanh| ≤ 1
+    return invert(lambda a, slope: a + slope * torch.tanh(a), target, target - reach, target + reach, slope)
 
 
 def examples():

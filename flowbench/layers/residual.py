@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 import torch
 from torch import Tensor, nn
 
-from flowbench.core import FlowModule, SolverError, full_precision, require_shape
+from flowbench.core import FlowModule, SolverError, full_precision, require_last_derivative, require_shape
 from flowbench.networks.lipschitz import Linearised, LipschitzPerceptron
 
 # When the log-determinant is a Monte Carlo estimate.
@@ -42,7 +42,8 @@ class Residual(FlowModule):
 
     `encode` is in closed form. `decode` iterates x ← z - g(x) (1811.00995, algorithm 1) in float64, until by Banach's
     theorem x is as near to the solution as the dtype of z can tell. Its gradients are those of the implicit function
-    theorem, so no step is stored. Both directions compute in the precision of the weights, also under autocast.
+    theorem, so no step is stored. They cannot be differentiated again, and neither can those of an estimate below. Both
+    directions compute in the precision of the weights, also under autocast.
 
     log det(I + J) of the Jacobian J of g is exact, which costs D products with J and a determinant. Or it is an
     unbiased estimate: of the series Σₖ (-1)ᵏ⁺¹ vᵀ Jᵏ v / k with random signs v, the terms after the first ``terms``
@@ -106,7 +107,12 @@ class Residual(FlowModule):
             x = z - network(solution)
             if x.requires_grad:
                 at = network.detached(torch.float64).at(solution.double())
-                x.register_hook(lambda gradient: None if gradient is None else self._solve_transposed(at, gradient))
+
+                def through_solution(gradient: Tensor | None) -> Tensor | None:
+                    require_last_derivative("the inverse of a residual layer")
+                    return None if gradient is None else self._solve_transposed(at, gradient)
+
+                x.register_hook(through_solution)
             return x, -self._logdet(network.at(x))
 
     @torch.no_grad()
@@ -172,6 +178,8 @@ class Residual(FlowModule):
             return estimate
         # The gradient of log det(I + J) is the trace of Σₖ (-J)ᵏ ∂J.
         slope = (probe * at.push(neumann)).sum(1)
+        if slope.requires_grad:
+            slope.register_hook(lambda _: require_last_derivative("an estimated log-determinant"))
         return estimate + slope - slope.detach()
 
     @torch.no_grad()

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from torch.nn.functional import softplus
 
 from flowbench.core import FlowModule, ShapeError, full_precision, require_shape
+from flowbench.layers.planar import preimage
 
-# Each bisection halves the bracket, and float64 has fewer bits than this.
-_BISECTIONS = 60
 # Least distance of a slope from -1, where the map stops being invertible; float32 needs one.
 _MARGIN = 1e-4
 
@@ -25,7 +24,9 @@ class Sylvester(FlowModule):
     by bisection to the precision of its floating point numbers.
 
     The paper iterates until a matrix is orthogonal to a tolerance. Here Q is the one of the QR decomposition of a
-    matrix without constraints, or a product of Householder reflections (ibid., section 4).
+    matrix without constraints, or a product of Householder reflections (ibid., section 4). A reflection along zero is
+    the identity. Of linearly dependent columns Q is still orthonormal, but it has no derivative there, and gradients
+    are not finite.
 
     Args:
         dims: D.
@@ -84,7 +85,7 @@ class Sylvester(FlowModule):
                 if y:
                     known = known - torch.stack(hidden, 1) @ outer[i, i + 1 :]
                     shift = shift + torch.stack(y, 1) @ inner[i, i + 1 :]
-                one = _preimage(slope[i], inner[i, i] * known + shift).tanh()
+                one = preimage(slope[i], inner[i, i] * known + shift).tanh()
                 hidden.insert(0, one)
                 y.insert(0, known - outer[i, i] * one)
             solved = torch.stack(hidden, 1)
@@ -95,10 +96,10 @@ class Sylvester(FlowModule):
         if self.reflections is None:
             # With a positive diagonal Q is unique, and does not jump while its matrix is learnt.
             basis, triangle = torch.linalg.qr(self.directions)
-            return basis * triangle.diagonal().sign()
+            return torch.where(triangle.diagonal() < 0, -basis, basis)
         basis = self.identity
         for normal in self.directions:
-            basis = basis - 2 * torch.outer(normal, normal @ basis) / normal.square().sum()
+            basis = _reflected(basis, normal)
         return basis
 
     def _triangles(self) -> tuple[Tensor, Tensor, Tensor]:
@@ -111,18 +112,12 @@ class Sylvester(FlowModule):
         return torch.log1p(slope * (1 - hidden**2)).sum(1)
 
 
-def _preimage(slope: Tensor, target: Tensor) -> Tensor:
-    """The a with a + slope · tanh(a) = target, ``(batch,)``, with derivatives by the implicit function theorem."""
-    with torch.no_grad():
-        low, high = target - slope.abs(), target + slope.abs()  # since |tanh| ≤ 1
-        for _ in range(_BISECTIONS):
-            middle = (low + high) / 2
-            above = middle + slope * torch.tanh(middle) > target
-            low, high = torch.where(above, low, middle), torch.where(above, middle, high)
-        solved = (low + high) / 2
-        derivative = 1 + slope * (1 - torch.tanh(solved) ** 2)
-    # One Newton step outside of the solver gives the solution its first derivatives, and no higher ones.
-    return solved - (solved + slope * torch.tanh(solved) - target) / derivative
+def _reflected(basis: Tensor, normal: Tensor) -> Tensor:
+    """The columns of ``basis`` ``(D, M)`` reflected along ``normal`` ``(D,)``, or as they are if it is zero."""
+    # The length of the normal means nothing, but its square may overflow or vanish.
+    size = normal.detach().abs().max()
+    normal = normal / torch.where(size > 0, size, 1)
+    return basis - 2 * torch.outer(normal, normal @ basis) / normal.square().sum().clamp(min=1)
 
 
 def examples():

@@ -1,1 +1,1 @@
-"""Numerical methods that serve flows and metrics: quadrature, assignment."""
+"""Numerical methods that serve flows and metrics: quadrature, assignment, roots."""

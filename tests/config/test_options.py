@@ -1,5 +1,6 @@
 """Limits of options, which are pydantic's in all but the import, and options that come back from a file."""
 
+import math
 import subprocess
 import sys
 from enum import StrEnum
@@ -104,6 +105,40 @@ def test_recorded_options_of_other_types_are_what_they_were(kind, recorded, want
     (found,) = recorded_options(build, {"option": recorded}, "flow.json").values()
     assert found == wanted
     assert type(found) is type(wanted)
+
+
+@pytest.mark.parametrize(
+    ("options", "right"),
+    [
+        ({"layers": 0}, False),
+        ({"layers": True}, False),
+        ({"layers": 2.0}, False),
+        ({"hidden": [0]}, False),
+        ({"hidden": None}, True),
+        ({"hidden": 3}, False),
+        ({"by_name": {"a": 1}}, False),
+        ({"by_name": []}, False),
+        ({"prior": "uniform"}, False),
+        ({"share": 1}, False),
+        ({"share": 0}, True),
+        ({"share": math.nan}, False),
+        ({"share": -math.inf}, False),
+    ],
+    ids=str,
+)
+def test_recorded_options_are_right_where_pydantic_says_so(monkeypatch, options, right):
+    options = {"layers": 2} | options
+    try:
+        check_options(as_json_has_them, options, "x.yaml")
+        assert right
+    except ConfigError:
+        assert not right
+    monkeypatch.setitem(sys.modules, "pydantic", None)
+    if right:
+        assert recorded_options(as_json_has_them, options, "flow.json") == options
+    else:
+        with pytest.raises(ConfigError, match=r"^flow\.json: options\.\w+ = .*: must be "):
+            recorded_options(as_json_has_them, options, "flow.json")
 
 
 @pytest.mark.parametrize(

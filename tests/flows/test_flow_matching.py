@@ -9,7 +9,7 @@ from torch import Tensor
 from flowbench import flows
 from flowbench.config import ConfigError
 from flowbench.core import Event, Mixture
-from flowbench.flows._paths import PATHS
+from flowbench.flows._paths import PATHS, spread_times
 from flowbench.networks.field import VectorField
 from flowbench.runtime.seeding import seeded
 
@@ -66,6 +66,15 @@ def test_the_velocity_is_the_derivative_of_the_path(path, sigma):
     with seeded(0):
         later, _ = PATHS[path](x0, x1, t + step, sigma)
     torch.testing.assert_close((later - x) / step, velocity, atol=1e-4, rtol=1e-4)
+
+
+def test_times_are_spread_evenly():
+    with seeded(0):
+        one, other = (spread_times(10, torch.device("cpu")) for _ in range(2))
+    for times in (one, other):
+        assert ((times >= 0) & (times < 1)).all()
+        torch.testing.assert_close(times.sort().values.diff(), torch.full((9,), 0.1))
+    assert not torch.allclose(one.sort().values, other.sort().values)
 
 
 @pytest.mark.parametrize(("path", "sigma"), KINDS)
@@ -139,6 +148,8 @@ def test_a_transport_starts_where_the_data_set_says():
     assert torch.equal(starts[:, 0] > 0, starts[:, 1] > 0)
     with pytest.raises(ConfigError, match="the data set says where its transport starts"):
         flows.build("glow", event, {"hidden": [8], "prior": "mixture"})
+    with pytest.raises(ConfigError, match="components: 3 need a logistic latent, and the data set says where"):
+        flows.build("maf", event, {"hidden": [8], "components": 3})
 
 
 def test_images_have_a_u_net():
@@ -179,6 +190,12 @@ def test_options_without_an_effect_are_refused(options, message):
 def test_a_single_probe_is_refused(flow):
     with pytest.raises(ConfigError, match=r"probes = 1: .* greater than or equal to 2"):
         flows.check(flow, {"hidden": [8], "probes": 1}, f"flows.{flow}.plane")
+
+
+@pytest.mark.parametrize("flow", ["cnf", "flow_matching", "score"])
+def test_a_field_without_hidden_layers_is_refused(flow):
+    with pytest.raises(ConfigError, match=rf"flows\.{flow}\.plane\.hidden = \[\]: list should have at least 1"):
+        flows.build(flow, PLANE, {"hidden": []}, f"params.yaml: flows.{flow}.plane")
 
 
 @pytest.mark.parametrize("flow", ["cnf", "flow_matching", "score"])

@@ -259,6 +259,21 @@ def test_an_assertion_of_the_field_is_no_error_of_the_solver():
         ContinuousFlow(Particular()).transport(points(3))
 
 
+@pytest.mark.parametrize("gradients", [True, False])
+@pytest.mark.parametrize("autocast", [True, False])
+def test_half_precision_is_solved_in_single(gradients, autocast):
+    flow, x = ContinuousFlow(perceptron().float()), points(5).bfloat16()
+    with torch.set_grad_enabled(gradients):
+        expected = [*flow.encode(x.float()), flow.transport(x.float())[0], *list(flow.steps(x.float(), "euler", 3))[-1]]
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            found = [*flow.encode(x), flow.transport(x)[0], *list(flow.steps(x, "euler", 3))[-1]]
+            with solving(flow, logdets=False):
+                assert torch.equal(flow.decode(x)[0], flow.transport(x)[0])
+    for one, other in zip(found, expected, strict=True):
+        assert one.dtype == torch.float32
+        assert torch.equal(one, other)
+
+
 def test_single_precision_is_solved_as_far_as_it_goes():
     flow = ContinuousFlow(perceptron().float(), tolerance=1e-12)
     x = points(5).float()

@@ -183,6 +183,41 @@ def test_gradients_agree_with_finite_differences(kind, direction, slope):
     assert gradcheck(function, inputs, fast_mode=True)
 
 
+@pytest.mark.parametrize("kind", ["whole", "low rank"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@torch.no_grad()
+def test_dependent_columns_still_make_a_map(kind, dtype):
+    """The diagonal of their triangle holds a zero, which has no sign."""
+    layer = sylvester(kind).to(dtype)
+    layer.directions[:, 1] = 0
+    basis, x = layer._basis(), normal(20).to(dtype)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(basis.shape[1], dtype=dtype))
+    z, logdet = layer.encode(x)
+    again, logdet_again = layer.decode(z)
+    torch.testing.assert_close(again, x, atol=1e-4, rtol=0)
+    torch.testing.assert_close(logdet_again, -logdet, atol=1e-4, rtol=0)
+
+
+def test_a_reflection_along_zero_is_the_identity():
+    layer, without = sylvester("reflections"), sylvester("reflections")
+    with torch.no_grad():
+        layer.directions[1] = 0
+        without.directions = torch.nn.Parameter(layer.directions[:1])
+    z, logdet = layer.encode(normal(5))
+    torch.testing.assert_close((z, logdet), without.encode(normal(5)))
+    (z.sum() + logdet.sum()).backward()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.parameters())
+
+
+@pytest.mark.parametrize("size", [1e-40, 1e-30, 1e-13, 1e30])
+@torch.no_grad()
+def test_the_length_of_a_reflection_means_nothing(size):
+    layer = sylvester("reflections").float()
+    expected = layer._basis()
+    layer.directions *= size / layer.directions.abs().max()
+    torch.testing.assert_close(layer._basis(), expected, atol=1e-3 if size == 1e-40 else 1e-6, rtol=0)
+
+
 @pytest.mark.parametrize("rank", [0, 5])
 def test_a_rank_that_does_not_fit_is_refused(rank):
     with pytest.raises(ShapeError, match="expected a rank between 1 and 4"):

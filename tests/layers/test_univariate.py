@@ -160,6 +160,24 @@ def test_a_mixture_has_digits_far_out_in_its_tails(dtype):
     torch.testing.assert_close(again, x, rtol=1e3 * torch.finfo(dtype).eps, atol=0)
 
 
+@pytest.mark.parametrize("size", [3.0, 30.0, 100.0, 1e4])
+def test_a_mixture_in_single_precision_has_the_slopes_of_its_tails(size):
+    """log F and log p are both near -t² / 2, of which float32 has no digit behind the point at t = 10⁴."""
+    univariate = MixtureOfGaussians(4)
+    parameters = draw(univariate, n=40)[1].float()
+    x = torch.tensor([-size, size]).repeat(20)
+
+    def found(dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+        at = x.to(dtype).requires_grad_()
+        z, log_slope = univariate.encode(at, parameters.to(dtype))
+        return log_slope.detach().double(), torch.autograd.grad(z.sum(), at)[0].double()
+
+    (log_slope, slope), (exact, exact_slope) = found(torch.float32), found(torch.float64)
+    torch.testing.assert_close(log_slope, exact, atol=1e-4, rtol=1e-5)
+    torch.testing.assert_close(slope, exact_slope, atol=0, rtol=1e-4)
+    torch.testing.assert_close(exact.exp(), exact_slope, atol=0, rtol=1e-9)
+
+
 def test_a_mixture_samples_what_it_says():
     univariate = MixtureOfGaussians(3)
     parameters = draw(univariate, n=1)[1].expand(4000, -1)
