@@ -19,8 +19,8 @@ class Fault(NamedTuple):
 
     Attributes:
         kind: ``value``: a column holds what is no number. ``missing``: rows lack a value. ``repeated``: rows stand
-            in the file before. ``whole``: columns of whole numbers alone. ``constant``: columns of one value alone.
-            ``coarse``: a column that float32 cannot resolve.
+            in the file before. ``whole``: columns of whole numbers alone. ``constant``: columns of one value alone,
+            or of none. ``coarse``: a column that float32 cannot resolve.
         found: what it is and where.
         remedy: what to do, in the words of the options of the source ``table``.
         columns: the names of the columns that it is about; none where it is about rows.
@@ -43,7 +43,10 @@ class TableError(DataError):
 
     def __init__(self, path: Path | str, faults: Sequence[Fault], columns: Sequence[str]):
         self.faults, self.columns = tuple(faults), tuple(columns)
-        told = [f"{fault.found}{'; ' * bool(fault.remedy)}{fault.remedy}" for fault in faults]
+        told = [
+            f"{fault.found}; {fault.remedy}{', or leave it out of columns' * (fault.kind == 'value')}"
+            for fault in faults
+        ]
         if len(told) > 1:
             listed = " ".join(f"({i}) {text}" for i, text in enumerate(told, start=1))
             told = [f"{len(told)} things must be decided: {listed}"]
@@ -70,8 +73,9 @@ class Numbers:
             return []
         row = int(places.argmax())
         name = next(name for i, name in enumerate(columns) if name not in wrong and np.isnan(self.values[row, i]))
-        more = f", and {places.sum() - 1:,} more rows lack one" if places.sum() > 1 else ""
-        found = f"no value in row {row + 2}, column {name!r}{more}"
+        more = int(places.sum()) - 1
+        told = f", and none in {more:,} more row{'s' * (more > 1)}" if more else ""
+        found = f"no value in row {row + 2}, column {name!r}{told}"
         return [Fault("missing", found, "say missing: drop to leave such rows out")]
 
 
@@ -151,7 +155,7 @@ def read_numbers(path: Path, wanted: Sequence[str]) -> Numbers:
     wrong = {name for fault in found.faults for name in fault.columns}
     for name, column in zip(wanted, found.values.T, strict=True):
         if len(column) > 1 and name not in wrong and np.isnan(column).all():
-            found.faults.append(Fault("value", f"no value at all in {name!r}", "leave it out of columns", (name,)))
+            found.faults.append(Fault("constant", f"no value at all in {name!r}", "leave it out of columns", (name,)))
     return found
 
 
@@ -220,7 +224,7 @@ def _read_parquet(path: Path, wanted: list[str]) -> Numbers:
             fault = _infinite(name, found.values[:, i])
         else:
             text = f"column {name!r}: expected numbers, found values of the type {kind}"
-            fault = Fault("value", text, "make them numbers, or leave it out of columns", (name,))
+            fault = Fault("value", text, "make them numbers", (name,))
         found.faults += [fault] if fault else []
     return found
 
@@ -254,7 +258,7 @@ def _infinite(name: str, column: np.ndarray) -> Fault | None:
 
 def _no_number(column: str, row: int, value: str, count: int) -> Fault:
     """That ``count`` values of a column are no numbers, of which the first is ``value``."""
-    remedy = "make it a number, or leave the column out of columns"
+    remedy = "make it a number"
     if _is_number(value.replace(",", ".", 1)) and "," in value:
         remedy = "write a point, not a comma, before the decimals"
     elif value.count("-") == 2 or value.count("/") == 2 or value.count(":") in (1, 2):
