@@ -268,18 +268,23 @@ def _earlier(folder: Path, name: str, suite: Mapping[str, Any], labels: Sequence
 
 @contextmanager
 def _found(own: Mapping[str, Path]) -> Iterator[None]:
-    """A block in which files of flows of one's own are found by their names."""
+    """A block in which files of flows of one's own are found by their names, those of the repository's among them."""
     for file in own.values():
         if not file.is_file():
             raise ConfigError(f"{file}: no such file; name a flow, or a file that holds one")
+    there = {Path(folder).resolve() for folder in flows.__path__}
+    of_repository = (ROOT / plugins.OWN / "flows").resolve()
     with tempfile.TemporaryDirectory() as scratch:
+        added = [scratch] if of_repository in there else [scratch, str(of_repository)]
         for name, file in own.items():
-            (Path(scratch) / f"{name}.py").symlink_to(file.absolute())
-        flows.__path__.append(scratch)
+            if file.resolve().parent not in (*there, of_repository):
+                (Path(scratch) / f"{name}.py").symlink_to(file.absolute())
+        flows.__path__.extend(added)
         try:
             yield
         finally:
-            flows.__path__.remove(scratch)
+            for folder in added:
+                flows.__path__.remove(folder)
 
 
 def _copy(folder: Path, own: Iterable[Path], file: Path) -> None:

@@ -324,3 +324,18 @@ def test_a_flow_without_defaults_is_told_what_to_do(table):
     told = r"^flow bare: build has no default for layers, width; give it one, or write flows\.bare\.table"
     with pytest.raises(ConfigError, match=told):
         bench.prepare(table, ["bare.py"], options={"as_they_are": ["d"]})
+
+
+def test_a_flow_of_the_repository_is_found_from_anywhere(table, monkeypatch):
+    """Also by its file, which is not taken for a second flow of its name."""
+    root = table.parent / "clone"
+    own = root / "plugins" / "flows" / "mynew.py"
+    own.parent.mkdir(parents=True)
+    own.write_text(RADIAL, encoding="utf-8")
+    before = list(bench.flows.__path__)
+    monkeypatch.setattr(bench, "ROOT", root)
+    for names in ({}, {"mynew": own}):
+        with bench._found(names):
+            assert "mynew" in bench.flows.names()
+            assert bench.plugins.load("flowbench.flows", "mynew", bench.flows.__path__).build
+        assert bench.flows.__path__ == before
