@@ -111,18 +111,19 @@ class Bench:
                 encoding="utf-8",
             )
             assert process.stdout
-            try:
-                for line in process.stdout:
-                    if begun := BEGUN.match(line.rstrip("\n")):
-                        now, stage = time.monotonic(), begun[1].rpartition(":")[2]
-                        seconds[part] += now - since
-                        part, since = _PARTS.get(stage.partition("@")[0], "preparing the data"), now
-                        tell(stage)
-                    elif not CHATTER.match(line):
-                        tell(line.rstrip("\n"))
-            except BaseException:
-                process.communicate()  # DVC has received Ctrl-C as well, and tidies up
-                raise
+            with process.stdout as lines:
+                try:
+                    for line in lines:
+                        if begun := BEGUN.match(line.rstrip("\n")):
+                            now, stage = time.monotonic(), begun[1].rpartition(":")[2]
+                            seconds[part] += now - since
+                            part, since = _PARTS.get(stage.partition("@")[0], "preparing the data"), now
+                            tell(stage)
+                        elif not CHATTER.match(line):
+                            tell(line.rstrip("\n"))
+                except BaseException:
+                    process.communicate()  # DVC has received Ctrl-C as well, and tidies up
+                    raise
             status = process.wait()
         seconds[part] += time.monotonic() - since
         if status:

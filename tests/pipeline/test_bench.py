@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import nullcontext
+from io import StringIO
 
 import numpy as np
 import pytest
@@ -41,7 +42,7 @@ class Process:
     """In place of `dvc repro`, which has ended well."""
 
     def __init__(self, command, **options):
-        self.options, self.stdout = options, iter(LINES)
+        self.options, self.stdout = options, StringIO("".join(LINES))
 
     def wait(self):
         return 0
