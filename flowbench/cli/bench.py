@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from flowbench.cli.arguments import duration
 from flowbench.config import ConfigError
 
 if TYPE_CHECKING:
-    from flowbench.bench import Shares
+    from flowbench.bench.times import Plan
     from flowbench.cli.decisions import Decision
 
 _COMMAS = "Names between commas."
@@ -39,6 +40,9 @@ def bench(
     folder: Annotated[
         Path | None, typer.Option(help="Where the benchmark goes; NAME-bench if left out. One that is there goes on.")
     ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what you changed in params.yaml of the folder.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the table, make the folder, run nothing.")] = False,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser in the end.")] = True,
 ) -> None:
@@ -59,20 +63,23 @@ def bench(
     if baselines:
         labels = list(dict.fromkeys([*BASELINES, *labels]))
     start = time.monotonic()
-    count = f"{len(labels)} model{'s' * (len(labels) != 1)}"
-    print(f"{file}: checking it, and timing a few steps of {count} …", flush=True)
+    count = f"{len(labels)} model{'s' * (len(labels) != 1)}, {seeds} seed{'s' * (seeds != 1)}"
+    print(f"{file}: checking the table and {count}", flush=True)
+    asked: dict[str, Any] = {"minutes": minutes, "seeds": seeds, "options": options, "folder": folder, "fresh": fresh}
     try:
-        made = prepare(file, labels, minutes=minutes, seeds=seeds, options=options, folder=folder)
+        made = prepare(file, labels, **asked, tell=_tell)
     except DataError as error:
         from flowbench.cli.decisions import undecided
 
-        decisions, fault = undecided(file, options)
+        decisions, fault = undecided(file, options, error)
         raise DataError(_told(ctx, file, decisions, fault) if decisions else str(error)) from None
-    print(f"{made.folder}: {count}, {seeds} seed{'s' * (seeds != 1)}; {_divided(made.shares, minutes)}", flush=True)
+    checking = time.monotonic() - start
+    print(f"{made.folder}: {_divided(made.plan, minutes, seeds)}", flush=True)
     if dry_run:
         return
-    made.run()
+    parts = {"checking and timing": checking} | made.run(_tell)
     print(f"\n{made.report}: made in {(time.monotonic() - start) / 60:.1f} minutes")
+    print(f"  {', '.join(f'{duration(seconds)} of {part}' for part, seconds in parts.items())}")
     _print_scores(made.report.with_name("results.csv"))
     if show:
         import webbrowser
@@ -80,13 +87,32 @@ def bench(
         webbrowser.open(made.report.absolute().as_uri())
 
 
-def _divided(shares: Shares, minutes: float) -> str:
+def _tell(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def _divided(plan: Plan | None, minutes: float, seeds: int) -> str:
     """How the time is divided, and whether it is enough."""
+    if plan is None:
+        return "goes on with the steps that it has; only what has changed is run"
+    from flowbench.bench.times import USEFUL_STEPS
+
+    shares = plan.shares
+    whole = f"about {duration(sum(shares))}"
+    if sum(shares) > 1.1 * 60 * minutes:
+        whole += f", because {minutes:g} min are too short for so many flows and seeds"
     parts = f"{duration(shares.training)} of training in equal shares, {duration(shares.measuring)} of measuring, and "
     parts += f"{duration(shares.starting)} to check the table, to start and to report"
-    if (whole := sum(shares)) > 1.1 * 60 * minutes:
-        return f"about {duration(whole)}, because {minutes:g} min are too short for so many flows and seeds: {parts}"
-    return f"about {duration(whole)}: {parts}"
+    steps = ", ".join(f"{label} {steps:,}" for label, steps in plan.steps.items())
+    each = " of each seed" * (seeds > 1)
+    lines = [f"{whole}: {parts}", *([f"steps{each}: {steps}"] if steps else [])]
+    if plan.enough:
+        few = " and ".join(label for label, steps in plan.steps.items() if steps < USEFUL_STEPS)
+        lines.append(
+            f"{few} will be barely trained: for {USEFUL_STEPS} steps of each flow, "
+            f"say --minutes {math.ceil(plan.enough)}"
+        )
+    return "\n  ".join(lines)
 
 
 def _told(ctx: typer.Context, file: Path, decisions: list[Decision], fault: str) -> str:

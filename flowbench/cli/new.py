@@ -17,6 +17,7 @@ from flowbench.config.documents import check_names, read
 # The suite whose cells the tests run; it has every flow.
 SUITE = "smoke"
 _FLOW_OPTIONS = "{layers: 4, hidden: [32, 32]}"
+_TABLE_OPTIONS = "{layers: 8, hidden: [128, 128]}"
 _DATA_OPTIONS = "{train: 2000, validation: 500, test: 500, radius: 2.0, width: 0.2}"
 
 app = typer.Typer(help="Write a flow or a data set that works, to begin with.", no_args_is_help=True)
@@ -26,7 +27,8 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name: lower-case 
 def flow(name: Name) -> None:
     """Write a flow in plugins/flows/.
 
-    It gets an entry in params.yaml and a cell in suites/smoke.yaml, and passes all checks from the start.
+    It gets an entry in params.yaml, for the plane and for tables, and a cell in suites/smoke.yaml. It passes all checks
+    from the start.
     """
     params = config.load_here()
     from flowbench import flows
@@ -35,11 +37,12 @@ def flow(name: Name) -> None:
     _add(
         name,
         "flows",
-        f"{name}: {{plane: {_FLOW_OPTIONS}}}",
+        f"{name}: {{plane: {_FLOW_OPTIONS}, table: {_TABLE_OPTIONS}}}",
         f"- {{data: [moons], config: plane, budgets: {{smoke: [{name}]}}}}",
     )
     print(f"Check it with: flowbench check {name}")
     print(f"Run its cell with: flowbench run moons-{name} --suite {SUITE}")
+    print(f"Compare it on a table of your own with: flowbench bench mine.csv --flows {name},maf")
 
 
 def data(name: Name) -> None:

@@ -32,7 +32,10 @@ def _what(incomplete: str) -> list[str]:
 
 def open_(
     what: Annotated[
-        str, typer.Argument(metavar="[SUITE|mlflow]", help="Whose report, or MLflow.", autocompletion=_what)
+        str,
+        typer.Argument(
+            metavar="[SUITE|FOLDER|mlflow]", help="Whose report: a suite, or a benchmark.", autocompletion=_what
+        ),
     ] = suites.DEFAULT,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Of MLflow's server.")] = 5000,
 ) -> None:
@@ -41,15 +44,32 @@ def open_(
     MLflow's server is started for this machine alone.
     The server takes up to a minute to start, and Ctrl-C ends it. Where there is no browser, the address is printed.
     """
-    params = config.load_here()
     if what == MLFLOW:
+        config.load_here()
         _open_mlflow(port)
         return
-    config.known_argument(what, [*suites.names(), MLFLOW], "suite")
-    page = Path("reports", what, "index.html")
-    if not page.is_file():
-        raise ConfigError(f"{page}: there is no report yet; run {load_suite(what, params).repro}")
-    _show(page.absolute().as_uri(), str(page))
+    pages = _pages(what := str(Path(what)))
+    if what not in pages:
+        raise ConfigError(_no_report(what, pages))
+    _show(pages[what].absolute().as_uri(), str(pages[what]))
+
+
+def _pages(what: str) -> dict[str, Path]:
+    """The page of each report here: of a suite by its name, and of a benchmark also by its folder, as in ``what``."""
+    found = {page.parent.name: page for page in sorted(Path("reports").glob("*/index.html"))}
+    for page in [*sorted(Path().glob("*/reports/*/index.html")), *Path(what).glob("reports/*/index.html")]:
+        if (page.parents[2] / config.PARAMS).is_file():
+            found.setdefault(page.parent.name, page)
+            found[str(page.parents[2])] = page
+    return found
+
+
+def _no_report(what: str, pages: dict[str, Path]) -> str:
+    """Why there is nothing to open, and what there is."""
+    if what in suites.names():
+        return f"reports/{what}/index.html: there is no report yet; run {load_suite(what, config.load_here()).repro}"
+    there, known = (", ".join(names) or "none" for names in (pages, suites.names()))
+    return f"argument {what!r}: no such report; reports here: {there}; suites: {known}"
 
 
 def _show(url: str, shown: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import time
@@ -15,12 +14,8 @@ from flowbench import config
 from flowbench.cli import plan
 from flowbench.cli.arguments import SuiteOption, cells_of, complete_cells, duration, load_suite
 from flowbench.config import ConfigError, Suite, suites
+from flowbench.runtime.reproduction import BEGUN, CHATTER, SKIPPED
 from flowbench.runtime.warm import for_stages, warm
-
-_BEGUN = re.compile(r"Running stage '(.+)':$")
-_SKIPPED = re.compile(r"Stage '(.+)' (?:didn't change, skipping|is cached - skipping run, checking out outputs)$")
-# What DVC says to those who type its commands.
-_CHATTER = re.compile(r"$|> |(Updating|Generating) lock file|Use `dvc push`|To (track|enable) |\tgit add|\tdvc config")
 
 
 def run(
@@ -94,7 +89,7 @@ class Progress:
 
     def read(self, line: str) -> str | None:
         """What to show for a line of DVC's; ``None`` for nothing."""
-        if begun := _BEGUN.match(line):
+        if begun := BEGUN.match(line):
             self._finish()
             step, key = self._cells.get(begun[1], ("", ""))
             if step == "evaluate":
@@ -102,13 +97,13 @@ class Progress:
                 self._measuring = key
             stage = begun[1].rpartition(":")[2]
             return f"{stage} ({self.done}, {self._left})" if self.stale - self._measured else stage
-        if skipped := _SKIPPED.match(line):
+        if skipped := SKIPPED.match(line):
             self._finish()
             step, key = self._cells.get(skipped[1], ("", ""))
             if step:
                 (self._trained if step == "train" else self._measured).add(key)
             return None
-        return None if _CHATTER.match(line) else line
+        return None if CHATTER.match(line) else line
 
     def end(self) -> None:
         """DVC has ended without an error, so that the last stage is done."""

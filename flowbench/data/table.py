@@ -1,8 +1,9 @@
 """A table of numbers of one's own: a CSV, Parquet or NPZ file, one example a row.
 
-What is unusual in the file is said and must be decided in ``params.yaml``. Nothing is guessed.
+What is unusual in the file is said, all of it at once, and must be decided in ``params.yaml``. Nothing is guessed.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,7 +13,7 @@ import numpy as np
 from flowbench.core import Event
 from flowbench.data import SPLITS, DataError, Source
 from flowbench.data._rows import Share, dequantised, kinds, require_training_rows, split_of
-from flowbench.data._table import column_names, read_table
+from flowbench.data._table import Fault, TableError, column_names, read_numbers
 from flowbench.runtime.seeding import seed_for
 
 # A model of more dimensions needs more memory for its weights than machines have.
@@ -77,47 +78,55 @@ class Table(Source):
         return wanted
 
     def splits(self) -> dict[str, np.ndarray]:
-        rows = read_table(Path(self.path), self.names, missing=self.missing == "drop")
+        rows = self._rows()
+        if odd := [name for name in self.dequantise if not _is_whole(rows[:, self.names.index(name)])]:
+            raise DataError(f"{self.path}: column {odd[0]!r} is under dequantise, and not all of its values are whole")
         first, kind = kinds(rows)
-        if len(first) < len(rows) and self.repeated == "refuse":
-            raise DataError(
-                f"{self.path}: {len(rows) - len(first):,} of {len(rows):,} rows stand in it before; say repeated: drop "
-                "to use each once, or repeated: keep to use all, each kind in one split"
-            )
         if self.repeated == "drop":
             rows, kind = rows[first], np.arange(len(first))
-        self._require_resolution(rows)
-        self._decide_whole_numbers(rows)
         rows = self._dequantised(rows)
         rng = np.random.default_rng(seed_for("data", self.name, "split")) if self.split == "random" else None
         place = split_of(kind, self.validation, self.test, rng)
         return {split: rows[place == i] for i, split in enumerate(SPLITS)}
 
-    def _decide_whole_numbers(self, rows: np.ndarray) -> None:
-        """Refuse columns of whole numbers that no option names: a density of them has no upper bound."""
-        whole = [name for name, column in zip(self.names, rows.T, strict=True) if len(rows) and _is_whole(column)]
-        undecided = [name for name in whole if name not in (*self.dequantise, *self.as_they_are)]
-        if undecided:
-            raise DataError(
-                f"{self.path}: whole numbers alone in {_few(undecided)}; name each under dequantise, to add noise from "
-                "[0, 1), or under as_they_are, or leave it out of columns"
-            )
-        if odd := [name for name in self.dequantise if name not in whole]:
-            raise DataError(f"{self.path}: column {odd[0]!r} is under dequantise, and not all of its values are whole")
+    def _rows(self) -> np.ndarray:
+        """The numbers of the file, float32; a `TableError` lists all that must be mended or decided before."""
+        found = read_numbers(Path(self.path), self.names)
+        faults = found.faults + (found.missing(self.names) if self.missing == "refuse" else [])
+        wrong = {name for fault in found.faults for name in fault.columns}
+        names = [name for name in self.names if name not in wrong]
+        values = found.values[:, [name not in wrong for name in self.names]]
+        rows = values[~np.isnan(values).any(1)].astype(np.float32)
+        if names and len(rows) > 1:
+            faults += [*self._repeated(rows), *self._unfit(names, rows)]
+        if faults:
+            raise TableError(self.path, faults, self.names)
+        return rows
 
-    def _require_resolution(self, rows: np.ndarray) -> None:
-        """Refuse columns that vary so little about a large number that float32 cannot tell their values apart."""
-        if not len(rows):
-            return
-        largest = np.maximum(rows.max(0), -rows.min(0))
-        spread = rows.std(0, dtype=np.float64)
-        coarse = (spread > 0) & (np.spacing(largest) > LARGEST_SPACING * spread)
-        if coarse.any():
-            i = int(coarse.argmax())
-            raise DataError(
-                f"{self.path}: column {self.names[i]!r} varies by {spread[i]:.3g} about numbers up to "
-                f"{largest[i]:.6g}, which float32 cannot tell apart well enough; subtract a constant from it"
-            )
+    def _repeated(self, rows: np.ndarray) -> list[Fault]:
+        """That rows stand in the file before, if nothing is decided about them."""
+        again = len(rows) - len(kinds(rows)[0])
+        if self.repeated != "refuse" or not again:
+            return []
+        remedy = "say repeated: drop to use each once, or repeated: keep to use all, each kind in one split"
+        return [Fault("repeated", f"{again:,} of {len(rows):,} rows stand in it before", remedy)]
+
+    def _unfit(self, names: Sequence[str], rows: np.ndarray) -> list[Fault]:
+        """Columns that have no density: of whole numbers that no option names, of one value, or too coarse."""
+        faults: list[Fault] = []
+        columns = dict(zip(names, rows.T, strict=True))
+        noisy = {*self.dequantise}
+        coarse = [fault for name, column in columns.items() for fault in _coarse(name, column)]
+        alone = [name for name, column in columns.items() if name not in noisy and (column == column[0]).all()]
+        told = {*noisy, *self.as_they_are, *alone, *(name for fault in coarse for name in fault.columns)}
+        if whole := [name for name, column in columns.items() if name not in told and _is_whole(column)]:
+            remedy = "name each under dequantise, to add noise from [0, 1), or under as_they_are"
+            remedy += ", or leave it out of columns"
+            faults.append(Fault("whole", f"whole numbers alone in {_few(whole)}", remedy, tuple(whole)))
+        if alone:
+            found = f"one value alone in {_few(alone)}"
+            faults.append(Fault("constant", found, "leave it out of columns", tuple(alone)))
+        return faults + coarse
 
     def _dequantised(self, rows: np.ndarray) -> np.ndarray:
         """Rows in which the columns under ``dequantise`` have noise; none leaves its whole number."""
@@ -130,6 +139,15 @@ class Table(Source):
 
 def _is_whole(column: np.ndarray) -> bool:
     return bool((column == np.floor(column)).all())
+
+
+def _coarse(name: str, column: np.ndarray) -> list[Fault]:
+    """That a column varies so little about a large number that float32 cannot tell its values apart."""
+    largest, spread = np.abs(column).max(), column.std(dtype=np.float64)
+    if not spread or np.spacing(largest) <= LARGEST_SPACING * spread:
+        return []
+    found = f"column {name!r} varies by {spread:.3g} about numbers up to {largest:.6g}, which float32 cannot tell apart"
+    return [Fault("coarse", f"{found} well enough", "subtract a constant from it", (name,))]
 
 
 def _few(names: list[str]) -> str:

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from flowbench import config, data
+from flowbench import config, data, flows
 from flowbench.cell import Cell
 from flowbench.cli import new
 from flowbench.config import suites
+from flowbench.core import Event
 from flowbench.training.cell import CellTraining
 from tests.cli.commands import edit, run, written
 
@@ -50,6 +51,9 @@ def test_it_is_green_at_once(kind, package, name, cell):
     checked = run("check", name, "--points", "2")
     assert checked.exit_code == 0, checked.output
     assert "ok\n" in checked.output
+    if kind == "flow":
+        assert set(config.load().flows[name]) == {"plane", "table"}
+        assert flows.build(name, Event((5,)), {}).sample(2).shape == (2, 5)  # each option has a default
 
     resolved = Cell.resolve("smoke", cell)
     data.save(resolved.source, resolved.data_folder)

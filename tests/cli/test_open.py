@@ -43,7 +43,22 @@ def test_a_report(opened):
 
 def test_no_report(fail):
     assert fail("open") == "reports/laptop/index.html: there is no report yet; run dvc repro\n"
-    assert fail("open", "lapto") == "argument 'lapto': no such suite; did you mean 'laptop'?\n"
+    told = fail("open", "lapto")
+    assert told.startswith("argument 'lapto': no such report; reports here: none; suites: laptop, ")
+
+
+def test_the_report_of_a_benchmark_is_found_by_its_name_and_its_folder(opened, fail, tmp_path):
+    page = Path("mine-bench/reports/mine/index.html")
+    page.parent.mkdir(parents=True)
+    page.write_text("", encoding="utf-8")
+    assert "reports here: none" in fail("open", "mine")  # a folder that is no benchmark
+    Path("mine-bench/params.yaml").write_text("", encoding="utf-8")
+    for name in ("mine", "mine-bench", "mine-bench/", str(tmp_path / "mine-bench")):
+        assert run("open", name).exit_code == 0, name
+    assert opened == [page.absolute().as_uri()] * 4
+    assert "argument 'images2': no such report; reports here: mine, mine-bench; suites: laptop, " in fail(
+        "open", "images2"
+    )
 
 
 class Server:

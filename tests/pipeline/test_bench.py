@@ -5,12 +5,14 @@ import shlex
 import subprocess
 import sys
 from contextlib import nullcontext
+from io import StringIO
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import bench, cli
+from flowbench import api, bench, cli
+from flowbench.bench import times
 from flowbench.config import ConfigError
 from flowbench.data import DataError
 
@@ -25,13 +27,25 @@ def build(event: Event) -> FlowModel:
 """
 
 
+LINES = [
+    "Running stage 'stages/dvc.yaml:code':\n",
+    "> python -m stages.code\n",
+    "Updating lock file 'stages/dvc.lock'\n",
+    "Running stage 'suites/mine/dvc.yaml:train@mine-maf':\n",
+    "a word of warning\n",
+    "Running stage 'suites/mine/dvc.yaml:report':\n",
+]
 MAF = {"layers": 2, "hidden": [8]}
 
 
-class Ended:
-    """What a command came to."""
+class Process:
+    """In place of `dvc repro`, which has ended well."""
 
-    returncode = 0
+    def __init__(self, command, **options):
+        self.options, self.stdout = options, StringIO("".join(LINES))
+
+    def wait(self):
+        return 0
 
 
 @pytest.fixture
@@ -95,7 +109,7 @@ def test_a_folder_of_somebody_else_is_left_alone(table):
 
 def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
     seconds = {"maf": (0.01, 1.0, 5.0), "glow": (0.1, 1.0, 5.0), "gaussian": (0.0, 2.0, 5.0)}
-    monkeypatch.setattr(bench, "_probe", lambda flow, *_: bench._Probe(*seconds[flow]))
+    monkeypatch.setattr(bench, "probe", lambda flow, *_: times.Probe(*seconds[flow]))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
 
     def made(minutes):
@@ -114,14 +128,16 @@ def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
     assert 9 < budgets["maf"].train.steps / budgets["glow"].train.steps < 11
     assert budgets["gaussian"].train.steps == 1
     # Two seeds on each core. The parts are the whole.
-    assert long.shares.measuring == 2 * 15
-    assert sum(long.shares) == pytest.approx(600, abs=1)
+    assert long.plan.shares.measuring == 2 * 15
+    assert sum(long.plan.shares) == pytest.approx(600, abs=1)
     steps = {label: budgets[label].train.steps for label in ("maf", "glow")}
-    assert long.shares.training == pytest.approx(2 * (4 + 0.01 * steps["maf"] + 0.1 * steps["glow"]))
+    assert long.plan.shares.training == pytest.approx(2 * (4 + 0.01 * steps["maf"] + 0.1 * steps["glow"]))
     # Too little time for the fewest steps is told, and not hidden.
     short = made(0.1)
     assert {budget.train.steps for budget in params.load(short.folder / "params.yaml").budgets.values()} == {100, 1}
-    assert sum(short.shares) > 60
+    assert sum(short.plan.shares) > 60
+    assert (long.plan.enough, short.plan.enough > 1) == (0, True)
+    assert made(short.plan.enough).plan.steps["glow"] == pytest.approx(times.USEFUL_STEPS, abs=2)
 
 
 def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch):
@@ -129,7 +145,7 @@ def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch):
     from flowbench.config import params
 
     def steps(step, **options):
-        monkeypatch.setattr(bench, "_probe", lambda *_: bench._Probe(step, 0.0, 0.0))
+        monkeypatch.setattr(bench, "probe", lambda *_: times.Probe(step, 0.0, 0.0))
         made = bench.prepare(table, ["maf"], options={"as_they_are": ["d"]}, **options)
         return params.load(made.folder / "params.yaml").budgets["maf"].train.steps
 
@@ -143,10 +159,13 @@ def test_a_probe_times_what_a_flow_does(table):
 
     source = data.load("mine", source="table", path=str(table), as_they_are=["d"])
     splits = bench.checked(source)
-    flow, baseline = (bench._probe(name, options, source, splits) for name, options in (("maf", MAF), ("gaussian", {})))
+    flow, baseline = (
+        times.probe(name, options, bench._train(name), source, splits)
+        for name, options in (("maf", MAF), ("gaussian", {}))
+    )
     assert 0 < flow.step < 1
     assert (baseline.step, baseline.beside > 0) == (0, True)
-    assert min(flow.measuring, baseline.measuring) > bench._SPEEDS
+    assert min(flow.measuring, baseline.measuring) > times.SPEEDS
 
 
 def odd(path):
@@ -179,7 +198,7 @@ def test_all_that_must_be_decided_is_told_together_with_the_command_that_goes_th
     words = shlex.split(command)
     assert words[:3] == ["flowbench", "bench", table.name]
     assert {"--dry-run", "--no-open", "--flows", "maf"} < set(words)
-    monkeypatch.setattr(bench, "_probe", lambda *_: bench._Probe(0.01, 0.1, 0.1))
+    monkeypatch.setattr(bench, "probe", lambda *_: times.Probe(0.01, 0.1, 0.1))
     assert CliRunner().invoke(cli.app, words[1:]).exit_code == 0
     assert (table.parent / "my-table-bench" / "params.yaml").is_file()
 
@@ -217,9 +236,107 @@ def test_baselines_stand_beside_the_flows(table, monkeypatch, arguments, labels)
 
 
 def test_a_log_file_has_no_bars(table, monkeypatch):
-    seen = {}
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
     monkeypatch.setattr(bench, "warm", nullcontext)
-    monkeypatch.setattr("subprocess.run", lambda command, **options: seen.update(options) or Ended)
-    bench.Bench("mine", table.parent, bench.Shares(0, 0, 0)).run()
-    assert seen["env"]["TQDM_DISABLE"] == "1"
+    started = []
+    monkeypatch.setattr(
+        "subprocess.Popen", lambda *args, **options: started.append(Process(*args, **options)) or started[0]
+    )
+    bench.Bench("mine", table.parent, None).run()
+    assert started[0].options["env"]["TQDM_DISABLE"] == "1"
+
+
+def test_each_stage_is_told_and_each_part_has_its_time(table, monkeypatch):
+    monkeypatch.setattr(bench, "warm", nullcontext)
+    monkeypatch.setattr("subprocess.Popen", Process)
+    clock = iter([0.0, 1.0, 3.0, 9.0, 10.0])
+    monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
+    told = []
+    seconds = bench.Bench("mine", table.parent, None).run(told.append)
+    assert told == ["code", "train@mine-maf", "a word of warning", "report"]
+    assert seconds == {"starting DVC": 1.0, "preparing the data": 2.0, "training": 6.0, "the report": 1.0}
+
+
+def test_what_was_changed_in_the_folder_is_kept(table, monkeypatch):
+    from flowbench.config import params
+
+    monkeypatch.setattr(bench, "probe", lambda *_: times.Probe(0.01, 0.0, 0.0))
+
+    def again(**options):
+        told = []
+        made = bench.prepare(table, ["maf", "gaussian"], options={"as_they_are": ["d"]}, tell=told.append, **options)
+        return params.load(made.folder / "params.yaml"), [line for line in told if not line.startswith("timing")]
+
+    first, told = again()
+    assert told == []
+    path = table.parent / "my-table-bench" / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace("layers: 5", "layers: 3").replace("batch_size: 256", "batch_size: 64", 1), encoding="utf-8"
+    )
+    for options in ({}, {"minutes": 20}):  # with the same steps, and with others
+        kept, told = again(**options)
+        assert told == ["my-table-bench/params.yaml: keeps what was changed of maf; --fresh forgets it"]
+        assert kept.flows["maf"]["table"] == first.flows["maf"]["table"] | {"layers": 3}
+        assert kept.budgets["maf"].train.batch_size == 64
+    assert kept.budgets["maf"].train.steps > 1.5 * first.budgets["maf"].train.steps
+    forgotten, told = again(fresh=True)
+    assert (forgotten.flows, forgotten.budgets["maf"].train.batch_size, told) == (first.flows, 256, [])
+
+
+def test_timing_keeps_to_its_limit(table, monkeypatch):
+    """A flow whose steps take long is timed by fewer."""
+    from flowbench import data
+
+    source = data.load("mine", source="table", path=str(table), as_they_are=["d"])
+    splits, asked = bench.checked(source), []
+    now = [0.0]
+
+    def fit(*_, steps, **__):
+        asked.append(steps)
+        now[0] += steps
+
+    monkeypatch.setattr(api, "fit", fit)
+    monkeypatch.setattr(api, "score", lambda *_, **__: {})
+    monkeypatch.setattr(times.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(times.time, "process_time", lambda: now[0] / 2)
+    probe = times.probe("maf", MAF, bench._train("maf"), source, splits, limit=20.0)
+    assert asked == [2, 2, 8]
+    assert probe.step == 0.5  # of the processor
+    times.probe("maf", MAF, bench._train("maf"), source, splits, limit=1000.0)
+    assert asked[-1] == 22
+
+
+def test_too_few_minutes_are_told_with_what_would_do(table, monkeypatch):
+    monkeypatch.setattr(bench, "probe", lambda flow, *_: times.Probe(float(flow == "maf"), 0.0, 0.0))
+    options = ["--as-they-are", "d", "--flows", "maf", "--seeds", "1", "--dry-run", "--minutes"]
+    told = CliRunner().invoke(cli.app, ["bench", table.name, *options, "2"]).output
+    assert "timing maf, 3 of 3, for about 4 s at most" in told
+    assert "steps: maf 100\n" in told
+    assert "maf will be barely trained: for 500 steps of each flow, say --minutes 9\n" in told
+    enough = CliRunner().invoke(cli.app, ["bench", table.name, *options, "20"]).output
+    assert "steps: maf 1," in enough
+    assert "barely" not in enough
+
+
+def test_a_flow_without_defaults_is_told_what_to_do(table):
+    bare = RADIAL.replace("Event)", "Event, *, layers: int, width: int)")
+    (table.parent / "bare.py").write_text(bare, encoding="utf-8")
+    told = r"^flow bare: build has no default for layers, width; give it one, or write flows\.bare\.table"
+    with pytest.raises(ConfigError, match=told):
+        bench.prepare(table, ["bare.py"], options={"as_they_are": ["d"]})
+
+
+def test_a_flow_of_the_repository_is_found_from_anywhere(table, monkeypatch):
+    """Also by its file, which is not taken for a second flow of its name."""
+    root = table.parent / "clone"
+    own = root / "plugins" / "flows" / "mynew.py"
+    own.parent.mkdir(parents=True)
+    own.write_text(RADIAL, encoding="utf-8")
+    before = list(bench.flows.__path__)
+    monkeypatch.setattr(bench, "ROOT", root)
+    for names in ({}, {"mynew": own}):
+        with bench._found(names):
+            assert "mynew" in bench.flows.names()
+            assert bench.plugins.load("flowbench.flows", "mynew", bench.flows.__path__).build
+        assert bench.flows.__path__ == before

@@ -144,7 +144,7 @@ def _standing(scope: Scope, labels: set[str]) -> dict[str, dict[str, str]]:
         last = max(flows, key=lambda key: flows[key].value)
         if verdict.best in ours and verdict.chip in ("clear", "alone"):
             found["best"][data] = verdict.best
-        elif tied := [key for key in verdict.leading if key in ours]:
+        elif verdict.chip == "tied" and (tied := [key for key in verdict.leading if key in ours]):
             found["tied"][data] = tied[0]
         if last in ours and flows[last].told_apart:
             found["last"][data] = last

@@ -115,6 +115,7 @@ def _facts(suite: Suite, scope: Scope, folder: Path, trials: Sequence[Trial]) ->
         "answers": top.three_answers(scope),
         "margin": MARGIN,
         "heat": top.heat(suite, scope),
+        "leading": top.leading(scope),
         "missing": [key for key in suite.cells if key not in scope.by_key],
         "failures": _failures(cells),
         "uncertified": correctness.refusals(scope),

@@ -21,8 +21,9 @@ _POINTS = 60
 # Training has reached a plateau where its last fifth brought less than this share of what it brought after its first
 # tenth, in which losses fall from wherever they start.
 PLATEAU_SHARE = 0.02
-# With fewer losses there is no telling.
-_LEAST_LOSSES = 5
+# With fewer losses there is no telling. A plateau needs the second number: of a few losses in a row, chance makes some
+# equal.
+_LEAST_LOSSES, _LEAST_FOR_PLATEAU = 5, 20
 # Of -log p, in which losses of different flows share an axis.
 LIKELIHOODS = ("bits per dim", "nats", "nats of KL, up to a constant")
 
@@ -43,15 +44,18 @@ def losses(rows: Sequence[HistoryRow]) -> list[tuple[int, float]]:
 
 def settled(cell: CellResult) -> bool | None:
     """Whether training reached a plateau for each seed; ``None`` where there are too few losses to say."""
-    shares = []
+    shares, fewest = [], math.inf
     for rows in cell.record.training.history.values():
         points = losses(rows)
         if len(points) < _LEAST_LOSSES:
             return None
+        fewest = min(fewest, len(points))
         best = pd.Series([loss for _, loss in points]).cummin()
         start, late, end = best.iloc[len(best) // 10], best.iloc[4 * len(best) // 5 - 1], best.iloc[-1]
         shares.append((late - end) / (start - end) if start > end else 0.0)
-    return bool(max(shares) < PLATEAU_SHARE) if shares else None
+    if shares and max(shares) >= PLATEAU_SHARE:
+        return False
+    return True if shares and fewest >= _LEAST_FOR_PLATEAU else None
 
 
 def band(cell: CellResult) -> pd.DataFrame:

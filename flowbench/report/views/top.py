@@ -155,6 +155,13 @@ def heat(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
     return maps
 
 
+def leading(scope: Scope) -> str:
+    """What the lightest fields of the map are."""
+    chips = [of.verdict().chip for of in scope.by_data.values()]
+    most = max((len(cell.seeds) for cell in scope.cells), default=0)
+    return say("leading", few=chips.count("too few seeds"), of=len(chips), seeds=most)
+
+
 def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
     """The fields of one data set by data set and label; ``metric`` is empty for the gap in quality."""
     wanted = metric or scope.quality
@@ -185,14 +192,20 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
             reasons = [excluded[cell.key]]
         elif cell.key in found.marks:
             reasons.append("best" if cell.key == found.best else "tied with the best")
+        elif cell.key == found.best and found.chip == "too few seeds":
+            reasons.append("best mean, but too few seeds to tell it from others")
         about = ", ".join([f"{cell.label} on {cell.data}: {text}", *reasons])
         fields[cell.data, cell.label] = {"text": text, "class": level, "key": cell.key, "about": about}
     return fields
 
 
 def _levels(found: Verdict) -> dict[str, int]:
-    """How dark each field is: 0 of the best and what is tied with it, then by the logarithm of the gap."""
-    sizes = {key: gap.value for key, gap in found.gaps.items() if key not in found.leading and gap.value > 0}
+    """How dark each field is: 0 of the best and what is tied with it, then by the logarithm of the gap.
+
+    Where there are too few seeds to tell, nothing is tied, and the best mean alone is as light as that.
+    """
+    leading = [found.best] if found.chip == "too few seeds" else found.leading
+    sizes = {key: gap.value for key, gap in found.gaps.items() if key not in leading and gap.value > 0}
     finite = [math.log(size) for size in sizes.values() if math.isfinite(size)]
     low, high = min(finite, default=0.0), max(finite, default=0.0)
 

@@ -62,6 +62,9 @@ def test_long_curves_are_thinned_and_keep_their_ends(made):
         ([100.0 - i for i in range(100)], False),
         ([1.0] * 100, True),
         ([1.0, 0.5], None),
+        ([1.0] * 10, None),  # too few for a plateau, of which chance makes some
+        ([10.0 - i for i in range(10)], False),
+        ([1.0] * 20, True),
     ],
 )
 def test_a_plateau_is_where_the_last_fifth_brings_little(made, losses, settled, monkeypatch):

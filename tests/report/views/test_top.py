@@ -1,7 +1,7 @@
 """The answers at the top of a page, in words."""
 
 from flowbench.report.views.tables import of_metric
-from flowbench.report.views.top import heat, three_answers
+from flowbench.report.views.top import heat, leading, three_answers
 from tests.fake_results import suite
 
 TWO = {f"{data}-{flow}": (data, flow) for data in ("moons", "digits") for flow in ("nice", "maf")}
@@ -53,3 +53,15 @@ def test_costs_rank_the_flows_whose_density_is_good(made):
     assert shown["nice"]["about"] == "nice on moons: 9.10 M/s, its density is not good"
     assert shown["realnvp"]["class"] == "g0"
     assert [entry.mark for entry in of_metric(scope, rate)] == ["", "", "best"]
+
+
+def test_one_seed_ties_nothing(made):
+    cells = {f"moons-{flow}": ("moons", flow) for flow in ("nice", "realnvp", "maf")}
+    values = {key: {"bits_per_dim": 1.0 + i} for i, key in enumerate(cells)}
+    one = made(cells, seeds=1, values=values)
+    classes = {row["label"]: row["fields"][0]["class"] for row in heat(suite(cells), one)[0]["rows"]}
+    assert classes["nice"] == "g0"
+    assert "g0" not in (classes["realnvp"], classes["maf"])
+    assert leading(one) == "best mean; one seed is too few to tell it from others"
+    assert "2 seeds are too few" in leading(made(cells, seeds=2, values=values))
+    assert leading(made(cells, values=values)) == "best, or tied with it"

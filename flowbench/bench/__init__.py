@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import os
+import inspect
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stderr
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from flowbench import api, certificates, data, flows
-from flowbench.config import PARAMS, ConfigError, Params, known_argument, params, suites
+from flowbench import certificates, data, flows
+from flowbench.bench.times import Plan, divide, probe
+from flowbench.config import PARAMS, ConfigError, Params, known_argument, params, plugins, suites
 from flowbench.config.documents import read
-from flowbench.core import FittedModel
-from flowbench.data import SPLITS, Source
+from flowbench.data import Source
 from flowbench.runtime.errors import ExpectedError
 from flowbench.runtime.files import write_json
+from flowbench.runtime.reproduction import BEGUN, CHATTER
 from flowbench.runtime.warm import for_stages, warm
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # What a folder needs of the repository, so that its results depend on nothing outside of it.
 _COPIED = ("flowbench", "plugins", "stages", "reports/assets", ".dvcignore", ".dvc/plots")
 _DVC = """\
@@ -39,37 +41,29 @@ _DVC = """\
     html_template = plots/page.html
 """
 _MADE = "# Made by `flowbench bench`; edit it, and run that again or `dvc repro`.\n"
-# Seconds on two cores: of the pipeline's start, the data, the publication and the report, and of the two stages of a
-# flow beside their work.
-_PIPELINE, _STAGES = 30.0, 3.0
-# Measuring a seed takes so many times what `flowbench.score` takes, with more metrics and a trained flow, and these
-# seconds: of what is timed for as long, and of pictures.
-_SCORES, _SPEEDS = 6.0, 1.0
-_LOOKS = 20  # at the validation split
-_FEWEST_STEPS, _MOST_STEPS = 100, 50_000
-_PROBED = 20  # steps by which the time of one is measured
 # What training needs beside the number of its steps.
-_BUDGET: dict[str, Any] = {"batch_size": 256, "learning_rate": 0.002, "clip_norm": 5.0}
-_BUDGETS: dict[str, dict[str, Any]] = {
+_TRAIN: dict[str, Any] = {"batch_size": 256, "learning_rate": 0.002, "clip_norm": 5.0}
+_TRAINS: dict[str, dict[str, Any]] = {
     "affine": {"learning_rate": 0.02},
     "cnf": {"batch_size": 128, "learning_rate": 0.01, "validation_examples": 1000},
     "flow_matching": {"learning_rate": 0.005, "clip_norm": 0.0, "ema_decay": 0.99},
 }
-_EVALUATE = {"samples": 2000, "invertibility_points": 1000, "logdet_points": 4}
+# The keys of a budget that follow from the minutes; the others are the user's to change.
+_DIVIDED = ("steps", "validate_every")
+# Of the minutes, the share that timing the flows may take.
+_TIMING = 0.1
 BASELINES = ("gaussian", "gaussian_mixture")
 DEFAULT_FLOWS = (*BASELINES, "realnvp", "glow", "maf", "flow_matching-independent")
+# What a stage of the pipeline counts as when the time is told.
+_PARTS = {"train": "training", "evaluate": "measuring", "publish": "publishing", "report": "the report"}
 
 
 class BenchError(ExpectedError):
     """DVC could not run the suite; what it printed says why."""
 
 
-class Shares(NamedTuple):
-    """Seconds of wall time that the parts of a benchmark should take: ``starting`` is all that is not the others."""
-
-    training: float
-    measuring: float
-    starting: float
+def _silent(line: str) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True)
@@ -79,25 +73,62 @@ class Bench:
     Attributes:
         name: of the data set and of the suite.
         folder: of the benchmark.
-        shares: how its time is divided.
+        plan: how its time is divided; ``None`` where the benchmark goes on with the steps that it has.
     """
 
     name: str
     folder: Path
-    shares: Shares
+    plan: Plan | None
 
     @property
     def report(self) -> Path:
         """The page of the results."""
         return self.folder / "reports" / self.name / "index.html"
 
-    def run(self) -> None:
-        """Run what is stale, and write the report; a `BenchError` if DVC fails."""
-        command = [sys.executable, "-m", "dvc", "repro", str(suites.folder(self.name) / suites.PIPELINE)]
-        with warm(for_stages()) as warmed:
-            status = subprocess.run(command, cwd=self.folder, env=warmed).returncode
+    def run(self, tell: Callable[[str], None] = _silent) -> dict[str, float]:
+        """Run what is stale, and write the report.
+
+        Args:
+            tell: is given each stage as it begins, and what DVC has to say.
+
+        Returns:
+            The seconds that each part took.
+
+        Raises:
+            BenchError: DVC failed.
+        """
+        pipeline = suites.folder(self.name) / suites.PIPELINE
+        seconds: dict[str, float] = defaultdict(float)
+        part, since = "starting DVC", time.monotonic()
+        # Each line should come when it is written.
+        with warm({**for_stages(), "PYTHONUNBUFFERED": "1"}) as environment:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "dvc", "repro", str(pipeline)],
+                cwd=self.folder,
+                env=environment,
+                stdout=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+            assert process.stdout
+            with process.stdout as lines:
+                try:
+                    for line in lines:
+                        if begun := BEGUN.match(line.rstrip("\n")):
+                            now, stage = time.monotonic(), begun[1].rpartition(":")[2]
+                            seconds[part] += now - since
+                            part, since = _PARTS.get(stage.partition("@")[0], "preparing the data"), now
+                            tell(stage)
+                        elif not CHATTER.match(line):
+                            tell(line.rstrip("\n"))
+                except BaseException:
+                    process.communicate()  # DVC has received Ctrl-C as well, and tidies up
+                    raise
+            status = process.wait()
+        seconds[part] += time.monotonic() - since
         if status:
             raise BenchError(f"{self.folder}: DVC stopped; once that is mended, run the same command again")
+        return dict(seconds)
 
 
 def prepare(
@@ -108,6 +139,8 @@ def prepare(
     seeds: int = 3,
     options: Mapping[str, Any] | None = None,
     folder: Path | None = None,
+    fresh: bool = False,
+    tell: Callable[[str], None] = _silent,
 ) -> Bench:
     """Check a table, and make the folder of its benchmark. The flows share the time equally.
 
@@ -118,7 +151,10 @@ def prepare(
         minutes: that the whole should take on this machine.
         seeds: trainings of each flow.
         options: of the data source ``table``.
-        folder: where; ``<name of the file>-bench`` if left out. A benchmark that is there goes on.
+        folder: where; ``<name of the file>-bench`` if left out. A benchmark that is there goes on, with the
+            hyperparameters in it.
+        fresh: whether the hyperparameters and steps of a benchmark that is there are forgotten.
+        tell: is given a line about each thing that takes time or is decided here.
 
     Raises:
         DataError: the file cannot be used as it is; the message says what to decide.
@@ -132,27 +168,45 @@ def prepare(
     written = folder / PARAMS
     if folder.exists() and any(folder.iterdir()) and not _is_ours(written):
         raise ConfigError(f"{folder}: holds something else; choose another with --folder")
+    before = {} if fresh else _before(written)
     table = {"source": "table", "path": file.name} | dict(options or {})
     source = data.load(name, **table | {"path": str(file)})
     splits = checked(source)
     own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
+    suite = {"about": f"flows on {file.name}, {minutes:g} minutes in all", "seeds": list(range(seeds))}
     with _found(own):
-        chosen = {label: _options(label, params.load(ROOT / PARAMS)) for label in labels}
+        ours = {label: _options(label, params.load(ROOT / PARAMS)) for label in labels}
+        chosen = {label: _at(before, "flows", *_configuration(label), default=one) for label, one in ours.items()}
+        kept = {label: _at(before, "budgets", label, default={}) for label in labels}
+        trains = {label: _train(label) for label in labels}
+        edited = {label: trains[label] | _other(kept[label].get("train", {})) for label in labels}
+        if changed := [label for label in labels if (chosen[label], edited[label]) != (ours[label], trains[label])]:
+            tell(f"{written}: keeps what was changed of {', '.join(changed)}; --fresh forgets it")
         for label, of_flow in chosen.items():
             certificates.require_sound(label.partition("-")[0], source.event, of_flow, label)
-        probes = {label: _probe(label.partition("-")[0], one, source, splits) for label, one in chosen.items()}
-    budgets, shares = _divide(probes, 60 * minutes, time.monotonic() - begin, seeds)
-    suite = {"about": f"flows on {file.name}, {minutes:g} minutes in all", "seeds": list(range(seeds))}
-    budgets = _earlier(folder, name, suite, budgets) or budgets
-    bench = Bench(name, folder, shares)
+        plan, budgets = None, None if fresh else _earlier(folder, name, suite, labels)
+        if budgets is None:
+            limit = _TIMING * 60 * minutes / len(labels)
+            probes = {}
+            for i, label in enumerate(labels, start=1):
+                tell(f"timing {label}, {i} of {len(labels)}, for about {max(1, limit):.0f} s at most")
+                flow = label.partition("-")[0]
+                probes[label] = probe(flow, chosen[label], edited[label], source, splits, limit)
+            budgets, plan = divide(probes, edited, 60 * minutes, time.monotonic() - begin, seeds)
+            for label, budget in budgets.items():
+                budget["evaluate"] |= kept[label].get("evaluate", {})
+    bench = Bench(name, folder, plan)
     bench.folder.mkdir(parents=True, exist_ok=True)
-    written.write_text(_MADE, encoding="utf-8")  # first, so that the next call can go on from whatever stops this one
+    if not _is_ours(written):
+        written.write_text(
+            _MADE, encoding="utf-8"
+        )  # first, so that the next call can go on from whatever stops this one
     _copy(bench.folder, own.values(), file)
     configurations: dict[str, dict[str, Any]] = {}
     for label, of_flow in chosen.items():
-        flow, _, suffix = label.partition("-")
-        configurations.setdefault(flow, {})[f"table-{suffix}" if suffix else "table"] = of_flow
+        flow, configuration = _configuration(label)
+        configurations.setdefault(flow, {})[configuration] = of_flow
     _write_yaml(written, {"data": {name: table}, "flows": configurations, "budgets": budgets})
     block = {"data": [name], "config": "table", "budgets": {budget: [budget] for budget in budgets}}
     path = bench.folder / suites.source(name)
@@ -186,30 +240,52 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8").startswith(_MADE)
 
 
-def _earlier(folder: Path, name: str, suite: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+def _before(path: Path) -> dict[str, Any]:
+    """What stands in the ``params.yaml`` of a benchmark that is there; nothing where it was only begun."""
+    return read(path) if _is_ours(path) and path.read_text(encoding="utf-8") != _MADE else {}
+
+
+def _at(document: Mapping[str, Any], *keys: str, default: dict[str, Any]) -> dict[str, Any]:
+    """The mapping below some keys of a document, or the default where one of them is missing."""
+    found: Any = document
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return dict(found) if isinstance(found, Mapping) else default
+
+
+def _other(train: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training needs beside that which follows from the minutes."""
+    return {key: value for key, value in train.items() if key not in _DIVIDED}
+
+
+def _earlier(folder: Path, name: str, suite: Mapping[str, Any], labels: Sequence[str]) -> dict[str, Any] | None:
     """The budgets of a benchmark that is there if the same was asked for: times of steps differ from call to call."""
     try:
         before, budgets = read(folder / suites.source(name)), read(folder / PARAMS).get("budgets") or {}
     except ConfigError:
         return None
-    same = suite.items() <= before.items() and budgets.keys() == wanted.keys()
-    return budgets if same else None
+    return budgets if suite.items() <= before.items() and budgets.keys() == set(labels) else None
 
 
 @contextmanager
 def _found(own: Mapping[str, Path]) -> Iterator[None]:
-    """A block in which files of flows of one's own are found by their names."""
+    """A block in which files of flows of one's own are found by their names, those of the repository's among them."""
     for file in own.values():
         if not file.is_file():
             raise ConfigError(f"{file}: no such file; name a flow, or a file that holds one")
+    there = {Path(folder).resolve() for folder in flows.__path__}
+    of_repository = (ROOT / plugins.OWN / "flows").resolve()
     with tempfile.TemporaryDirectory() as scratch:
+        added = [scratch] if of_repository in there else [scratch, str(of_repository)]
         for name, file in own.items():
-            (Path(scratch) / f"{name}.py").symlink_to(file.absolute())
-        flows.__path__.append(scratch)
+            if file.resolve().parent not in (*there, of_repository):
+                (Path(scratch) / f"{name}.py").symlink_to(file.absolute())
+        flows.__path__.extend(added)
         try:
             yield
         finally:
-            flows.__path__.remove(scratch)
+            for folder in added:
+                flows.__path__.remove(folder)
 
 
 def _copy(folder: Path, own: Iterable[Path], file: Path) -> None:
@@ -241,73 +317,25 @@ def _options(label: str, shared: Params) -> dict[str, Any]:
     if suffix or any(name.startswith("plane-") for name in configurations):
         suffixes = [name.removeprefix("plane-") for name in configurations if name.startswith("plane-")]
         known_argument(label, [f"{flow}-{one}" for one in suffixes], "configuration for tables")
+    build = getattr(plugins.load(flows.__name__, flow, flows.__path__), "build", None)
+    parameters = inspect.signature(build).parameters.values() if callable(build) else ()
+    if lacking := [one.name for one in parameters if one.kind is one.KEYWORD_ONLY and one.default is one.empty]:
+        raise ConfigError(
+            f"flow {flow}: build has no default for {', '.join(lacking)}; give it one, "
+            f"or write flows.{flow}.table in {PARAMS}"
+        )
     return {}
 
 
-class _Probe(NamedTuple):
-    """Seconds of a training step, of what a training takes beside its steps, and of measuring one seed."""
-
-    step: float
-    beside: float
-    measuring: float
+def _configuration(label: str) -> tuple[str, str]:
+    """The name of a flow and that of its configuration in the benchmark."""
+    flow, _, suffix = label.partition("-")
+    return flow, f"table-{suffix}" if suffix else "table"
 
 
-def _divide(
-    probes: Mapping[str, _Probe], seconds: float, taken: float, seeds: int
-) -> tuple[dict[str, dict[str, Any]], Shares]:
-    """A budget for each flow, named after it, and how the time is divided.
-
-    The steps of all flows take equal times, and the whole ``seconds`` with what is ``taken`` already. They take more
-    where the fewest steps do.
-    """
-    at_once = max(1.0, seeds / len(os.sched_getaffinity(0)))  # seeds that share a core
-    measuring = at_once * sum(probe.measuring for probe in probes.values())
-    starting = taken + _PIPELINE + _STAGES * len(probes)
-    fitting = at_once * sum(probe.beside for probe in probes.values())
-    trained = sum(probe.step > 0 for probe in probes.values())
-    share = (seconds - measuring - starting - fitting) / at_once / max(1, trained)
-    budgets: dict[str, dict[str, Any]] = {}
-    for label, probe in probes.items():
-        steps = max(_FEWEST_STEPS, min(int(share / probe.step), _MOST_STEPS)) if probe.step else 1
-        # In whole rows of the history.
-        every = max(10, steps // (10 * _LOOKS) * 10)
-        wanted = {"steps": steps, **_train_budget(label), "validate_every": every}
-        budgets[label] = {"train": wanted, "evaluate": dict(_EVALUATE)}
-    stepping = at_once * sum(probe.step * budgets[label]["train"]["steps"] for label, probe in probes.items())
-    return budgets, Shares(fitting + stepping, measuring, starting)
-
-
-def _train_budget(label: str) -> dict[str, Any]:
+def _train(label: str) -> dict[str, Any]:
     """What a training needs beside the number of its steps."""
-    return _BUDGET | _BUDGETS.get(label.partition("-")[0], {})
-
-
-def _probe(flow: str, options: dict[str, Any], source: Source, splits: Mapping[str, np.ndarray]) -> _Probe:
-    """How long a flow takes here: a few steps of it and a part of its measuring are timed."""
-    try:
-        model = flows.build(flow, source.event, options, f"flow {flow}")
-    except flows.EventError as error:
-        raise ConfigError(f"{flow}: {error}") from None
-    train, validation, test = (splits[name] for name in SPLITS)
-    budget = _train_budget(flow)
-
-    def seconds(steps: int) -> float:
-        start = time.perf_counter()
-        api.fit(model, train, validation, **budget | {"steps": steps, "validate_every": steps})
-        return time.perf_counter() - start
-
-    step = beside = 0.0
-    with redirect_stderr(StringIO()):  # without the bars of trainings that nobody waits for
-        once = seconds(2)
-        if isinstance(model, FittedModel):
-            beside = once
-        else:
-            once = seconds(2)  # the first of all starts slowly
-            step = max(seconds(_PROBED + 2) - once, 1e-6) / _PROBED
-            beside = _LOOKS * max(once - 2 * step, 0.0)
-        start = time.perf_counter()
-        api.score(model, test, **_EVALUATE)
-    return _Probe(step, beside, _SPEEDS + _SCORES * (time.perf_counter() - start))
+    return _TRAIN | _TRAINS.get(label.partition("-")[0], {})
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
