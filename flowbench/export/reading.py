@@ -70,4 +70,4 @@ def read(folder: Path, seed: int | None = None) -> Generator:
 
 def _event(facts: dict[str, Any]) -> Event:
     start = facts["start"] and Mixture(tuple(map(tuple, facts["start"]["centres"])), facts["start"]["std"])
-    return Event(tuple(map(int, facts["shape"])), facts["levels"], facts["standardise"], start)
+    return Event(tuple(map(int, facts["shape"])), facts["levels"], facts["standardise"], start, facts.get("classes"))

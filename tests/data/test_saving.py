@@ -41,7 +41,7 @@ def test_reads_what_was_saved(folder, source):
 
 def test_says_what_is_known_of_the_source(folder, source):
     info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
-    assert info["event"] == {"shape": [2], "levels": None, "standardise": False, "start": None}
+    assert info["event"] == {"shape": [2], "levels": None, "standardise": False, "start": None, "classes": None}
     assert info["entropy_nats"] == data.saved_entropy(folder) == source.entropy()
     assert info["fingerprint"] == data.fingerprint(folder)
 
