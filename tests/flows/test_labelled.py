@@ -225,3 +225,16 @@ def test_labels_help_a_map_too_simple_for_two_classes():
     truth = math.log(2) + 2 * math.log(0.3 * math.sqrt(2 * math.pi * math.e))
     assert nats["label"] < truth + 0.1
     assert nats[None] > nats["label"] + 0.3
+
+
+@torch.no_grad()
+@EACH
+def test_errors_are_counted_in_the_units_of_the_features(flow):
+    model, test = build(flow).float(), examples(TABLE, 20)[:, :-1]
+    plain = flowbench.score(model, test, samples=10, invertibility_points=10, logdet_points=1)
+    scaled = flowbench.score(
+        model, test, unit=torch.full((3,), 1e-3), samples=10, invertibility_points=10, logdet_points=1
+    )
+    name = "invertibility_error_mean"
+    assert scaled[name] == pytest.approx(1000 * plain[name])
+    assert flowbench.certify(model, test, points=2).passes
