@@ -45,7 +45,8 @@ def _splits(source: Source) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray
         if not source.event.classes:
             return {split: np.asarray(array) for split, array in source.splits().items()}, {}
         found = source.labelled()
-        return tuple({split: np.asarray(both[i]) for split, both in found.items()} for i in (0, 1))
+        examples, labels = ({split: np.asarray(both[i]) for split, both in found.items()} for i in (0, 1))
+        return examples, labels
     except (OSError, ValueError) as error:  # what libraries raise if they cannot read a file
         own = sys.modules[type(source).__module__].__file__
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
