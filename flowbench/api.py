@@ -122,6 +122,7 @@ def build(
     shape: Sequence[int] | None = None,
     levels: int | None = None,
     standardise: bool = True,
+    classes: int | None = None,
     seed: int = 0,
     **options: Any,
 ) -> Generator:
@@ -138,6 +139,7 @@ def build(
         shape: of one example, such as ``(3, 32, 32)``.
         levels: grey levels of integer data, which is dequantised; ``None`` for continuous data.
         standardise: shift and scale each feature of vectors to mean zero and variance one, by the training data.
+        classes: number of classes that the labels name, for ``condition="label"``.
         seed: of the initial parameters.
         options: the flow's hyperparameters, as ``params.yaml`` has them.
 
@@ -147,7 +149,8 @@ def build(
     where = f"flowbench.build({flow!r})"
     if (dims is None) == (shape is None):
         raise ConfigError(f"{where}: say dims, such as dims=6, or shape, such as shape=(3, 32, 32)")
-    event = Event(tuple(shape) if shape is not None else (int(dims or 0),), levels=levels, standardise=standardise)
+    shape = tuple(shape) if shape is not None else (int(dims or 0),)
+    event = Event(shape, levels=levels, standardise=standardise, classes=classes)
     if not event.shape or min(event.shape) < 1:
         raise ConfigError(f"{where}: an example must have at least one number, got the shape {event.shape}")
     known_argument(flow, flows.names(), "flow")
@@ -171,7 +174,8 @@ def fit(
 
     Args:
         flow: trained in place; it ends with its best weights, in evaluation mode.
-        x_train, x_validation: ``(n, *event)``, tensors or arrays of NumPy's.
+        x_train, x_validation: ``(n, *event)``, tensors or arrays of NumPy's. A flow with ``condition="label"`` takes
+            rows ``(n, D + 1)``: a flattened example and its label, a whole number from 0.
         steps: optimiser steps.
         batch_size: examples a step.
         seed: of the order of the batches and of all other random numbers.
@@ -183,6 +187,7 @@ def fit(
     Raises:
         ConfigError: an option is wrong, or there is no data.
         FitError: a loss is not finite, or an equation has no solution.
+        LabelError: a label names no class, or one of which there is no training example.
     """
     import pandas as pd
 
@@ -195,7 +200,8 @@ def fit(
     wanted: TrainBudget = parse(TrainBudget, {"steps": steps, "batch_size": batch_size} | budget, "flowbench.fit")
     device = _device(flow)
     x_train, x_validation = (
-        _examples(flow, x, name) for x, name in ((x_train, "x_train"), (x_validation, "x_validation"))
+        _checked(flow.training_events(x), flow, name)
+        for x, name in ((x_train, "x_train"), (x_validation, "x_validation"))
     )
     if min(wanted.batch_size, len(x_train)) < flow.least_batch:
         raise ConfigError(f"flowbench.fit: batch_size: this flow needs batches of at least {flow.least_batch} examples")
@@ -311,7 +317,11 @@ def score(
 
 def _examples(flow: Generator, x: Array, name: str) -> Tensor:
     """Data on the flow's device; a `ConfigError` if there is none or some of it is not finite."""
-    x = flow.events(x).to(_device(flow))
+    return _checked(flow.events(x), flow, name)
+
+
+def _checked(x: Tensor, flow: Generator, name: str) -> Tensor:
+    x = x.to(_device(flow))
     if not len(x):
         raise ConfigError(f"{name}: holds no example")
     if x.is_floating_point() and not bool(x.isfinite().all()):

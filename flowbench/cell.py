@@ -115,6 +115,11 @@ class Cell:
         return data.read(self.data_folder)
 
     @cached_property
+    def labels(self) -> dict[str, np.ndarray]:
+        """The labels of the splits, ``(n,)`` int64, as read-only memory maps."""
+        return data.read_labels(self.data_folder)
+
+    @cached_property
     def unit(self) -> np.ndarray:
         """What errors and distances are counted in, of the shape of an event, float32.
 

@@ -22,7 +22,7 @@ from flowbench.export.reading import CARD, FLOW, WEIGHTS, digest
 from flowbench.export.writing import export
 from flowbench.records.errors import RecordError
 from tests import tiny_cells
-from tests.tiny_cells import AUTOENCODER, CONTINUOUS, IMAGES, VECTORS
+from tests.tiny_cells import AUTOENCODER, CONTINUOUS, IMAGES, LABELLED, VECTORS
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def written(tiny, tmp_path):
     return target
 
 
-@pytest.mark.parametrize("key", [VECTORS, CONTINUOUS, IMAGES, AUTOENCODER, tiny_cells.BASELINE])
+@pytest.mark.parametrize("key", [VECTORS, CONTINUOUS, IMAGES, LABELLED, AUTOENCODER, tiny_cells.BASELINE])
 def test_an_export_is_the_trained_flow(tiny, tmp_path, key):
     folder = tiny.measured(key)
     export(folder, tmp_path / "export", seed=1)
@@ -58,7 +58,7 @@ def imported_names(*distributions: str) -> list[str]:
     return [module for module, own in owners if found & set(map(canonicalize_name, own))]
 
 
-@pytest.mark.parametrize("key", [VECTORS, IMAGES, CONTINUOUS, AUTOENCODER, tiny_cells.BASELINE])
+@pytest.mark.parametrize("key", [VECTORS, IMAGES, LABELLED, CONTINUOUS, AUTOENCODER, tiny_cells.BASELINE])
 def test_an_export_needs_torch_numpy_and_safetensors_alone(tiny, tmp_path, key):
     export(tiny.measured(key), tmp_path / "export")
     allowed = imported_names("torch", "numpy", "safetensors", *(["torchdiffeq"] if key == CONTINUOUS else []))

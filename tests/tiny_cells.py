@@ -32,7 +32,7 @@ flows:
     small: {flow_learns_by: likelihood, channels: [4], latent: 4, layers: 2, hidden: [8]}
   gaussian: {small: {}}
   iaf_distilled: {small: {layers: 1, hidden: [8]}}
-  maf: {small: {layers: 1, hidden: [8]}}
+  maf: {small: {layers: 1, hidden: [8]}, small-label: {layers: 1, hidden: [8], condition: label}}
   realnvp: {small: {layers: 2, hidden: [8]}}
 budgets:
   tiny:
@@ -56,12 +56,12 @@ cells:
   - {data: [normal_to_moons], config: small, budgets: {solver: [cnf]}}
   - data: [digits]
     config: small
-    budgets: {tiny: [flow_autoencoder], distillation: [maf, iaf_distilled]}
+    budgets: {tiny: [flow_autoencoder, maf-label], distillation: [maf, iaf_distilled]}
     teachers: {iaf_distilled: maf}
 """
 VECTORS, BASELINE, ENERGY = "gaussian-affine", "gaussian-gaussian", "two_modes-realnvp"
 CONTINUOUS, AUTOENCODER = "normal_to_moons-cnf", "digits-flow_autoencoder"
-IMAGES, STUDENT = "digits-maf", "digits-iaf_distilled"
+IMAGES, LABELLED, STUDENT = "digits-maf", "digits-maf-label", "digits-iaf_distilled"
 TEACHER = IMAGES
 # What depends on the host, and may differ from run to run.
 TIMINGS = ("train_timings.json", "timings.json")

@@ -26,7 +26,7 @@ _QUICK_FACTOR = 1e6
 # Larger events are made smaller, since a check computes the Jacobian of each.
 _LARGEST_DIMS = 64
 # Each configuration is checked on those of these that it accepts.
-_EVENTS = {"vectors": Event((2,)), "images": Event((1, 8, 8), levels=17)}
+_EVENTS = {"vectors": Event((2,), classes=3), "images": Event((1, 8, 8), levels=17, classes=3)}
 
 Subject = tuple[str, FlowModule | ConfigError, tuple[int, ...]]
 

@@ -1,7 +1,14 @@
 """The contracts of the suite: events, invertible maps, densities, and the check of a map against autograd."""
 
 from flowbench.core.checks import Check
-from flowbench.core.errors import DerivativeError, NoSuchDirectionError, ResolutionError, ShapeError, SolverError
+from flowbench.core.errors import (
+    DerivativeError,
+    LabelError,
+    NoSuchDirectionError,
+    ResolutionError,
+    ShapeError,
+    SolverError,
+)
 from flowbench.core.events import Event, Mixture
 from flowbench.core.maps import FlowModule, FlowSequential, Inverse
 from flowbench.core.models import FittedModel, FixedPrior, FlowModel, Generator, Likelihood
@@ -26,6 +33,7 @@ __all__ = [
     "FlowSequential",
     "Generator",
     "Inverse",
+    "LabelError",
     "Likelihood",
     "Mixture",
     "NoSuchDirectionError",

@@ -9,6 +9,10 @@ class ShapeError(ValueError):
     """A map or a flow was given events of a shape that it cannot take."""
 
 
+class LabelError(ValueError):
+    """A label names no class, or a class that training never saw."""
+
+
 class ResolutionError(ValueError):
     """The numbers of a feature are too coarse, at their size, to show its spread."""
 

@@ -23,12 +23,15 @@ class Event:
         levels: number of grey levels of integer data, which is then dequantised; ``None`` if continuous.
         standardise: whether models of vectors shift and scale each feature to zero mean and unit variance.
         start: what models are to transport to the data; ``None`` for the prior of their choice.
+        classes: number of classes that the labels of the examples name, which are 0, 1 and so on; ``None`` if the data
+            has no labels.
     """
 
     shape: tuple[int, ...]
     levels: int | None = None
     standardise: bool = True
     start: Mixture | None = None
+    classes: int | None = None
 
     @property
     def dims(self) -> int:

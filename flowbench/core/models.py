@@ -76,23 +76,35 @@ class Generator(nn.Module):
     def extra_repr(self) -> str:
         return f"likelihood={self.likelihood}, event_shape={self.event_shape}"
 
+    @property
+    def classes(self) -> int:
+        """Of the labels that its training data has; as many numbers stand before the features in each row of the
+        transform. Zero for a model that knows nothing of labels."""
+        return 0
+
     def transform_input(self, x: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)`` as the transform takes it, dequantised if it is integer, and the log-determinant."""
         x = self.events(x)
         return self.dequantise.encode(x) if self.dequantise else (x, constant_logdet(x))
 
     def events(self, x: Tensor | np.ndarray) -> Tensor:
-        """Data as a tensor; a `ShapeError` unless it is ``(batch, *event)``.
-
-        An array of NumPy's comes to the device of the model, and its floating-point numbers to the model's dtype.
-        """
-        if not isinstance(x, Tensor):
-            like = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
-            x = np.ascontiguousarray(x)
-            x = torch.tensor(x, device=like.device, dtype=like.dtype if x.dtype.kind == "f" else None)
+        """Data as a tensor, by `as_tensor`; a `ShapeError` unless it is ``(batch, *event)``."""
+        x = self.as_tensor(x)
         if self.event_shape is not None:
             require_shape(x, self.event_shape)
         return x
+
+    def as_tensor(self, x: Tensor | np.ndarray) -> Tensor:
+        """An array of NumPy's comes to the device of the model, and its floating-point numbers to the model's dtype."""
+        if isinstance(x, Tensor):
+            return x
+        like = next((t for t in (*self.parameters(), *self.buffers()) if t.is_floating_point()), torch.empty(0))
+        x = np.ascontiguousarray(x)
+        return torch.tensor(x, device=like.device, dtype=like.dtype if x.dtype.kind == "f" else None)
+
+    def training_events(self, x: Tensor | np.ndarray) -> Tensor:
+        """What `initialise` and `loss` take, as a tensor: `events` or, of a model with classes, rows with labels."""
+        return self.events(x)
 
     def encode(self, x: Tensor | np.ndarray) -> tuple[Tensor, Tensor]:
         """Map data ``(batch, *event)`` to latent; return it and the log-determinant ``(batch,)`` in nats."""
@@ -110,7 +122,15 @@ class Generator(nn.Module):
 
     def generate(self, z: Tensor) -> Tensor:
         """Data ``(batch, *event)`` from latents ``(batch, *latent)``, as `sample` draws it."""
-        return self.decode(z)[0]
+        return self.finish(self.transform.decode(z)[0])
+
+    def finish(self, x: Tensor) -> Tensor:
+        """Data from what the transform decodes to, rounded to grey levels if it has those."""
+        return self.dequantise.decode(x)[0] if self.dequantise else x
+
+    def warmed(self, z: Tensor, temperature: float) -> Tensor:
+        """Latents ``(batch, *latent)`` at another temperature than one: all that is random in them is scaled."""
+        return temperature * z
 
     def reconstruct(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Data ``(batch, *event)``, dequantised if it is integer, and the same after a round trip to the latent."""
@@ -123,7 +143,7 @@ class Generator(nn.Module):
         A ``temperature`` other than one scales the latent first, which for a centred prior scales its standard
         deviation (Kingma & Dhariwal 2018, 1807.03039, section 6). Such samples do not follow the density.
         """
-        return self.generate(temperature * self._draw(n, generator))
+        return self.generate(self.warmed(self._draw(n, generator), temperature))
 
     def loss(self, batch: Tensor) -> Tensor:
         """What training minimises on a batch of data ``(batch, *event)``: a scalar."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from flowbench.config import PARAMS, ConfigError, check_options, known, plugins
 from flowbench.config.sources import file_of
-from flowbench.data._saved import fingerprint, read, save, saved_entropy
+from flowbench.data._saved import fingerprint, read, read_labels, save, saved_entropy
 from flowbench.data._source import SPLITS, DataError, SampledSource, Source
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "load",
     "names",
     "read",
+    "read_labels",
     "save",
     "saved_entropy",
 ]

@@ -18,31 +18,35 @@ FEW, FEW_PER_DIMENSION = 100, 10
 log = logging.getLogger(__name__)
 
 
-def checked_splits(source: Source) -> dict[str, np.ndarray]:
-    """The splits of a source in the type in which they are saved.
+def checked(source: Source) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The splits of a source in the type in which they are saved, and the labels of each; none if there are no classes.
 
-    Continuous data becomes float32. Data with levels stays in its type of integers.
+    Continuous data becomes float32. Data with levels stays in its type of integers. Labels are int64, from 0.
 
     Raises:
         DataError: a file that the source reads is missing; a split has no examples, another shape or type than the
             source declares, or a value that is not finite in float32 or is no level; or a continuous feature is
-            constant and the source does not allow that.
+            constant and the source does not allow that; or the labels are not of as many classes.
     """
     for path in source.files():
         if not path.exists():
             raise DataError(f"{path}: no such file; data.{source.name} reads it")
-    splits = _splits(source)
+    splits, labels = _splits(source)
     if set(splits) != set(SPLITS):
         raise DataError(f"{_origin(source)}: expected the splits {', '.join(SPLITS)}, found {', '.join(splits)}")
     splits = {split: _checked(source, split, splits[split]) for split in SPLITS}
     if not source.is_energy:
         _check_training(source, splits["train"])
-    return splits
+    return splits, _checked_labels(source, splits, labels) if source.event.classes else {}
 
 
-def _splits(source: Source) -> dict[str, np.ndarray]:
+def _splits(source: Source) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
     try:
-        return {split: np.asarray(array) for split, array in source.splits().items()}
+        if not source.event.classes:
+            return {split: np.asarray(array) for split, array in source.splits().items()}, {}
+        found = source.labelled()
+        examples, labels = ({split: np.asarray(both[i]) for split, both in found.items()} for i in (0, 1))
+        return examples, labels
     except (OSError, ValueError) as error:  # what libraries raise if they cannot read a file
         own = sys.modules[type(source).__module__].__file__
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
@@ -70,6 +74,25 @@ def _checked(source: Source, split: str, array: np.ndarray) -> np.ndarray:
     if not (np.isfinite(saved.min()) and np.isfinite(saved.max())):
         raise DataError(f"{where}{_first(array, ~np.isfinite(saved))}: expected a value that is finite in float32")
     return saved
+
+
+def _checked_labels(
+    source: Source, splits: dict[str, np.ndarray], labels: dict[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The labels of each split as whole numbers from 0."""
+    where, classes = _origin(source), source.event.classes or 0
+    for split, examples in splits.items():
+        if labels[split].shape != (len(examples),):
+            raise DataError(f"{where}: {split}: expected {len(examples)} labels, found {labels[split].shape}")
+    whole = np.concatenate([labels[split] for split in SPLITS])
+    if whole.dtype.kind in "iu":
+        if whole.min() < 0 or whole.max() >= classes:
+            raise DataError(f"{where}: expected labels from 0 to {classes - 1}, found {whole.min()} to {whole.max()}")
+        return {split: labels[split].astype(np.int64) for split in SPLITS}
+    kinds = np.unique(whole)
+    if len(kinds) != classes:
+        raise DataError(f"{where}: expected labels of {classes} classes, found {len(kinds)}: {', '.join(kinds[:20])}")
+    return {split: np.searchsorted(kinds, labels[split]) for split in SPLITS}
 
 
 def _check_training(source: Source, train: np.ndarray) -> None:

@@ -15,7 +15,8 @@ from flowbench.data import DataError
 from flowbench.data._fetch import DOWNLOADS, fetch, mirrors
 from flowbench.data._places import DownloadedSource
 
-Official = dict[str, np.ndarray]  # "train" and "test", each (n, channels, height, width), uint8, in content order
+Labelled = tuple[np.ndarray, np.ndarray]  # images (n, channels, height, width) and labels (n,), uint8
+Official = dict[str, Labelled]  # "train" and "test", in content order
 
 
 class ImageSource(DownloadedSource):
@@ -29,15 +30,16 @@ class ImageSource(DownloadedSource):
     validation: PositiveInt
     fingerprints: ClassVar[Mapping[str, str]]
 
-    def splits(self) -> dict[str, np.ndarray]:
-        """The splits as ``(n, channels, height, width)``, uint8, from the first place that has them.
+    def labelled(self) -> dict[str, Labelled]:
+        """The splits as ``(n, channels, height, width)``, uint8, with their labels, from the first place that has them.
 
         Raises:
             DataError: no place has them. The message says for each place what was expected and what was found.
         """
-        images: Official = self.from_places()
-        train, validation = np.split(images["train"], [-self.validation])
-        return {"train": train, "validation": validation, "test": images["test"]}
+        official: Official = self.from_places()
+        images, labels = (np.split(array, [-self.validation]) for array in official["train"])
+        train, validation = zip(images, labels, strict=True)
+        return {"train": train, "validation": validation, "test": official["test"]}
 
     def through_torchvision(self, dataset: Any, url: str, archives: Mapping[str, str], raw: str) -> Official:
         """Read the set from ``url`` with torchvision's class ``dataset``.
@@ -67,8 +69,8 @@ class ImageSource(DownloadedSource):
         finally:
             shutil.rmtree(root, ignore_errors=True)
 
-    def verified(self, split: str, images: np.ndarray, labels: np.ndarray, where: str) -> np.ndarray:
-        """Check the fingerprint of the ``images`` from ``where``, and sort them in place by content.
+    def verified(self, split: str, images: np.ndarray, labels: np.ndarray, where: str) -> Labelled:
+        """Check the fingerprint of the ``images`` from ``where``, and sort them in place by content, with their labels.
 
         Raises:
             DataError: the fingerprint is not the published one.
@@ -80,7 +82,7 @@ class ImageSource(DownloadedSource):
                 f"found {len(images):,} with fingerprint {found}"
             )
         reorder(images, order)
-        return images
+        return images, labels[order]
 
 
 class MnistLike(ImageSource):
@@ -88,7 +90,7 @@ class MnistLike(ImageSource):
 
     validation: Annotated[int, Within(gt=0, lt=60_000)]
     folder: ClassVar[str]
-    event = Event((1, 28, 28), levels=256)
+    event = Event((1, 28, 28), levels=256, classes=10)
 
     def places(self) -> Iterator[tuple[str, Callable[[], Official]]]:
         import torchvision.datasets  # slow

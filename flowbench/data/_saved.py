@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from flowbench.data._checks import checked_splits
+from flowbench.data._checks import checked
 from flowbench.data._source import SPLITS, DataError, Source
 from flowbench.runtime.files import write_json
+
+_LABELS = ".labels"
 
 
 def save(source: Source, folder: Path) -> None:
     """Check a source and write it to ``folder``. What was there is replaced, but only by a whole data set.
 
-    The splits become ``train.npy``, ``validation.npy`` and ``test.npy``. ``info.json`` holds the event, the true
-    entropy in nats (null if unknown) and the SHA-256 of each split's type, shape and content.
+    The splits become ``train.npy``, ``validation.npy`` and ``test.npy``, and the labels of each, where the data has
+    some, ``train.labels.npy`` and so on. ``info.json`` holds the event, the true entropy in nats (null if unknown) and
+    the SHA-256 of each array's type, shape and content.
 
     Raises:
         DataError: the splits are not what the source declares, a file that it reads is missing or wrong, or
@@ -31,15 +34,17 @@ def save(source: Source, folder: Path) -> None:
     try:
         with _writing(folder):
             partial.mkdir(parents=True)
-        splits = checked_splits(source)
+        splits, labels = checked(source)
         info = {
             "event": asdict(source.event),
             "fingerprint": {split: digest(array) for split, array in splits.items()},
+            **({"labels": {split: digest(array) for split, array in labels.items()}} if labels else {}),
             "entropy_nats": source.entropy(),
         }
         with _writing(folder):
-            for split, array in splits.items():
-                np.save(partial / f"{split}.npy", array, allow_pickle=False)
+            for suffix, arrays in (("", splits), (_LABELS, labels)):
+                for split, array in arrays.items():
+                    np.save(partial / f"{split}{suffix}.npy", array, allow_pickle=False)
             write_json(partial / "info.json", info)
             if folder.exists():
                 shutil.rmtree(folder)
@@ -55,6 +60,20 @@ def read(folder: Path) -> dict[str, np.ndarray]:
         DataError: a file is missing, or its content has changed since it was saved.
     """
     return {split: _read_split(folder / f"{split}.npy", expected) for split, expected in fingerprint(folder).items()}
+
+
+def read_labels(folder: Path) -> dict[str, np.ndarray]:
+    """The labels of each split that `save` wrote, ``(n,)`` int64 from 0.
+
+    Raises:
+        DataError: the data has none, or was made before labels were kept; a file is missing or has changed.
+    """
+    try:
+        digests = _info(folder, "labels")
+    except DataError:
+        again = f"make it again with `dvc repro -f stages/dvc.yaml:download@{folder.name}`"
+        raise DataError(f"{folder}: holds no labels; if it was made by an earlier version, {again}") from None
+    return {split: _read_split(folder / f"{split}{_LABELS}.npy", digests[split]) for split in SPLITS}
 
 
 def fingerprint(folder: Path) -> dict[str, str]:

@@ -76,7 +76,16 @@ class Source:
 
     def splits(self) -> dict[str, np.ndarray]:
         """The train, validation and test splits, each ``(n, *event.shape)``. Each call gives the same."""
+        if self.event.classes:
+            return {split: examples for split, (examples, _) in self.labelled().items()}
         raise NotImplementedError(f"{type(self).__name__} does not say how its splits are made")
+
+    def labelled(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The splits of data with classes, and the label of each example, ``(n,)``.
+
+        Labels are whole numbers from 0, or texts, whose alphabetical order is that of the classes.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not say what its labels are")
 
     def log_density(self, x: Tensor) -> Tensor | None:
         """The true log-density of ``(batch, *event)`` in nats, ``(batch,)``; ``None`` if it is unknown."""

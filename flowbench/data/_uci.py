@@ -28,7 +28,7 @@ Labelled = tuple[np.ndarray, np.ndarray]  # features (n, D), float64, and labels
 
 
 class UciTable(DownloadedSource):
-    """A table of the UCI repository as ``(D,)``, without its labels.
+    """A table of the UCI repository as ``(D,)``; its labels are no features.
 
     The rows are split at random. Rows of equal features fall into one split, so that no test example was trained on.
     The splits depend on the values alone, and not on the order in which a place has them.
@@ -37,6 +37,7 @@ class UciTable(DownloadedSource):
         validation, test: the share of the rows in each of these splits.
         openml: the number of the table at OpenML.
         columns: D.
+        classes: of the labels.
         whole: whether the features are whole numbers, which get uniform noise from [0, 1), so that they have a density.
         fingerprint: of the table, as `content_order` gives it.
     """
@@ -45,6 +46,7 @@ class UciTable(DownloadedSource):
     test: Share = 0.1
     openml: ClassVar[int]
     columns: ClassVar[int]
+    classes: ClassVar[int]
     whole: ClassVar[bool]
     fingerprint: ClassVar[str]
 
@@ -55,7 +57,7 @@ class UciTable(DownloadedSource):
 
     @property
     def event(self) -> Event:
-        return Event((self.columns,))
+        return Event((self.columns,), classes=self.classes)
 
     def places(self) -> Iterator[tuple[str, Callable[[], Labelled]]]:
         table = type(self).__name__.lower()
@@ -63,9 +65,6 @@ class UciTable(DownloadedSource):
             url = f"{mirror}/uci/{table}.csv.gz"
             yield url, partial(self._from_csv, url)
         yield f"{OPENML}/d/{self.openml}", self._from_openml
-
-    def splits(self) -> dict[str, np.ndarray]:
-        return {split: features for split, (features, _) in self.labelled().items()}
 
     def labelled(self) -> dict[str, Labelled]:
         """The features of each split, ``(n, D)`` float32, with their labels, ``(n,)`` texts.

@@ -15,7 +15,7 @@ from flowbench.config import Within
 from flowbench.core import Event
 from flowbench.data import DataError
 from flowbench.data._fetch import DOWNLOADS, NotFoundError, fetch, mirrors
-from flowbench.data._images import ImageSource, Official
+from flowbench.data._images import ImageSource, Labelled, Official
 
 MAX_SHARDS = 20
 
@@ -26,7 +26,7 @@ class Cifar10(ImageSource):
     """CIFAR-10 as ``(3, 32, 32)``: 50,000 images for training and validation, and 10,000 test images."""
 
     validation: Annotated[int, Within(gt=0, lt=50_000)]
-    event = Event((3, 32, 32), levels=256)
+    event = Event((3, 32, 32), levels=256, classes=10)
     fingerprints: ClassVar = {
         "train": "6a3b2c04d0a79ce272dcdacaf0bc440275db5a8cbe3717521a28fada2ea0d2ed",
         "test": "65a6ffe079453e514083f99356b35e02cbfd581b4951e3937fae188974b79f39",
@@ -46,7 +46,7 @@ class Cifar10(ImageSource):
         """The set from Parquet files at ``url``, which have the names and columns of ``uoft-cs/cifar10``."""
         return {split: self._split(url, split) for split in ("train", "test")}
 
-    def _split(self, url: str, split: str) -> np.ndarray:
+    def _split(self, url: str, split: str) -> Labelled:
         folder = DOWNLOADS / self.name
         kept = sorted(folder.glob(f"{split}-*.parquet"))
         if kept and len(kept) == int(kept[0].stem[-5:]):
@@ -56,8 +56,8 @@ class Cifar10(ImageSource):
                 log.warning("kept by an earlier call: %s", error)
         return self._read(split, fetch_shards(url, split, folder))
 
-    def _read(self, split: str, paths: list[Path]) -> np.ndarray:
-        """The images of the ``split``, verified and in content order. Files that are wrong are removed."""
+    def _read(self, split: str, paths: list[Path]) -> Labelled:
+        """The images and labels of the ``split``, verified and in content order. Files that are wrong are removed."""
         from pyarrow.parquet import ParquetFile, read_metadata  # slow
 
         sizes = []

@@ -15,20 +15,22 @@ class Digits(Source):
 
     validation: PositiveInt
     test: PositiveInt
-    event = Event((1, 8, 8), levels=17)
+    event = Event((1, 8, 8), levels=17, classes=10)
 
     def __post_init__(self) -> None:
         if self.validation + self.test >= TOTAL:
             raise ValueError(f"validation and test take all of the {TOTAL} examples; leave some to train on")
 
-    def splits(self) -> dict[str, np.ndarray]:
+    def labelled(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         from sklearn.datasets import load_digits  # slow
 
-        images = load_digits().images.astype(np.uint8)[:, None]
-        images = np.random.default_rng(seed_for("data", self.name)).permutation(images)
+        found = load_digits()
+        images = found.images.astype(np.uint8)[:, None]
+        order = np.random.default_rng(seed_for("data", self.name)).permutation(TOTAL)
         # Test and validation are at the two ends, so that the size of one does not change the other.
-        test, train, validation = np.split(images, [self.test, TOTAL - self.validation])
-        return {"train": train, "validation": validation, "test": test}
+        test, train, validation = np.split(order, [self.test, TOTAL - self.validation])
+        splits = {"train": train, "validation": validation, "test": test}
+        return {split: (images[rows], found.target[rows]) for split, rows in splits.items()}
 
 
 source = Digits

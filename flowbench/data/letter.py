@@ -8,6 +8,7 @@ class Letter(UciTable):
 
     openml = 6
     columns = 16
+    classes = 26
     whole = True
     fingerprint = "81bb70144aa4327b17ba875d02a4c9d5c2396692f4553a25bdcb6f4e3018dab3"
 

@@ -8,6 +8,7 @@ class Magic(UciTable):
 
     openml = 1120
     columns = 10
+    classes = 2
     whole = False
     fingerprint = "b7bf97202da5b6bda6c78fb91381bae39562465ae3e5dabf4eda6b72e24306cb"
 

@@ -8,6 +8,7 @@ class Pendigits(UciTable):
 
     openml = 32
     columns = 16
+    classes = 10
     whole = True
     fingerprint = "150b2bd8763d58fdb568ee52be7a479e59dac8d5b07614accff8156d8d062be5"
 

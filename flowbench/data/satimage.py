@@ -8,6 +8,7 @@ class Satimage(UciTable):
 
     openml = 182
     columns = 36
+    classes = 6
     whole = True
     fingerprint = "e7022668d3c7e34ce1f1952335dc897856bbfed8768fbe94b7dd96dd87fe2e10"
 

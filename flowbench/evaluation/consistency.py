@@ -39,7 +39,7 @@ def consistency(model: Generator, test: Tensor, points: int, batch_size: int) ->
         (_log_prob(model, part).double() - _log_prob(precise, part.double())).abs() for part in x.split(batch_size)
     ]
     largest = {"sample_log_prob_error_max": of_samples, "log_prob_error_max": of_precisions}
-    dims = x[0].numel()
+    dims = x[0].numel() - model.classes
     return {
         name: bits_per_dim(float(torch.cat(errors).nan_to_num(nan=torch.inf, posinf=torch.inf).max()), dims)
         for name, errors in largest.items()

@@ -23,7 +23,7 @@ def _draw_samples(subject: Subject, folder: Path) -> None:
     """Test data, samples and, of a flow, samples of the same latents at another temperature."""
     panels = {"test data": subject.test, "samples": subject.samples}
     if subject.is_flow:
-        cool = generate(subject.model, _COOL * subject.latents[:IMAGES], subject.budget.batch_size)
+        cool = generate(subject.model, subject.model.warmed(subject.latents[:IMAGES], _COOL), subject.budget.batch_size)
         panels[f"samples at temperature {_COOL}"] = cool
     arrays = {name: _array(images[:IMAGES]) for name, images in panels.items()}
     image_samples(folder / "samples.png", arrays, _white(subject), subject.cell.title)

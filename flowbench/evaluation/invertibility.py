@@ -42,7 +42,7 @@ def invertibility(
         finite = []
         for name, (start, latent) in starts.items():
             errors = round_trip(transform, start.double() if precision else start, batch_size, latent)
-            errors = errors if latent else in_units(errors, unit)
+            errors = errors if latent else in_units(errors[:, model.classes :], unit)
             values[name + precision] = largest(errors)
             finite.append(errors.flatten(1).isfinite().all(1))
             if start is x and not precision:

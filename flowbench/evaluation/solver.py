@@ -36,6 +36,7 @@ def solver(model: ContinuousModel, test: Tensor, points: int, unit: Tensor | flo
         unit: in which errors of data are counted, of the shape of an event.
     """
     x, _ = model.transform_input(test[:points])
+    dims = test[0].numel()
     # With the same probes, or their noise would hide the solver's error.
     probes_seed = int(torch.randint(2**31, ()))
     log_prob, solution = _log_prob(model, x, probes_seed)
@@ -49,12 +50,12 @@ def solver(model: ContinuousModel, test: Tensor, points: int, unit: Tensor | flo
         "solver_tolerance": model.flow.tolerance,
         "log_prob_evaluations": solution.evaluations,
         "sample_evaluations": sample_evaluations,
-        "bits_per_dim_solver_error": bits_per_dim(abs(float(change.mean())), x[0].numel()),
-        "invertibility_error_max_tightened": float(in_units((x - again).abs(), unit).max()),
+        "bits_per_dim_solver_error": bits_per_dim(abs(float(change.mean())), dims),
+        "invertibility_error_max_tightened": float(in_units((x - again).abs()[:, model.classes :], unit).max()),
     }
     if model.flow.probes is not None:
         variance = float(solution.logdets.double().var(1).mean())
-        values |= {"probes": model.flow.probes, "bits_per_dim_probe_std": bits_per_dim(variance**0.5, x[0].numel())}
+        values |= {"probes": model.flow.probes, "bits_per_dim_probe_std": bits_per_dim(variance**0.5, dims)}
     return values
 
 
@@ -116,7 +117,7 @@ def few_steps(model: ContinuousModel, test: Tensor, samples: int, unit: Tensor |
     for method, evaluations in _EVALUATIONS.items():
         for budget in FEW_EVALUATIONS:
             *_, (_, end) = model.flow.steps(start, method, budget // evaluations)
-            drawn[f"{method}_{budget}"] = model.finish(end)
+            drawn[f"{method}_{budget}"] = model.arrive(end)
     floor = [energy_distance(other, test) for other in others if len(other) == count]
     return {"energy_distance_data": sum(floor) / len(floor)} | {
         f"energy_distance_{name}": energy_distance((x / unit).flatten(1), test) for name, x in drawn.items()

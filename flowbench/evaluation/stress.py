@@ -33,7 +33,7 @@ def stress(
         "data": (x, False),
         "samples": (samples, False),
         "noise": (noise_over(x, len(x)), False),
-        **{f"latents_{k}_std": (k * z, True) for k in LATENT_STDS},
+        **{f"latents_{k}_std": (model.warmed(z, k), True) for k in LATENT_STDS},
     }
     values: dict[str, float] = {}
     for name, (start, latent) in starts.items():
@@ -48,7 +48,7 @@ def _lengths(model: Generator, starts: Tensor, batch_size: int, latent: bool, un
     """``(n,)``; of an example that a solver cannot follow, NaN."""
     try:
         errors = round_trip(model.transform, starts, batch_size, latent)
-        return (errors if latent else in_units(errors, unit)).flatten(1).norm(dim=1)
+        return (errors if latent else in_units(errors[:, model.classes :], unit)).flatten(1).norm(dim=1)
     except SolverError:
         if len(starts) == 1:
             return starts.new_full((1,), torch.nan)

@@ -21,6 +21,7 @@ _EVENT: dict[str, Any] = {
     "levels": PositiveInt | None,
     "standardise": bool,
     "start": dict | None,
+    "classes": PositiveInt | None,
 }
 _START: dict[str, Any] = {"centres": Annotated[list[list[float]], Within(min_length=1)], "std": PositiveFloat}
 # Raised by one whenever older exports can no longer be read.
@@ -81,8 +82,8 @@ def read(folder: Path, seed: int | None = None) -> Generator:
 def _event(facts: dict[str, Any]) -> Event:
     """The event on record; a `ValueError` if one of its facts cannot be right."""
     for name, kind in _EVENT.items():
-        if reason := fault(facts[name], kind):
-            raise ValueError(f"event.{name} = {facts[name]!r}: {reason}")
+        if reason := fault(facts.get(name), kind):
+            raise ValueError(f"event.{name} = {facts.get(name)!r}: {reason}")
     shape, start = tuple(facts["shape"]), None
     if facts["start"] is not None:
         for name, kind in _START.items():
@@ -94,4 +95,4 @@ def _event(facts: dict[str, Any]) -> Event:
                 f"event.start.centres = {facts['start']['centres']}: each must have {math.prod(shape)} values"
             )
         start = Mixture(centres, facts["start"]["std"])
-    return Event(shape, facts["levels"], facts["standardise"], start)
+    return Event(shape, facts["levels"], facts["standardise"], start, facts.get("classes"))

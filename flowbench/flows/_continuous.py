@@ -75,10 +75,9 @@ class ContinuousModel(FlowModel):
         """The end of the path of dequantised data ``(batch, *event)``."""
         return self.transform[: self._place].encode(x)[0]
 
-    def finish(self, x: Tensor) -> Tensor:
+    def arrive(self, x: Tensor) -> Tensor:
         """Data from the end of a path, rounded to grey levels if it has those."""
-        x, _ = self.transform[: self._place].decode(x)
-        return self.dequantise.decode(x)[0] if self.dequantise else x
+        return self.finish(self.transform[: self._place].decode(x)[0])
 
     def loosely(self, tolerance: float) -> AbstractContextManager[None]:
         own = self.flow.tolerance
@@ -86,4 +85,4 @@ class ContinuousModel(FlowModel):
         return solving(self, tolerance_factor=max(1.0, tolerance / own)) if own else nullcontext()
 
     def generate(self, z: Tensor) -> Tensor:
-        return self.finish(self.flow.transport(self.start(z))[0])
+        return self.arrive(self.flow.transport(self.start(z))[0])

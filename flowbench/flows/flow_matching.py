@@ -10,9 +10,10 @@ from torch import Tensor
 
 from flowbench.config import NonNegativeFloat, PositiveInt, Within
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, dequantisation, latent, preprocessing
+from flowbench.flows._assembly import Alpha, dequantisation
 from flowbench.flows._continuous import ContinuousModel, Hidden, Probes, Tolerance
 from flowbench.flows._coupling import independent, optimal_transport
+from flowbench.flows._labelled import Condition, Labelled, classes_of, row_latent, row_preprocessing
 from flowbench.flows._paths import PATHS, PathName, spread_times
 from flowbench.layers.centre import Centre
 from flowbench.layers.continuous import ContinuousFlow
@@ -34,10 +35,29 @@ class FlowMatching(ContinuousModel):
         """Mean of (v(t, x_t) - u_t)² over t, the pairs of the coupling and all dimensions."""
         x1 = self.end(batch)
         x0 = self.start(self._draw(len(batch), None))
-        x1 = self._couple(x0, x1)
-        t = spread_times(len(batch), x1.device)
+        return self.regression(x0, self._couple(x0, x1), self.flow.field)
+
+    def regression(self, x0: Tensor, x1: Tensor, field: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        """The loss of a field v(t, x) on pairs ``(batch, *event)`` of the coupling."""
+        t = spread_times(len(x1), x1.device)
         x, velocity = self._path(x0, x1, t.view(-1, *[1] * (x1.dim() - 1)), self._sigma)
-        return (self.flow.field(t, x).to(x.dtype) - velocity).square().mean()
+        return (field(t, x).to(x.dtype) - velocity).square().mean()
+
+
+class LabelledFlowMatching(Labelled, FlowMatching):
+    """Flow matching whose field knows the label: paths between latents and the data of each class."""
+
+    loss_unit = "squared error of velocities given the label"
+
+    def loss(self, batch: Tensor) -> Tensor:
+        """As of flow matching, on rows with labels ``(batch, D + 1)``; a path moves the features alone."""
+        end, start = self.approach(self.rows(batch)[0]), self.start(self._draw(len(batch), None))
+        label, x1, x0 = end[:, : self.classes], end[:, self.classes :], start[:, self.classes :]
+
+        def field(t: Tensor, x: Tensor) -> Tensor:
+            return self.flow.field(t, torch.cat((label, x), 1))[:, self.classes :]
+
+        return self.regression(x0, x1, field)
 
 
 def build(
@@ -58,6 +78,7 @@ def build(
     max_evaluations: PositiveInt = 2000,
     probes: Probes | None = None,
     logit: Alpha = None,
+    condition: Condition = None,
 ) -> FlowModel:
     """One differential equation whose field is learnt without solving it.
 
@@ -78,6 +99,8 @@ def build(
         max_evaluations: of the field in one solution; a solution that needs more fails.
         probes: of Hutchinson's estimate of the divergence, at least two; null for the exact one.
         logit: α of the logit that integer data passes first; null for none.
+        condition: ``label``, only for the vector architecture with the independent coupling: a density for each class,
+            of which the flow is the mixture with the classes' frequencies; null for one density.
 
     Example:
         >>> import torch
@@ -93,11 +116,14 @@ def build(
         raise ValueError("sigma is the width of a conditional or linear path; the diffusion's has none to choose")
     if coupled_at_once and coupling == "independent":
         raise ValueError("coupled_at_once is for coupling optimal-transport")
+    if condition and (unet or coupling != "independent"):
+        raise ValueError("condition is for architecture vector with coupling independent")
+    classes = classes_of(event, condition)
     after: list[FlowModule] = []
     field: VectorField
     if hidden is not None:
-        dequantise, before = preprocessing(event, logit)
-        field = PerceptronField(event.dims, hidden, frequencies)
+        dequantise, before = row_preprocessing(event, logit, classes)
+        field = PerceptronField(event.dims, hidden, frequencies, context=classes)
     else:
         dequantise, before = dequantisation(event, logit)
         before.append(Centre())
@@ -108,4 +134,5 @@ def build(
 
     couple = independent if coupling == "independent" else partial(optimal_transport, batch=coupled_at_once)
     flow = ContinuousFlow(field, tolerance=tolerance, max_evaluations=max_evaluations, probes=probes)
-    return FlowMatching(before, flow, after, latent(event), dequantise, path=path, sigma=sigma, couple=couple)
+    kind, prior = LabelledFlowMatching if classes else FlowMatching, row_latent(event, classes)
+    return kind(before, flow, after, prior, dequantise, path=path, sigma=sigma, couple=couple)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.flows._assembly import Alpha
+from flowbench.flows._labelled import Condition, classes_of, on_features, row_flow
 from flowbench.layers._univariate import MixtureOfGaussians
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.layers.permutation import Permutation
@@ -17,6 +18,7 @@ def build(
     hidden: list[PositiveInt],
     components: PositiveInt | None = None,
     logit: Alpha = None,
+    condition: Condition = None,
 ) -> FlowModel:
     """Autoregressive maps, with the order of the features reversed between them.
 
@@ -28,6 +30,8 @@ def build(
         components: of the mixtures of Gaussians that are the conditionals of one more map, which ends in the latent
             (MAF MoG, section 4.3; 10 in the paper); null for none.
         logit: α of the logit that integer data passes first; null for none.
+        condition: ``label``: a density for each class, of which the flow is the mixture with the classes' frequencies;
+            null for one density that knows of no labels.
 
     Example:
         >>> import torch
@@ -40,10 +44,12 @@ def build(
             f"components: {components} need a logistic latent, and the data set says where its transport starts; "
             "choose components: null"
         )
+    classes = classes_of(event, condition)
     maps: list[FlowModule] = []
     for _ in range(layers):
-        maps += [MaskedAutoregressive(event.dims, hidden), Permutation.reverse(event.dims)]
+        maps.append(MaskedAutoregressive(event.dims, hidden, context=classes))
+        maps.append(on_features(Permutation.reverse(event.dims), classes))
     if components is None:
-        return vector_flow(event, maps, logit=logit)
-    maps.append(MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components)))
-    return vector_flow(event, maps, logit=logit, prior_name="logistic")
+        return row_flow(event, maps, classes, logit=logit)
+    maps.append(MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components), context=classes))
+    return row_flow(event, maps, classes, logit=logit, prior_name="logistic")

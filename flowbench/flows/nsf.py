@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from flowbench.config import PositiveFloat, PositiveInt, Within
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.flows._assembly import Alpha
+from flowbench.flows._labelled import Condition, classes_of, on_features, row_flow
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers._univariate import RationalQuadratic
 from flowbench.layers.autoregressive import MaskedAutoregressive
@@ -24,6 +25,7 @@ def build(
     bins: Annotated[int, Within(ge=2)] = 8,
     bound: PositiveFloat = 3.0,
     logit: Alpha = None,
+    condition: Condition = None,
 ) -> FlowModel:
     """Rational-quadratic splines of each feature, with a linear map before each layer of them.
 
@@ -35,6 +37,8 @@ def build(
         bins: pieces of each spline.
         bound: splines bend ``[-bound, bound]``, and are the identity outside. Data are standardised before.
         logit: α of the logit that integer data passes first; null for none.
+        condition: ``label``: a density for each class, of which the flow is the mixture with the classes' frequencies;
+            null for one density that knows of no labels.
 
     Example:
         >>> import torch
@@ -42,14 +46,16 @@ def build(
         >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
         (torch.Size([7]), torch.Size([3, 2]))
     """
+    classes = classes_of(event, condition)
     spline = RationalQuadratic(bins, bound)
     maps: list[FlowModule] = []
     for i in range(layers):
-        maps.append(InvertibleLinear(event.dims))
+        maps.append(on_features(InvertibleLinear(event.dims), classes))
         if architecture == "autoregressive":
-            maps.append(MaskedAutoregressive(event.dims, hidden, spline))
+            maps.append(MaskedAutoregressive(event.dims, hidden, spline, context=classes))
         else:
             swap = i % 2 == 1
             kept, changed = coupling_parts(event.dims, swap)
-            maps.append(SplineCoupling(mlp(kept, hidden, changed * spline.parameters), spline, swap=swap))
-    return vector_flow(event, maps, logit=logit)
+            network = mlp(classes + kept, hidden, changed * spline.parameters)
+            maps.append(SplineCoupling(network, spline, swap=swap, context=classes))
+    return row_flow(event, maps, classes, logit=logit)

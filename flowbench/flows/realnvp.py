@@ -6,8 +6,9 @@ from typing import Literal
 
 from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.flows._assembly import Alpha, vector_flow
+from flowbench.flows._assembly import Alpha
 from flowbench.flows._images import Shape, image_flow, multi_scale
+from flowbench.flows._labelled import Condition, classes_of, row_flow
 from flowbench.layers._parts import coupling_parts
 from flowbench.layers.actnorm import ActNorm
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -26,6 +27,7 @@ def build(
     hidden: list[PositiveInt],
     scales: PositiveInt | None = None,
     logit: Alpha = None,
+    condition: Condition = None,
 ) -> FlowModel:
     """Affine couplings that change the two parts of the data in turn.
 
@@ -39,6 +41,8 @@ def build(
             of each residual block, which must be the same.
         scales: only for the multi-scale architecture (2 in the paper for CIFAR-10).
         logit: α of the logit that integer data passes first (0.05 in the paper); null for none.
+        condition: ``label``, only for the vector architecture: a density for each class, of which the flow is the
+            mixture with the classes' frequencies; null for one density that knows of no labels.
 
     Example:
         >>> import torch
@@ -49,18 +53,21 @@ def build(
     if (scales is None) == (architecture == "multi-scale"):
         raise ValueError("scales are for the multi-scale architecture, which needs them")
     if architecture == "vector":
-        return vector_flow(event, _vector(event, layers, hidden), logit=logit)
+        classes = classes_of(event, condition)
+        return row_flow(event, _vector(event, layers, hidden, classes), classes, logit=logit)
+    if condition:
+        raise ValueError("condition is for the vector architecture")
     if architecture == "convolutional":
         return image_flow(event, lambda shape: _convolutional(shape, layers, hidden), logit=logit)
     return image_flow(event, lambda shape: _multi_scale(shape, scales or 1, layers, hidden), logit=logit)
 
 
-def _vector(event: Event, layers: int, hidden: list[int]) -> list[FlowModule]:
+def _vector(event: Event, layers: int, hidden: list[int], classes: int) -> list[FlowModule]:
     maps: list[FlowModule] = []
     for i in range(layers):
         swap = i % 2 == 1
         kept, changed = coupling_parts(event.dims, swap)
-        maps.append(AffineCoupling(mlp(kept, hidden, 2 * changed), swap=swap))
+        maps.append(AffineCoupling(mlp(classes + kept, hidden, 2 * changed), swap=swap, context=classes))
     return maps
 
 

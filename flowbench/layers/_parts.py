@@ -20,13 +20,24 @@ def coupling_parts(dims: int, swap: bool) -> tuple[int, int]:
     return (dims - first, first) if swap else (first, dims - first)
 
 
-def split(x: Tensor, swap: bool) -> tuple[Tensor, Tensor]:
-    """``(batch, D, …)`` as (kept, changed), split along the first axis of the event."""
+def split(x: Tensor, swap: bool, context: int = 0) -> tuple[Tensor, Tensor]:
+    """``(batch, D, …)`` as (kept, changed), split along the first axis of the event.
+
+    Args:
+        context: as many numbers before the D features, which are kept too, in front.
+    """
+    if context:
+        given, features = x[:, :context], x[:, context:]
+        kept, changed = split(features, swap)
+        return torch.cat((given, kept), 1), changed
     first = x.shape[1] // 2
     one, two = x[:, :first], x[:, first:]
     return (two, one) if swap else (one, two)
 
 
-def join(kept: Tensor, changed: Tensor, swap: bool) -> Tensor:
+def join(kept: Tensor, changed: Tensor, swap: bool, context: int = 0) -> Tensor:
     """The inverse of `split`."""
+    if context:
+        given, kept = kept[:, :context], kept[:, context:]
+        return torch.cat((given, join(kept, changed, swap)), 1)
     return torch.cat((changed, kept) if swap else (kept, changed), 1)

@@ -28,6 +28,8 @@ class MaskedAutoregressive(FlowModule):
         features: D.
         hidden: sizes of the hidden layers of the `MADE` that gives θ.
         univariate: the map h; affine if left out.
+        context: as many numbers stand before the features of each row. They pass unchanged, and every θ
+            depends on them.
 
     Example:
         >>> import torch
@@ -39,28 +41,40 @@ class MaskedAutoregressive(FlowModule):
         True
     """
 
-    def __init__(self, features: int, hidden: Sequence[int], univariate: Univariate | None = None):
+    def __init__(self, features: int, hidden: Sequence[int], univariate: Univariate | None = None, *, context: int = 0):
         super().__init__()
         self.univariate = univariate or Affine()
-        self.network = MADE(features, hidden, outputs=self.univariate.parameters)
+        self.context = context
+        self.network = MADE(features, hidden, outputs=self.univariate.parameters, context=context)
 
     def extra_repr(self) -> str:
         return f"univariate={self.univariate}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         with full_precision(x):
-            z, log_slope = self.univariate.encode(x, self.network(x))
-            return z, log_slope.sum(1)
+            z, log_slope = self.univariate.encode(self._features(x), self.network(x))
+            return self._rows(x, z), log_slope.sum(1)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        latent = self._features(z)
+
         def next_feature(i: int, outputs: Tensor) -> Tensor:
-            return self.univariate.decode(z[:, i], outputs)[0]
+            return self.univariate.decode(latent[:, i], outputs)[0]
 
         with full_precision(z):
             x, hidden = self.network.unroll(next_feature, z)
             if torch.is_grad_enabled():
-                x = x + _ImplicitGradient.apply(z - self.encode(x)[0], self, x, hidden)
+                at = self._rows(z, self._features(x))  # the solution depends on the context, too
+                residual = latent - self._features(self.encode(at)[0])
+                x = self._rows(z, self._features(x) + _ImplicitGradient.apply(residual, self, x, hidden))
             return x, -self.encode(x)[1]
+
+    def _features(self, rows: Tensor) -> Tensor:
+        return rows[:, self.context :] if self.context else rows
+
+    def _rows(self, rows: Tensor, features: Tensor) -> Tensor:
+        """``features`` behind the context of ``rows``."""
+        return torch.cat((rows[:, : self.context], features), 1) if self.context else features
 
 
 class _ImplicitGradient(torch.autograd.Function):
@@ -82,7 +96,7 @@ class _ImplicitGradient(torch.autograd.Function):
         with torch.no_grad():
             outputs = layer.network(ctx.x)
         with torch.enable_grad():
-            z, log_slope = layer.univariate.encode(ctx.x, outputs.requires_grad_())
+            z, log_slope = layer.univariate.encode(layer._features(ctx.x), outputs.requires_grad_())
             # Each z_i has outputs of its own, so the gradient of their sum holds the derivative of each.
             (slopes,) = torch.autograd.grad(z.sum(), outputs)
         w = layer.network.solve_transposed(ctx.hidden, slopes, log_slope.detach().exp(), gradients[0])
@@ -98,4 +112,7 @@ def examples():
         "scalar": (MaskedAutoregressive(1, [4]), (1,)),
         "splines": (MaskedAutoregressive(5, [16], RationalQuadratic()), (5,)),
         "mixtures": (MaskedAutoregressive(5, [16], MixtureOfGaussians(3)), (5,)),
+        "with a context": (MaskedAutoregressive(5, [16, 16], context=3), (3 + 5,)),
+        "no hidden layer, with a context": (MaskedAutoregressive(4, [], context=2), (2 + 4,)),
+        "scalar, with a context": (MaskedAutoregressive(1, [4], context=2), (2 + 1,)),
     }

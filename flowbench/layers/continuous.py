@@ -58,6 +58,8 @@ class ContinuousFlow(FlowModule):
             the same along the path (Grathwohl et al. 2019, 1810.01367, section 3.1). ``None`` takes the exact
             divergence, which costs D products with the Jacobian.
 
+    What the field keeps as a context passes unchanged, and has no part in the divergence.
+
     Example:
         >>> import torch
         >>> layer, x = ContinuousFlow(PerceptronField(2, [8], frequencies=2)), torch.randn(7, 2)
@@ -183,7 +185,10 @@ class ContinuousFlow(FlowModule):
         """Random signs ``(probes, batch, *event)``: they give less variance than normal numbers (1810.01367)."""
         if self.probes is None:
             return None
-        return torch.randint(0, 2, (self.probes, *x.shape), device=x.device).to(x.dtype) * 2 - 1
+        signs = torch.randint(0, 2, (self.probes, *x.shape), device=x.device).to(x.dtype) * 2 - 1
+        if self.field.context:
+            signs[:, :, : self.field.context] = 0
+        return signs
 
     def _exact_divergence(self, t: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """The velocity and the trace of its Jacobian, ``(batch, 1)``."""
@@ -191,7 +196,7 @@ class ContinuousFlow(FlowModule):
         at_once = max(1, _DIRECTION_NUMBERS // x.numel())
         total = x.new_zeros(len(x), 1)
         velocity = x
-        for units in torch.eye(dims, dtype=x.dtype, device=x.device).split(at_once):
+        for units in torch.eye(dims, dtype=x.dtype, device=x.device)[self.field.context :].split(at_once):
             directions = units.view(-1, 1, *x.shape[1:]).expand(-1, *x.shape)
             velocity, terms = self.field.quadratic_forms(t, x, directions)
             total = total + terms.sum(0)[:, None]
@@ -238,7 +243,11 @@ def solve_exactly(module: Module) -> Module:
 
 
 def examples():
-    def flow(dims: int, hidden: list[int]) -> FlowModule:
-        return solve_exactly(ContinuousFlow(PerceptronField(dims, hidden, frequencies=2)))
+    def flow(dims: int, hidden: list[int], context: int = 0) -> FlowModule:
+        return solve_exactly(ContinuousFlow(PerceptronField(dims, hidden, frequencies=2, context=context)))
 
-    return {"vector": (flow(3, [8, 8]), (3,)), "scalar": (flow(1, [8]), (1,))}
+    return {
+        "vector": (flow(3, [8, 8]), (3,)),
+        "scalar": (flow(1, [8]), (1,)),
+        "with a context": (flow(2, [8], context=2), (2 + 2,)),
+    }

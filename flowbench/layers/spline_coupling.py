@@ -18,6 +18,8 @@ class SplineCoupling(FlowModule):
             ``(batch, changed · spline.parameters)``; `coupling_parts` gives the sizes of both parts.
         spline: the number of bins and the interval that it bends.
         swap: condition on the second part and change the first.
+        context: as many numbers stand before the features of each row. They pass unchanged, and the network gets them
+            in front of the kept part.
 
     Example:
         >>> import torch
@@ -30,24 +32,25 @@ class SplineCoupling(FlowModule):
         True
     """
 
-    def __init__(self, network: nn.Module, spline: RationalQuadratic, *, swap: bool = False):
+    def __init__(self, network: nn.Module, spline: RationalQuadratic, *, swap: bool = False, context: int = 0):
         super().__init__()
         self.network = network
         self.spline = spline
         self.swap = swap
+        self.context = context
 
     def extra_repr(self) -> str:
-        return f"spline={self.spline}, swap={self.swap}"
+        return f"spline={self.spline}, swap={self.swap}, context={self.context}"
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        kept, changed = split(x, self.swap)
+        kept, changed = split(x, self.swap, self.context)
         z, log_slope = self.spline.encode(changed, self._outputs(kept, changed))
-        return join(kept, z, self.swap), sum_event(log_slope)
+        return join(kept, z, self.swap, self.context), sum_event(log_slope)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        kept, changed = split(z, self.swap)
+        kept, changed = split(z, self.swap, self.context)
         x, log_slope = self.spline.decode(changed, self._outputs(kept, changed))
-        return join(kept, x, self.swap), sum_event(log_slope)
+        return join(kept, x, self.swap, self.context), sum_event(log_slope)
 
     def _outputs(self, kept: Tensor, changed: Tensor) -> Tensor:
         """``(batch, changed, parameters)``. The slope of a spline depends too strongly on them to round them."""
@@ -58,9 +61,15 @@ class SplineCoupling(FlowModule):
 
 
 def examples():
-    def layer(dims: int, swap: bool) -> SplineCoupling:
+    def layer(dims: int, swap: bool, context: int = 0) -> SplineCoupling:
         spline = RationalQuadratic(bins=5, bound=2.0)
         kept = dims - dims // 2 if swap else dims // 2
-        return SplineCoupling(mlp(kept, [8], (dims - kept) * spline.parameters), spline, swap=swap)
+        network = mlp(context + kept, [8], (dims - kept) * spline.parameters)
+        return SplineCoupling(network, spline, swap=swap, context=context)
 
-    return {"even": (layer(4, False), (4,)), "odd": (layer(5, False), (5,)), "odd, swapped": (layer(5, True), (5,))}
+    return {
+        "even": (layer(4, False), (4,)),
+        "odd": (layer(5, False), (5,)),
+        "odd, swapped": (layer(5, True), (5,)),
+        "with a context": (layer(5, False, context=3), (3 + 5,)),
+    }

@@ -16,16 +16,22 @@ class MADE(nn.Module):
     Features have degrees 1 … D in their given order; hidden degrees are spread evenly over 1 … D-1 and sorted.
     A hidden unit sees units of at most its degree, an output those of strictly lower degree than its feature.
 
+    A context stands before the features. Its degree is 0, and so is that of some hidden units, so that the outputs for
+    all features depend on it, even those for the first.
+
     Args:
         features: D.
         hidden: sizes of the hidden layers.
         outputs: parameters per feature.
+        context: as many numbers before the features.
     """
 
-    def __init__(self, features: int, hidden: Sequence[int], *, outputs: int):
+    def __init__(self, features: int, hidden: Sequence[int], *, outputs: int, context: int = 0):
         super().__init__()
-        self.features, self.outputs = features, outputs
-        degrees = [torch.arange(1, features + 1), *(_hidden_degrees(size, features) for size in hidden)]
+        self.features, self.outputs, self.context = features, outputs, context
+        own, least = torch.arange(1, features + 1), 0 if context else 1
+        inputs = torch.cat((torch.zeros(context, dtype=own.dtype), own)) if context else own
+        degrees = [inputs, *(_hidden_degrees(size, features, least) for size in hidden)]
         self.layers = nn.ModuleList(nn.Linear(len(a), len(b)) for a, b in pairwise(degrees))
         self.last = nn.Linear(len(degrees[-1]), features * outputs)
         nn.init.zeros_(self.last.weight)
@@ -33,23 +39,23 @@ class MADE(nn.Module):
         for i, (below, above) in enumerate(pairwise(degrees)):
             self.register_buffer(f"mask_{i}", above[:, None] >= below, persistent=False)
         # The outputs of one feature lie side by side: (feature 1: first, second, …; feature 2: first, …).
-        output_degrees = degrees[0].repeat_interleave(outputs)
+        output_degrees = own.repeat_interleave(outputs)
         self.register_buffer("mask_last", output_degrees[:, None] > degrees[-1], persistent=False)
         # The number of units with degree at most d in each layer, for d in 0 … D; units are sorted by degree.
         self.counts = [[int((layer <= d).sum()) for d in range(features + 1)] for layer in degrees]
 
     def extra_repr(self) -> str:
-        return f"features={self.features}, outputs={self.outputs}"
+        return f"features={self.features}, outputs={self.outputs}, context={self.context}"
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(batch, D)`` to ``(batch, D, outputs)``."""
+        """``(batch, context + D)`` to ``(batch, D, outputs)``."""
         for i, layer in enumerate(self.layers):
             x = relu(linear(x, layer.weight * getattr(self, f"mask_{i}"), layer.bias))
         x = linear(x, self.last.weight * self.mask_last, self.last.bias)
         return x.unflatten(1, (self.features, self.outputs))
 
     @torch.no_grad()
-    def unroll(self, next_feature: Callable[[int, Tensor], Tensor], like: Tensor) -> tuple[Tensor, list[Tensor]]:
+    def unroll(self, next_feature: Callable[[int, Tensor], Tensor], rows: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Compute features one by one, each from the network's outputs for it, without gradients.
 
         Every hidden unit depends only on the features up to its degree and is computed once, so all features
@@ -58,24 +64,31 @@ class MADE(nn.Module):
         Args:
             next_feature: takes the index i and the outputs for feature i, ``(batch, outputs)``, which depend on
                 the features before i; returns feature i, ``(batch,)``.
-            like: ``(batch, D)``, for the batch size, device and dtype.
+            rows: ``(batch, context + D)``, of which the context is used.
 
         Returns:
-            All features, ``(batch, D)``, and the hidden layers, ``(batch, size)`` each, for `solve_transposed`.
+            The rows with all features, ``(batch, context + D)``, and the hidden layers, ``(batch, size)`` each, for
+            `solve_transposed`.
         """
         # No mask is multiplied here: a unit is given only the units below that it may see.
-        units = [torch.empty_like(like)] + [like.new_empty(len(like), len(layer.bias)) for layer in self.layers]
+        units = [rows.clone()] + [rows.new_empty(len(rows), len(layer.bias)) for layer in self.layers]
+
+        def compute(degree: int) -> None:
+            """The hidden units of this degree."""
+            for depth, layer in enumerate(self.layers):
+                first = self.counts[depth + 1][degree - 1] if degree else 0
+                block, seen = slice(first, self.counts[depth + 1][degree]), self.counts[depth][degree]
+                if block.start < block.stop:
+                    value = linear(units[depth][:, :seen], layer.weight[block, :seen], layer.bias[block])
+                    units[depth + 1][:, block] = value.relu_()
+
+        compute(0)
         for i in range(self.features):
             rows = slice(i * self.outputs, (i + 1) * self.outputs)
             seen = self.counts[-1][i]
             outputs = linear(units[-1][:, :seen], self.last.weight[rows, :seen], self.last.bias[rows])
-            units[0][:, i] = next_feature(i, outputs)
-            for depth, layer in enumerate(self.layers):
-                block = slice(self.counts[depth + 1][i], self.counts[depth + 1][i + 1])
-                seen = self.counts[depth][i + 1]
-                if block.start < block.stop:
-                    value = linear(units[depth][:, :seen], layer.weight[block, :seen], layer.bias[block])
-                    units[depth + 1][:, block] = value.relu_()
+            units[0][:, self.context + i] = next_feature(i, outputs)
+            compute(i + 1)
         return units[0], units[1:]
 
     @torch.no_grad()
@@ -83,6 +96,8 @@ class MADE(nn.Module):
         self, hidden: list[Tensor], output_slopes: Tensor, diagonal: Tensor, gradient: Tensor
     ) -> Tensor:
         """Solve Jᵀ w = g for the Jacobian J of a map z_i = h(x_i, outputs_i(x_<i)), which is lower triangular.
+
+        The context stays as it is.
 
         Back-substitution from the last feature to the first, through each hidden unit once. Like `unroll` this
         costs about as much arithmetic as one pass.
@@ -112,13 +127,16 @@ class MADE(nn.Module):
                     value = above[depth + 1][:, done:] @ weights[depth + 1][done:, block]
                     grads[depth][:, block] = value * (hidden[depth][:, block] > 0)
             done = self.counts[1][i] if hidden else (i + 1) * self.outputs
-            w[:, i] = (gradient[:, i] - above[0][:, done:] @ weights[0][done:, i]) / diagonal[:, i]
+            w[:, i] = (gradient[:, i] - above[0][:, done:] @ weights[0][done:, self.context + i]) / diagonal[:, i]
             rows = slice(i * self.outputs, (i + 1) * self.outputs)
             output_grads[:, rows] = w[:, i, None] * output_slopes[:, i]
         return w
 
 
-def _hidden_degrees(size: int, features: int) -> Tensor:
-    """Sorted degrees in 1 … D-1, spread evenly. For a single feature all are 1, and no output sees them."""
-    highest = max(features - 1, 1)
-    return (torch.arange(size) * highest // size + 1).clamp(max=highest)
+def _hidden_degrees(size: int, features: int, least: int) -> Tensor:
+    """Sorted degrees from ``least`` to D-1, spread evenly.
+
+    For a single feature without a context all are 1, and no output sees them.
+    """
+    highest = max(features - 1, least)
+    return (torch.arange(size) * (highest - least + 1) // size + least).clamp(max=highest)

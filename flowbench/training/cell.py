@@ -24,7 +24,7 @@ from tqdm import tqdm
 from flowbench import certificates, data
 from flowbench.cell import Cell, TeacherError
 from flowbench.config import ConfigError
-from flowbench.core import FittedModel, FlowModel, Generator, ResolutionError, SolverError
+from flowbench.core import FittedModel, FlowModel, Generator, LabelError, ResolutionError, SolverError
 from flowbench.records.commit import current_commit
 from flowbench.records.files import Host
 from flowbench.records.training import (
@@ -224,12 +224,12 @@ class CellTraining:
                 f"{cell.budget_key('train', 'batch_size')}: {cell.key} needs batches of at least {model.least_batch} "
                 f"examples, got {self._batch_size}"
             )
-        train_split = self._split("train")
+        train_split = self._examples(model, "train")
         model.initialise(train_split[:INITIALISATION_EXAMPLES].to(cell.device))
         return DataLoss(
             model,
             Batches(train_split, budget.batch_size, cell.device, horizontal_flips=budget.horizontal_flips),
-            self._split("validation")[: budget.validation_examples].to(cell.device),
+            self._examples(model, "validation")[: budget.validation_examples].to(cell.device),
             validation_seed,
             compile=budget.compile,
         )
@@ -248,6 +248,14 @@ class CellTraining:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "The given NumPy array is not writable")  # and nothing here writes to it
             return torch.from_numpy(self.cell.splits[name])
+
+    def _examples(self, model: Generator, name: str) -> torch.Tensor:
+        """A split as a model learns from it: with classes, flattened examples that end with their labels."""
+        split = self._split(name)
+        if not model.classes:
+            return split
+        labels = torch.from_numpy(np.array(self.cell.labels[name]))
+        return torch.column_stack((split.flatten(1), labels.to(split.dtype)))
 
     @property
     def _learns_from_data(self) -> bool:
@@ -269,7 +277,7 @@ class CellTraining:
         except Exception as error:
             if devices.is_out_of_memory(error):
                 raise cell.too_large("train") from error
-            if isinstance(error, ResolutionError):
+            if isinstance(error, ResolutionError | LabelError):
                 raise ConfigError(f"data/{cell.names.data}: {error}") from None
             # Its class, imported, would bring the compiler into every training.
             if not (isinstance(error, CompilationError) or type(error).__module__.startswith("torch._dynamo")):

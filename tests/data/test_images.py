@@ -378,7 +378,7 @@ def test_saved_and_read_as_memory_maps():
     assert all(isinstance(array, np.memmap) for array in found.values())
     assert_as_published(found, COLOUR)
     event = json.loads(Path("data/cifar10/info.json").read_text(encoding="utf-8"))["event"]
-    assert event == {"shape": [3, 32, 32], "levels": 256, "standardise": True, "start": None}
+    assert event == {"shape": [3, 32, 32], "levels": 256, "standardise": True, "start": None, "classes": 10}
 
 
 @pytest.mark.parametrize("path", sorted(Path(data.__file__).parent.glob("*.py")), ids=lambda path: path.stem)

@@ -41,7 +41,7 @@ def test_reads_what_was_saved(folder, source):
 
 def test_says_what_is_known_of_the_source(folder, source):
     info = json.loads((folder / "info.json").read_text(encoding="utf-8"))
-    assert info["event"] == {"shape": [2], "levels": None, "standardise": False, "start": None}
+    assert info["event"] == {"shape": [2], "levels": None, "standardise": False, "start": None, "classes": None}
     assert info["entropy_nats"] == data.saved_entropy(folder) == source.entropy()
     assert info["fingerprint"] == data.fingerprint(folder)
 
@@ -176,3 +176,44 @@ def test_an_interrupted_stage_ends_without_a_traceback(monkeypatch, capsys):
     monkeypatch.setattr(config, "load", interrupt)
     assert run_download(monkeypatch, "two_modes") == 130
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_labels_stand_beside_their_examples(tmp_path):
+    from sklearn.datasets import load_digits
+
+    source, found = data.load("digits", validation=10, test=10), load_digits()
+    data.save(source, tmp_path / "digits")
+    known = {image.astype(np.uint8).tobytes(): label for image, label in zip(found.images, found.target, strict=True)}
+    splits, labels = data.read(tmp_path / "digits"), data.read_labels(tmp_path / "digits")
+    for split in data.SPLITS:
+        assert labels[split].tolist() == [known[image.tobytes()] for image in splits[split]]
+    flip_the_last_byte(tmp_path / "digits/test.labels.npy")
+    with pytest.raises(data.DataError, match=r"test\.labels\.npy: expected an array with fingerprint"):
+        data.read_labels(tmp_path / "digits")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (np.array([0, 1, 2, 0]), "expected labels from 0 to 1, found 0 to 2"),
+        (np.array(list("abca")), "expected labels of 2 classes, found 3: a, b, c"),
+        (np.array([0, 1]), r"train: expected 4 labels, found \(2,\)"),
+    ],
+)
+def test_labels_that_are_not_those_of_the_event_are_refused(tmp_path, source, monkeypatch, labels, message):
+    examples = np.arange(8, dtype=np.float32).reshape(4, 2)
+    monkeypatch.setattr(type(source), "event", Event((2,), classes=2))
+    monkeypatch.setattr(type(source), "labelled", lambda self: dict.fromkeys(data.SPLITS, (examples, labels)))
+    with pytest.raises(data.DataError, match=message):
+        data.save(source, tmp_path / "x")
+
+
+def test_texts_become_numbers_in_their_order(tmp_path, source, monkeypatch):
+    examples = np.arange(8, dtype=np.float32).reshape(4, 2)
+    monkeypatch.setattr(type(source), "event", Event((2,), classes=2))
+    monkeypatch.setattr(type(source), "grid", None)
+    monkeypatch.setattr(
+        type(source), "labelled", lambda self: dict.fromkeys(data.SPLITS, (examples, np.array(list("hggh"))))
+    )
+    data.save(source, tmp_path / "x")
+    assert data.read_labels(tmp_path / "x")["train"].tolist() == [1, 0, 0, 1]

@@ -25,9 +25,9 @@ from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
-from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, STUDENT, VECTORS
+from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, LABELLED, STUDENT, VECTORS
 
-KEYS = [VECTORS, BASELINE, ENERGY, CONTINUOUS, IMAGES, STUDENT, AUTOENCODER]
+KEYS = [VECTORS, BASELINE, ENERGY, CONTINUOUS, IMAGES, LABELLED, STUDENT, AUTOENCODER]
 ALWAYS = {"parameters", "sliced_wasserstein", "energy_distance", "sample_samples_per_second", "evaluate_seconds"}
 DENSITY = {"nll_nats", "bits_per_dim", "bits_per_dim_standard_error", "log_prob_samples_per_second"}
 _OF_MAPS = ("invertibility", "non_finite", "l2_error", "lost_share", "log_prob_error_max", "logdet_error_max")
@@ -46,6 +46,7 @@ APPLICABLE = {
     ENERGY: ALWAYS | DENSITY | FLOW | PLANE | TRUTH | {"kl_to_target", "minor_mode_share"},
     CONTINUOUS: ALWAYS | DENSITY | FLOW | PLANE | SOLVER,
     IMAGES: ALWAYS | DENSITY | FLOW | LEVELS,
+    LABELLED: ALWAYS | DENSITY | FLOW | LEVELS,
     STUDENT: ALWAYS | DENSITY | FLOW | LEVELS | OF_STUDENT,
     AUTOENCODER: ALWAYS | FLOW | {"reconstruction_error", "psnr", "latent_bits_per_dim"},
 }
@@ -83,7 +84,7 @@ def test_the_cells_folder_holds_what_dvc_is_told_of(tiny, key):
     of_images = {"samples", "reconstructions", "interpolation"}
     of_plane = {"density", "training", "training-animation", "warp"}
     pictures = {
-        **dict.fromkeys((IMAGES, STUDENT), of_images),
+        **dict.fromkeys((IMAGES, LABELLED, STUDENT), of_images),
         **dict.fromkeys((VECTORS, ENERGY), of_plane),
         BASELINE: {"density"},
         CONTINUOUS: of_plane | {"transport", "path"},

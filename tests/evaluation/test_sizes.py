@@ -17,9 +17,9 @@ from flowbench.records.training import Training
 from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from tests import tiny_cells
-from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, STUDENT, VECTORS
+from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, LABELLED, STUDENT, VECTORS
 
-KEYS = [VECTORS, BASELINE, ENERGY, CONTINUOUS, IMAGES, STUDENT, AUTOENCODER]
+KEYS = [VECTORS, BASELINE, ENERGY, CONTINUOUS, IMAGES, LABELLED, STUDENT, AUTOENCODER]
 SIZES = ["test_examples", "samples", "invertibility_points", "logdet_points", "grid", "noise_draws", "batch_size"]
 
 
@@ -59,7 +59,7 @@ def test_all_sizes_may_be_small(tiny, tmp_path, key, size):
         assert by_seed[0].n >= 1
     # What one example or one draw cannot tell is left out.
     assert ("bits_per_dim_standard_error" in found.values) == (size > 1 and key != AUTOENCODER)
-    assert ("bits_per_dim_noise_std" in found.values) == (size > 1 and key in (IMAGES, STUDENT))
+    assert ("bits_per_dim_noise_std" in found.values) == (size > 1 and key in (IMAGES, LABELLED, STUDENT))
     assert ("kl_to_teacher" in found.values) == (size > 1 and key == STUDENT)
     for log_prob in found.log_prob.values():
         assert log_prob.shape == (size,)

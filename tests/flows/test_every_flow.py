@@ -14,7 +14,7 @@ from torch import Tensor
 
 from flowbench import certificates, config, data, flows
 from flowbench.config import suites
-from flowbench.core import Event, FittedModel, FlowModel, ShapeError
+from flowbench.core import Event, FittedModel, FlowModel, Generator, ShapeError
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow, solve_exactly, solving
 from flowbench.numerics.quadrature import Grid, log_integral
@@ -25,6 +25,7 @@ PARAMS = config.load(ROOT / "params.yaml")
 SUITES = {name: suites.load(name, PARAMS, ROOT) for name in suites.names(ROOT)}
 # Of a solver; its certificate, with more digits, is the business of the tests of maps.
 TOLERANCE = 1e-6
+CLASSES = 3
 
 
 class Case(NamedTuple):
@@ -41,6 +42,7 @@ def cases() -> dict[str, Case]:
             event = data.load(cell.data, **PARAMS.data[cell.data]).event
             if len(event.shape) == 1:
                 event = dataclasses.replace(event, shape=(min(event.dims, 4),))
+            event = dataclasses.replace(event, classes=CLASSES)  # of all data, so that each is built once
             event, options = certificates.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
             if (case := Case(cell.flow, options, event)) not in found.values():
                 found[f"{cell.flow}/{cell.config} on {cell.data}"] = case
@@ -56,6 +58,12 @@ def examples(event: Event, n: int) -> Tensor:
     """Made-up data of an event."""
     with seeded(0):
         return torch.randint(event.levels, (n, *event.shape)) if event.levels else torch.randn(n, *event.shape)
+
+
+def learnt_from(model: Generator, x: Tensor) -> Tensor:
+    """Data as a model learns from it: with labels, if it knows classes."""
+    labels = torch.arange(len(x)) % CLASSES
+    return torch.column_stack((x.flatten(1), labels.to(x.dtype))) if model.classes else x
 
 
 def build(name: str, seed: int = 0) -> FlowModel:
@@ -77,7 +85,7 @@ def ready(name: str) -> FlowModel:
         with seeded(0):
             model.fit(examples(event, 300), examples(event, 100))
     else:
-        model.initialise(examples(event, 200))
+        model.initialise(learnt_from(model, examples(event, 200)))
     return model.eval()
 
 
@@ -197,7 +205,8 @@ def test_data_of_another_shape_is_refused(name):
     known = isinstance(model, FlowModel)
     for shape in other_shapes(event):
         x = torch.zeros(3, *shape, dtype=torch.int64 if event.levels else torch.float32)
-        for use in (model.encode, model.loss, *([model.log_prob] if known else [])):
+        learns = not model.classes or shape != (event.dims + 1,)
+        for use in (model.encode, *([model.loss] if learns else []), *([model.log_prob] if known else [])):
             with pytest.raises(ShapeError, match="expected events of shape"):
                 use(x)
 
@@ -209,14 +218,15 @@ def test_grey_levels_out_of_range_are_refused(name):
     for level in (event.levels, -1):
         x = examples(event, 3)
         x[-1].flatten()[-1] = level
-        for use in (model.encode, model.loss):
+        for use in (model.encode, lambda x, model=model: model.loss(learnt_from(model, x))):
             with pytest.raises(ValueError, match=f"expected whole grey levels from 0 to {event.levels - 1}, got"):
                 use(x)
 
 
 @torch.no_grad()
 def test_a_model_can_be_copied_and_pickled(name):
-    model, batch = ready(name), examples(CASES[name].event, 7)
+    model = ready(name)
+    batch = learnt_from(model, examples(CASES[name].event, 7))
     copies = [copy.deepcopy(model)]
     # torch itself refuses to pickle a parametrisation, such as weight normalisation.
     if not any(torch.nn.utils.parametrize.is_parametrized(part) for part in model.modules()):
@@ -229,7 +239,8 @@ def test_a_model_can_be_copied_and_pickled(name):
 
 
 def test_the_loss_reaches_every_parameter(name):
-    model, batch = copy.deepcopy(ready(name)).train(), examples(CASES[name].event, 16)
+    model = copy.deepcopy(ready(name)).train()
+    batch = learnt_from(model, examples(CASES[name].event, 16))
     loss = model.loss(batch)
     assert loss.shape == ()
     if isinstance(model, FittedModel):
@@ -242,7 +253,8 @@ def test_the_loss_reaches_every_parameter(name):
 
 
 def test_weights_survive_a_file(name, tmp_path):
-    model, batch = ready(name), examples(CASES[name].event, 7)
+    model = ready(name)
+    batch = learnt_from(model, examples(CASES[name].event, 7))
     save_file(model.state_dict(), tmp_path / "weights.safetensors")
     fresh = build(name, seed=1)  # whose permutations are others
     fresh.load_state_dict(load_file(tmp_path / "weights.safetensors"))

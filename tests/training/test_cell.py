@@ -1,6 +1,7 @@
 """The training of a whole cell: what it writes, that it repeats, and what becomes of it when something fails."""
 
 import csv
+import json
 import math
 import multiprocessing
 import os
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from flowbench import data
 from flowbench.config import ConfigError
 from flowbench.core import FlowModel
 from flowbench.records.training import Training
@@ -24,7 +26,7 @@ from flowbench.training import cell as training_cell
 from flowbench.training.cell import CellTraining
 from flowbench.training.objectives import DataLoss
 from tests import tiny_cells
-from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, VECTORS
+from tests.tiny_cells import AUTOENCODER, BASELINE, CONTINUOUS, ENERGY, IMAGES, LABELLED, VECTORS
 
 
 @pytest.fixture
@@ -40,7 +42,7 @@ def train(root: Path, key: str = VECTORS, **options) -> dict[str, bytes]:
     return tiny_cells.steady(cell.folder)
 
 
-@pytest.mark.parametrize("key", [VECTORS, BASELINE, ENERGY, IMAGES])
+@pytest.mark.parametrize("key", [VECTORS, BASELINE, ENERGY, IMAGES, LABELLED])
 def test_training_twice_gives_the_same_bytes(tiny, root, key):
     first, again = tiny_cells.steady(tiny.trained(key)), train(root, key)
     weights = {f"trained/seed-{seed}.safetensors" for seed in (0, 1)}
@@ -263,3 +265,25 @@ def wait_until(condition, seconds: float = 30) -> None:
     while not condition():
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.01)
+
+
+def test_a_class_that_training_never_saw_is_one_line(root, monkeypatch):
+    cell = tiny_cells.resolve(root, LABELLED)
+    labels = {
+        name: np.where((of_split == 3) & (name == "train"), 4, of_split) for name, of_split in cell.labels.items()
+    }
+    cell.__dict__["labels"] = labels  # a cell looks them up once
+    monkeypatch.setattr(training_cell, "for_each_seed", lambda train, seeds, *_: {seeds[0]: train(seeds[0])})
+    with pytest.raises(ConfigError, match=r"^data/digits: label 3: training never saw an example of this class$"):
+        CellTraining(cell).run()
+
+
+def test_data_of_an_earlier_version_without_labels_say_how_to_make_them_again(root):
+    path = root / "data/digits/info.json"
+    info = json.loads(path.read_text(encoding="utf-8"))
+    del info["labels"]
+    path.write_text(json.dumps(info), encoding="utf-8")
+    with pytest.raises(
+        data.DataError, match=r"digits: holds no labels; .* `dvc repro -f stages/dvc.yaml:download@digits`"
+    ):
+        _ = tiny_cells.resolve(root, LABELLED).labels
