@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Annotated, Literal
 
+import torch
 from torch import Tensor
 
 from flowbench.config import NonNegativeFloat, PositiveInt, Within
