@@ -14,7 +14,16 @@ from flowbench.report.views.text import words
 
 Box = tuple[int, int, int, int]
 # Those that say most of a flow as such.
-OF_FLOWS = ("training-animation", "transport", "path", "coupling", "warp", "latent")
+OF_FLOWS = (
+    "training-animation",
+    "transport",
+    "path",
+    "coupling",
+    "layers",
+    "warp",
+    "reconstructions-training",
+    "latent",
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class Picture:
 
 def of_cell(scope: Scope, cell: CellResult, folder: Path) -> list[Picture]:
     """Copy the pictures of a cell to ``folder``, in the order of their kinds."""
-    of_first, finished, found = {"training", "training-animation"}, cell.record.training.finished, []
+    of_first, finished, found = {"training", "training-animation", "reconstructions-training"}, cell.record.training.finished, []
     kinds = words("words")["pictures"]
     order = [*kinds, *sorted(cell.record.pictures)]
     for name in sorted(cell.record.pictures, key=order.index):
