@@ -2,18 +2,15 @@
 
 import math
 from functools import cached_property
-from typing import Annotated
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from flowbench.config import PositiveFloat, Within
+from flowbench.config import PositiveFloat
 from flowbench.core import Event
 from flowbench.data import SampledSource
 from flowbench.numerics.quadrature import Grid
-
-_ONE_OR_TWO = Within(min_length=1, max_length=2)
 
 
 class Gaussian(SampledSource):
@@ -23,12 +20,12 @@ class Gaussian(SampledSource):
     truth.
     """
 
-    mean: Annotated[tuple[float, ...], _ONE_OR_TWO]
-    std: Annotated[tuple[PositiveFloat, ...], _ONE_OR_TWO]
+    mean: tuple[float, ...]
+    std: tuple[PositiveFloat, ...]
 
     def __post_init__(self) -> None:
-        if len(self.mean) != len(self.std):
-            raise ValueError("mean and std need one number each for every axis")
+        if not 1 <= len(self.mean) == len(self.std) <= 2:
+            raise ValueError("mean and std need a number each for one axis or for two")
 
     @property
     def event(self) -> Event:

@@ -23,7 +23,11 @@ class SideBySide(nn.Module):
 
 
 def scale_and_shift(
-    network: Callable[[int, list[int], int], nn.Module], inputs: int, hidden: list[int], changed: int, networks: Networks
+    network: Callable[[int, list[int], int], nn.Module],
+    inputs: int,
+    hidden: list[int],
+    changed: int,
+    networks: Networks,
 ) -> nn.Module:
     """From ``(batch, inputs, …)`` to log-scales and shifts, ``(batch, 2 · changed, …)``.
 

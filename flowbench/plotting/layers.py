@@ -17,9 +17,7 @@ _ORIGINS, _DATA = "plasma", "#08519c"
 _COLUMNS, _SIDE, _NAME, _TITLE, _BINS = 8, 1.0, 0.2, 0.3, 40
 
 
-def through_layers(
-    path: Path, panels: Sequence[tuple[str, np.ndarray]], colours: np.ndarray, title: str = ""
-) -> None:
+def through_layers(path: Path, panels: Sequence[tuple[str, np.ndarray]], colours: np.ndarray, title: str = "") -> None:
     """Draw named sets of points in the order in which a flow makes one of another, all on the same axes.
 
     Args:
@@ -52,7 +50,7 @@ def through_layers(
 
 
 def _histogram(axes: Axes, values: np.ndarray, limits: tuple[float, float]) -> None:
-    axes.hist(values[np.isfinite(values)], _BINS, range=limits, color=_DATA, density=True)
+    axes.hist(values[np.isfinite(values)], _BINS, range=limits, color=_DATA)
 
 
 def _reach(sets: Sequence[np.ndarray]) -> tuple[float, float]:

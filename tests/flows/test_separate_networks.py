@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from flowbench import config, flows
 from flowbench.certificates import randomised
@@ -36,9 +37,8 @@ def test_scales_and_shifts_have_networks_of_their_own(name):
     found = couplings(model)
     assert len(found) > 1
     for layer in found:
-        first = next(iter(layer.network.first.parameters()))
-        shape = (5, first.shape[1], 4, 4) if first.dim() == 4 else (5, first.shape[1])
-        x = torch.randn(shape)
+        first = next(part for part in layer.network.first.modules() if isinstance(part, nn.Linear | nn.Conv2d))
+        x = torch.randn(5, first.in_features) if isinstance(first, nn.Linear) else torch.randn(5, first.in_channels, 4, 4)
         before = layer.network(x).chunk(2, 1)
         layer.network.second.load_state_dict(randomised(layer.network.second, seed=1).state_dict())
         scale, shift = layer.network(x).chunk(2, 1)

@@ -94,7 +94,9 @@ def draw_while_training(path):
 
 def draw_images_while_training(path, frames=5):
     x = images(64) / 17
-    sheets.learning(path, x, np.stack([x * i / frames for i in range(frames)]), [f"step {i}" for i in range(frames)], "x")
+    sheets.learning(
+        path, x, np.stack([x * i / frames for i in range(frames)]), [f"step {i}" for i in range(frames)], "x"
+    )
 
 
 def draw_layers(path):
@@ -179,7 +181,8 @@ def test_a_strip_has_one_panel_for_each_frame_and_one_for_the_target(tmp_path):
     assert widths[36] / widths[4] == pytest.approx(9 / 5, rel=0.01)
 
 
-@pytest.mark.parametrize(("draw", "frames"), [(draw_learning, 9), (draw_transport, 5), (draw_learning, 1), (draw_images_while_training, 5)]
+@pytest.mark.parametrize(
+    ("draw", "frames"), [(draw_learning, 9), (draw_transport, 5), (draw_learning, 1), (draw_images_while_training, 5)]
 )
 def test_animations_show_every_frame_again_and_again(draw, frames, tmp_path):
     draw(tmp_path / "x.png", frames)
@@ -212,7 +215,9 @@ def test_what_is_not_finite_does_not_stop_a_picture(tmp_path):
     maps.coupling(tmp_path / "g.png", points(5), {"a": np.full((5, 2), np.nan)})
     broken = np.where(np.arange(5)[:, None] < 2, np.inf, points(5))
     for dims in (1, 2):
-        layers.through_layers(tmp_path / f"h{dims}.png", [("a", broken[:, :dims]), ("b", broken[:, :dims])], np.arange(5))
+        layers.through_layers(
+            tmp_path / f"h{dims}.png", [("a", broken[:, :dims]), ("b", broken[:, :dims])], np.arange(5)
+        )
         layers.through_layers(tmp_path / f"i{dims}.png", [("a", np.full((5, dims), np.nan))] * 2, np.arange(5))
     assert len(list(tmp_path.iterdir())) == 11
 
