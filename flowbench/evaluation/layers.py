@@ -11,7 +11,9 @@ from flowbench.evaluation.subject import Pictures, Subject
 from flowbench.plotting.densities import spread
 from flowbench.plotting.layers import through_layers
 
-_POINTS, _PANELS = 400, 40
+# By the number of dimensions: a histogram needs more.
+_POINTS = {1: 5000, 2: 400}
+_PANELS = 40
 
 
 def through(model: FlowModel, z: Tensor) -> list[tuple[str, Tensor]]:
@@ -25,11 +27,12 @@ def through(model: FlowModel, z: Tensor) -> list[tuple[str, Tensor]]:
 
 
 def _draw(subject: Subject, folder: Path) -> None:
-    model, latents = subject.model, subject.latents[:_POINTS]
+    model, count = subject.model, _POINTS[subject.cell.source.event.dims]
+    latents = subject.latents[:count]
     assert isinstance(model, FlowModel)
     seen = through(model, latents)
     shown = [seen[i] for i in spread(len(seen), _PANELS)]
-    panels = [(name, x.cpu().numpy()) for name, x in [*shown, ("test data", subject.test[:_POINTS])]]
+    panels = [(name, x.cpu().numpy()) for name, x in [*shown, ("test data", subject.test[:count])]]
     colours = latents[:, 0].argsort().argsort().cpu().numpy()
     through_layers(folder / "layers.png", panels, colours, f"{subject.cell.title}: after each layer")
 

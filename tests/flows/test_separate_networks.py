@@ -38,7 +38,11 @@ def test_scales_and_shifts_have_networks_of_their_own(name):
     assert len(found) > 1
     for layer in found:
         first = next(part for part in layer.network.first.modules() if isinstance(part, nn.Linear | nn.Conv2d))
-        x = torch.randn(5, first.in_features) if isinstance(first, nn.Linear) else torch.randn(5, first.in_channels, 4, 4)
+        x = (
+            torch.randn(5, first.in_features)
+            if isinstance(first, nn.Linear)
+            else torch.randn(5, first.in_channels, 4, 4)
+        )
         before = layer.network(x).chunk(2, 1)
         layer.network.second.load_state_dict(randomised(layer.network.second, seed=1).state_dict())
         scale, shift = layer.network(x).chunk(2, 1)
