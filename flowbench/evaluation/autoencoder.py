@@ -13,7 +13,7 @@ from flowbench.evaluation.likelihood import bits_per_dim
 from flowbench.evaluation.subject import Family, Pictures, Subject
 from flowbench.metrics import Measured, over
 from flowbench.plotting import maps
-from flowbench.plotting.images import while_training
+from flowbench.plotting.images import learning, while_training
 
 # In the picture of the latent space.
 _POINTS = 2000
@@ -77,14 +77,16 @@ def _draw_latents(subject: Subject, folder: Path) -> None:
 
 
 def _draw_training(subject: Subject, folder: Path) -> None:
-    """What became of the first validation images at each snapshot, if any was taken."""
+    """The first validation images and their reconstructions at each snapshot, if any was taken."""
     if (found := subject.training.snapshots()) is None:
         return
-    frames, steps = found
-    images = subject.cell.splits["validation"][: frames.shape[1]] / ((subject.cell.source.event.levels or 2) - 1)
-    rows = {f"step {step:,}": frame / 255 for step, frame in zip(steps, frames, strict=True)}
-    title = f"{subject.cell.title}, while training"
-    while_training(folder / "training.png", images, rows, "validation data", title)
+    cell, (pairs, steps) = subject.cell, found
+    images, frames = pairs[0, 0] / 255, pairs[:, 1] / 255
+    of_epoch = cell.train.batch_size / len(cell.splits["train"])
+    captions = [f"step {step:,}, epoch {step * of_epoch:.1f}" for step in steps]
+    title = f"{cell.title}, while training"
+    while_training(folder / "training.png", images, dict(zip(captions, frames, strict=True)), "validation data", title)
+    learning(folder / "reconstructions-training.png", images, frames, captions, title)
 
 
 def _applies(subject: Subject) -> bool:

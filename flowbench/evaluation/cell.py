@@ -19,6 +19,7 @@ from flowbench.evaluation import (
     fixed_point,
     images,
     invertibility,
+    layers,
     likelihood,
     logdet,
     moments,
@@ -64,7 +65,7 @@ FAMILIES = [
 ] + [
     Family(module.__name__, getattr(module, "applies", lambda subject: True), module.measure) for module in CONTRIBUTED
 ]
-PICTURES = [pictures for module in (autoencoder, plane, paths, images, tables) for pictures in module.PICTURES]
+PICTURES = [pictures for module in (autoencoder, plane, layers, paths, images, tables) for pictures in module.PICTURES]
 
 
 class _Measured(NamedTuple):

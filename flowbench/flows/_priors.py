@@ -11,7 +11,7 @@ from torch.nn.functional import logsigmoid
 
 from flowbench.core import Mixture
 
-PriorName = Literal["normal", "logistic", "mixture"]
+PriorName = Literal["normal", "diagonal", "logistic", "mixture"]
 
 
 def prior(name: PriorName, dims: int) -> Distribution | nn.Module:
@@ -58,6 +58,21 @@ class Logistic(Distribution):
         return (logsigmoid(value) + logsigmoid(-value)).sum(-1)
 
 
+class DiagonalNormal(nn.Module):
+    """A normal distribution with a learnt mean and standard deviation of each coordinate, which starts as N(0, I)."""
+
+    def __init__(self, dims: int):
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(dims))
+        self.log_scale = nn.Parameter(torch.zeros(dims))
+
+    def extra_repr(self) -> str:
+        return f"dims={len(self.mean)}"
+
+    def forward(self) -> Distribution:
+        return Independent(Normal(self.mean, self.log_scale.exp(), validate_args=False), 1, validate_args=False)
+
+
 class GaussianMixture(nn.Module):
     """A learnt mixture of Gaussians with diagonal covariances; by default it has two components."""
 
@@ -80,4 +95,4 @@ class GaussianMixture(nn.Module):
         )
 
 
-_PRIORS = {"normal": standard_normal, "logistic": Logistic, "mixture": GaussianMixture}
+_PRIORS = {"normal": standard_normal, "diagonal": DiagonalNormal, "logistic": Logistic, "mixture": GaussianMixture}

@@ -33,7 +33,7 @@ def build(
     layers: PositiveInt,
     hidden: list[PositiveInt],
 ) -> Generator:
-    """An autoencoder with affine couplings of its codes, each followed by a reversal.
+    """An autoencoder with affine couplings of its codes, each followed by a swap of the halves.
 
     Args:
         flow_learns_by: ``likelihood``: the model can generate; ``reconstruction``: the flow is only a
@@ -56,7 +56,7 @@ def build(
     kept, changed = coupling_parts(latent, swap=False)
     maps: list[FlowModule] = []
     for _ in range(layers):
-        maps += [AffineCoupling(mlp(kept, hidden, 2 * changed)), Permutation.reverse(latent)]
+        maps += [AffineCoupling(mlp(kept, hidden, 2 * changed)), Permutation.halves(latent)]
     encoder = autoencoder.encoder(event.shape, channels, latent)
     decoder = autoencoder.decoder(event.shape, channels, latent)
     return FlowAutoencoder(encoder, FlowSequential(*maps), decoder, latent, event.levels, flow_learns_by)

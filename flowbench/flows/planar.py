@@ -5,15 +5,19 @@ from typing import Literal
 from flowbench.config import PositiveInt
 from flowbench.core import Event, FlowModel, FlowModule, Inverse
 from flowbench.flows._assembly import vector_flow
+from flowbench.flows._priors import PriorName
 from flowbench.layers.planar import Planar
 
 
-def build(event: Event, *, layers: PositiveInt = 16, closed_form: Literal["encode", "decode"]) -> FlowModel:
+def build(
+    event: Event, *, layers: PositiveInt = 16, closed_form: Literal["encode", "decode"], prior: PriorName = "normal"
+) -> FlowModel:
     """Planar maps, closed in one direction and solved numerically in the other.
 
     Args:
         layers: number of planar maps.
         closed_form: ``encode`` to learn from data, ``decode`` to learn from an energy by sampling.
+        prior: an energy needs one whose samples follow its parameters, so not ``mixture``.
 
     Example:
         >>> import torch
@@ -25,4 +29,4 @@ def build(event: Event, *, layers: PositiveInt = 16, closed_form: Literal["encod
     for _ in range(layers):
         layer = Planar(event.dims)
         maps.append(layer if closed_form == "encode" else Inverse(layer))
-    return vector_flow(event, maps)
+    return vector_flow(event, maps, prior_name=prior)

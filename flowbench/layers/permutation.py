@@ -35,6 +35,11 @@ class Permutation(FlowModule):
         return cls(torch.arange(dims - 1, -1, -1))
 
     @classmethod
+    def halves(cls, dims: int) -> Permutation:
+        """The permutation that puts the second half before the first."""
+        return cls(torch.arange(dims).roll(-(dims // 2)))
+
+    @classmethod
     def random(cls, dims: int) -> Permutation:
         """A permutation drawn from torch's global random state."""
         return cls(torch.randperm(dims))
@@ -52,4 +57,4 @@ class Permutation(FlowModule):
 
 
 def examples():
-    return {"reverse": (Permutation.reverse(5), (5,)), "cyclic": (Permutation(torch.tensor([2, 3, 0, 1])), (4,))}
+    return {"reverse": (Permutation.reverse(5), (5,)), "halves": (Permutation.halves(5), (5,))}

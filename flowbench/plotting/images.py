@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flowbench.plotting.canvas import DPI, MUTED, canvas, title_size
+from flowbench.plotting.canvas import DPI, MUTED, canvas, film, title_size
 
 # Width of a square of images and of a row of images, in pixels of the picture; number of rows of interpolations.
 _PANEL, _WIDTH, _WAYS = 360, 1080, 6
+# In each row of what is seen while training.
+_IN_A_ROW = 8
 # A square holds no more images.
 IMAGES = 100
 _NOT_FINITE = (255, 0, 255)
@@ -57,13 +60,36 @@ def while_training(path: Path, images: np.ndarray, rows: dict[str, np.ndarray], 
 
     Args:
         path: PNG to write.
-        images: ``(n, channels, h, w)`` with values from 0 to 1.
+        images: ``(n, channels, h, w)`` with values from 0 to 1; the first of them are drawn.
         rows: the same images at each moment, by its name.
         name: of ``images``.
         title: of the whole picture.
     """
-    panels = [(name, _sheet(_paint(row, 1.0), len(row))) for name, row in ({name: images} | rows).items()]
+    panels = [(name, _sheet(_paint(row[:_IN_A_ROW], 1.0), _IN_A_ROW)) for name, row in ({name: images} | rows).items()]
     _contact_sheet(path, [panels[i : i + 2] for i in range(0, len(panels), 2)], title)
+
+
+def learning(path: Path, images: np.ndarray, frames: np.ndarray, captions: Sequence[str], title: str = "") -> None:
+    """Draw images above what a model made of them at each moment of its training, as an animation.
+
+    Args:
+        path: PNG to write.
+        images: ``(n, channels, h, w)`` with values from 0 to 1.
+        frames: the same images at each moment, ``(k, n, channels, h, w)``.
+        captions: of each frame.
+        title: of the whole picture.
+    """
+    with film(path, 3.1, 6.3, title) as (figure, shoot):
+        above, below = figure.subplots(2, 1)
+        above.imshow(_sheet(_paint(images, 1.0), _IN_A_ROW), interpolation="nearest")
+        above.set_title("validation data")
+        shown = below.imshow(_sheet(_paint(frames[0], 1.0), _IN_A_ROW), interpolation="nearest")
+        for axes in (above, below):
+            axes.set_axis_off()
+        for frame, caption in zip(frames, captions, strict=True):
+            shown.set_data(_sheet(_paint(frame, 1.0), _IN_A_ROW))
+            below.set_title(caption)
+            shoot()
 
 
 def interpolations(path: Path, ways: np.ndarray, white: float, title: str = "") -> None:

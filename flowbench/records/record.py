@@ -12,7 +12,7 @@ A cell's folder is ``results/<suite>/<cell>``:
 ``seeds.csv``                        each metric of each seed, with its unit and its number of examples
 ``log_prob/seed-<seed>.npy``         log-likelihood of each test example in nats, ``(n,)`` float32
 ``timings.json``                     what depends on the host: device and throughputs
-``pictures/<name>.png``              of the first seed that finished; ``training-animation`` and ``transport`` move
+``pictures/<name>.png``              of the first seed that finished; ``transport`` and what is seen while training move
 ===================================  ==================================================================================
 """
 

@@ -179,8 +179,8 @@ class Training(Part):
     def snapshots(self) -> tuple[np.ndarray, list[int]] | None:
         """What was seen of the first seed while it learnt, ``(k, …)``, and after which steps; ``None`` if nothing was.
 
-        In the plane densities, float16, whose rows follow the second coordinate. Of an autoencoder the
-        reconstructions of the first validation images, ``(k, n, *event)``, uint8 from 0 to 255.
+        In the plane densities, float16, whose rows follow the second coordinate. Of an autoencoder the first
+        validation images and their reconstructions, ``(k, 2, n, *event)``, uint8 from 0 to 255.
         """
         import numpy as np
 

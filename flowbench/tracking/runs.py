@@ -22,7 +22,9 @@ _CURVE_POINTS = 300
 _METRICS_PER_CALL = 1000
 # A table of more rows takes MLflow's page long to show; the artifact log_prob has all of them.
 _TABLE_ROWS = 1000
-_PICTURES = 9
+# As many as an autoencoder of ten epochs has, with one before the first.
+_PICTURES = 11
+_IN_A_ROW = 8
 # The least side of a picture, in pixels: MLflow shows small ones small.
 _SIDE = 192
 
@@ -150,11 +152,20 @@ def _pictures(found: Record) -> Iterator[tuple[int, np.ndarray]]:
         return
     frames, steps = snapshots
     chosen = np.unique(np.linspace(0, len(steps) - 1, _PICTURES).round().astype(int))
-    if frames.dtype == np.uint8:  # images side by side, those of several channels as the channels' mean
-        pictures = frames.mean(axis=2).swapaxes(1, 2).reshape(len(frames), frames.shape[3], -1)
+    if frames.dtype == np.uint8:  # images above their reconstructions, those of several channels as the channels' mean
+        pictures = _sheets(frames.mean(axis=3))
     else:  # densities: black is the highest of the last, and the second coordinate goes up
         values = np.nan_to_num(frames[:, ::-1].astype(float), posinf=0.0)
         pictures = 255 * (1 - np.minimum(values / (np.quantile(values[-1], 0.999) or 1.0), 1))
     times = max(1, _SIDE // pictures.shape[1])
     for i in chosen:
         yield steps[i], pictures[i].repeat(times, 0).repeat(times, 1).astype(np.uint8)
+
+
+def _sheets(images: np.ndarray) -> np.ndarray:
+    """Images ``(k, 2, n, h, w)`` in rows of eight, the second of each pair of sheets below the first: ``(k, H, W)``."""
+    k, _, n, height, width = images.shape
+    missing = -n % _IN_A_ROW
+    whole = np.pad(images, ((0, 0), (0, 0), (0, missing), (0, 0), (0, 0)))
+    rows = whole.reshape(k, -1, _IN_A_ROW, height, width).swapaxes(2, 3)
+    return rows.reshape(k, -1, _IN_A_ROW * width)

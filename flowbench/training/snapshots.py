@@ -19,7 +19,8 @@ _INTERVALS, _INTERVALS_CONTINUOUS, _INTERVALS_OF_IMAGES = 35, 10, 8
 _CELLS, _CELLS_SOLVED = 96, 64
 # Of the solver. The pictures show no smaller error.
 _TOLERANCE = 1e-2
-IMAGES = 8
+# As many as the published autoencoder of images shows after each epoch, eight in a row.
+IMAGES = 64
 
 
 class Snapshots:
@@ -49,7 +50,7 @@ class Snapshots:
 
     @classmethod
     def of_images(cls, budget: TrainBudget, images: Tensor) -> Self:
-        """Of the reconstructions of ``images`` ``(n, *event)``, uint8 from 0 to 255."""
+        """Of ``images`` ``(n, *event)`` and their reconstructions, ``(2, n, *event)`` uint8 from 0 to 255."""
         return cls(lambda kept: reconstructions(kept, images), budget, _INTERVALS_OF_IMAGES)
 
     @torch.no_grad()
@@ -76,6 +77,6 @@ def density(model: Generator, grid: Grid) -> Tensor:
 
 
 def reconstructions(model: Generator, images: Tensor) -> Tensor:
-    """Images ``(n, *event)`` after a round trip, uint8 from 0 to 255."""
-    again = model.reconstruct(images)[1]
-    return (255 * again.nan_to_num().clamp(0, 1)).round().byte()
+    """Images ``(n, *event)`` before and after a round trip, ``(2, n, *event)`` uint8 from 0 to 255."""
+    pair = torch.stack(model.reconstruct(images))
+    return (255 * pair.nan_to_num().clamp(0, 1)).round().byte()

@@ -83,12 +83,13 @@ def test_the_cells_folder_holds_what_dvc_is_told_of(tiny, key):
     assert {path.name for path in folder.iterdir()} == declared("train", "evaluate")
     of_images = {"samples", "reconstructions", "interpolation"}
     of_plane = {"density", "training", "training-animation", "warp"}
+    of_maps = of_plane | {"layers"}
     pictures = {
         **dict.fromkeys((IMAGES, LABELLED, STUDENT), of_images),
-        **dict.fromkeys((VECTORS, ENERGY), of_plane),
+        **dict.fromkeys((VECTORS, ENERGY), of_maps),
         BASELINE: {"density"},
         CONTINUOUS: of_plane | {"transport", "path"},
-        AUTOENCODER: of_images | {"latent", "training"},
+        AUTOENCODER: of_images | {"latent", "training", "reconstructions-training"},
     }
     assert {path.stem for path in (folder / "pictures").iterdir()} == pictures[key]
     assert all(path.suffix == ".png" for path in (folder / "pictures").iterdir())

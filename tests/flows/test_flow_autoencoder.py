@@ -61,6 +61,14 @@ def test_images_of_other_sizes_and_colours(by, event):
     assert torch.equal(samples, samples.round().clamp(0, 255))
 
 
+def test_the_halves_are_swapped_after_each_coupling():
+    chain = build("likelihood").transform.chain
+    assert [type(part).__name__ for part in chain] == 4 * ["AffineCoupling", "Permutation"]
+    x = torch.arange(6.0)[None]
+    for part in chain[1::2]:
+        assert part.encode(x)[0].tolist() == [[3, 4, 5, 0, 1, 2]]
+
+
 def test_density_does_not_move_the_encoder():
     model, batch = randomised(build("likelihood")), images(20)
     before = gradients(model, batch)

@@ -39,6 +39,8 @@ def test_permutations():
     order = torch.tensor([2, 0, 3, 1])
     assert Permutation(order).encode(x)[0].tolist() == [order.tolist()]
     assert Permutation.reverse(4).encode(x)[0].tolist() == [[3, 2, 1, 0]]
+    assert Permutation.halves(4).encode(x)[0].tolist() == [[2, 3, 0, 1]]
+    assert Permutation.halves(5).encode(torch.arange(5.0)[None])[0].tolist() == [[2, 3, 4, 0, 1]]
     with seeded(0):
         assert sorted(Permutation.random(9).order.tolist()) == list(range(9))
 

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from flowbench.numerics.quadrature import Grid
-from flowbench.plotting import densities, maps, pairs
+from flowbench.plotting import densities, layers, maps, pairs
 from flowbench.plotting import images as sheets
 from flowbench.plotting.canvas import canvas
 
@@ -92,6 +92,22 @@ def draw_while_training(path):
     sheets.while_training(path, x, {"step 0": x * 0, "step 10": x}, "validation data", "x")
 
 
+def draw_images_while_training(path, frames=5):
+    x = images(64) / 17
+    sheets.learning(
+        path, x, np.stack([x * i / frames for i in range(frames)]), [f"step {i}" for i in range(frames)], "x"
+    )
+
+
+def draw_layers(path):
+    names = ["latents", *(f"{i} InvertibleLinear" for i in range(30)), "test data"]
+    layers.through_layers(path, [(name, points(400)) for name in names], np.arange(400), "x")
+
+
+def draw_layers_of_the_line(path):
+    layers.through_layers(path, [(name, points()[:, :1]) for name in ("latents", "1 Affine", "data")], np.arange(200))
+
+
 @pytest.mark.parametrize(
     "draw",
     [
@@ -108,6 +124,9 @@ def draw_while_training(path):
         draw_density_path,
         draw_clouds,
         draw_while_training,
+        draw_images_while_training,
+        draw_layers,
+        draw_layers_of_the_line,
     ],
 )
 def test_bytes_depend_on_the_arrays_alone(draw, tmp_path):
@@ -162,7 +181,9 @@ def test_a_strip_has_one_panel_for_each_frame_and_one_for_the_target(tmp_path):
     assert widths[36] / widths[4] == pytest.approx(9 / 5, rel=0.01)
 
 
-@pytest.mark.parametrize(("draw", "frames"), [(draw_learning, 9), (draw_transport, 5), (draw_learning, 1)])
+@pytest.mark.parametrize(
+    ("draw", "frames"), [(draw_learning, 9), (draw_transport, 5), (draw_learning, 1), (draw_images_while_training, 5)]
+)
 def test_animations_show_every_frame_again_and_again(draw, frames, tmp_path):
     draw(tmp_path / "x.png", frames)
     picture = Image.open(tmp_path / "x.png")
@@ -192,7 +213,13 @@ def test_what_is_not_finite_does_not_stop_a_picture(tmp_path):
     densities.density_path(tmp_path / "e.png", [0.0], np.full((1, 9, 9), np.nan), [np.inf], GRID)
     maps.clouds(tmp_path / "f.png", {"a": np.full((5, 2), np.nan), "b": np.full((5, 2), np.inf)}, {})
     maps.coupling(tmp_path / "g.png", points(5), {"a": np.full((5, 2), np.nan)})
-    assert len(list(tmp_path.iterdir())) == 7
+    broken = np.where(np.arange(5)[:, None] < 2, np.inf, points(5))
+    for dims in (1, 2):
+        layers.through_layers(
+            tmp_path / f"h{dims}.png", [("a", broken[:, :dims]), ("b", broken[:, :dims])], np.arange(5)
+        )
+        layers.through_layers(tmp_path / f"i{dims}.png", [("a", np.full((5, dims), np.nan))] * 2, np.arange(5))
+    assert len(list(tmp_path.iterdir())) == 11
 
 
 def test_long_names_fit(tmp_path):

@@ -128,3 +128,14 @@ def test_pictures_while_training_have_their_steps(tiny, new_store):
     assert steps <= set(Training.load(tiny.measured(ENERGY)).snapshots()[1])
     assert min(steps) == 0
     assert len(steps) > 1
+
+
+def test_images_are_above_their_reconstructions_in_rows_of_eight():
+    from flowbench.tracking.runs import _sheets
+
+    pairs = torch.arange(2 * 2 * 11 * 3 * 4).reshape(2, 2, 11, 3, 4).numpy()
+    sheets = _sheets(pairs)
+    assert sheets.shape == (2, 2 * 2 * 3, 8 * 4)
+    for (k, which, n), at in {(0, 0, 0): (0, 0), (1, 0, 9): (3, 4), (1, 1, 0): (6, 0), (0, 1, 10): (9, 8)}.items():
+        row, column = at
+        assert (sheets[k, row : row + 3, column : column + 4] == pairs[k, which, n]).all()

@@ -85,7 +85,7 @@ def test_snapshots_begin_with_the_initial_model(tiny):
         last = tiny.cell(key).train.steps
         assert (steps[0], steps[-1], len(steps)) == (0, last, len(frames))
         assert len(steps) > 3
-        assert frames.shape[1:] == ((8, *of_image, size) if of_image else (size, size))
+        assert frames.shape[1:] == ((2, 64, *of_image, size) if of_image else (size, size))
         assert (frames[0] != frames[-1]).any()
         if key in (VECTORS, ENERGY):
             grid = tiny.cell(key).source.grid

@@ -3,11 +3,12 @@
 import copy
 import math
 import time
+from pathlib import Path
 
 import pytest
 import torch
 
-from flowbench import flows
+from flowbench import config, flows
 from flowbench.config import TrainBudget
 from flowbench.core import Event, FlowModel
 from flowbench.flows._priors import standard_normal
@@ -20,6 +21,7 @@ from flowbench.training.objectives import DataLoss
 from flowbench.training.snapshots import Snapshots, density, reconstructions
 
 GRID = Grid(-4, 4, 40)
+PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 PLANE = Event((2,))
 IMAGES = Event((1, 4, 4), levels=17)
 MODELS = {
@@ -119,11 +121,26 @@ def test_a_spike_is_held_by_the_type_of_the_frame():
     assert density(model, GRID).isfinite().all()
 
 
-def test_reconstructions_are_bytes():
+def test_images_and_reconstructions_are_bytes():
     model, images = build("flow_autoencoder").eval(), examples("flow_autoencoder")[:5]
     frame = reconstructions(model, images)
-    assert (frame.dtype, frame.shape) == (torch.uint8, (5, 1, 4, 4))
-    torch.testing.assert_close(frame / 255, model.reconstruct(images)[1], rtol=0, atol=0.002)
+    assert (frame.dtype, frame.shape) == (torch.uint8, (2, 5, 1, 4, 4))
+    torch.testing.assert_close(frame / 255, torch.stack(model.reconstruct(images)), rtol=0, atol=0.002)
+
+
+def test_the_autoencoder_of_images_is_seen_after_each_epoch():
+    """And before the first: ten epochs of what is left of MNIST without the validation split."""
+    for name in ("autoencoder-image", "autoencoder-image-reconstruction"):
+        options = PARAMS.budgets[name].train
+        of_epoch = (60_000 - PARAMS.data["mnist"]["validation"]) / options.batch_size
+        steps = sorted(Snapshots.of_images(options, examples("flow_autoencoder")).steps)
+        assert [step / of_epoch for step in steps] == pytest.approx(range(11), abs=0.01)
+
+
+def test_the_demonstration_has_a_frame_every_200_steps():
+    options = PARAMS.budgets["demonstration"].train
+    snapshots = Snapshots.of_density(build("planar"), options, GRID, energy=True)
+    assert snapshots.steps == set(range(0, 20_001, 200))
 
 
 @pytest.mark.parametrize("flow", MODELS)

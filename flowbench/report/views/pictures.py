@@ -14,7 +14,19 @@ from flowbench.report.views.text import words
 
 Box = tuple[int, int, int, int]
 # Those that say most of a flow as such.
-OF_FLOWS = ("training-animation", "transport", "path", "coupling", "warp", "latent")
+OF_FLOWS = (
+    "training-animation",
+    "transport",
+    "path",
+    "coupling",
+    "layers",
+    "warp",
+    "reconstructions-training",
+    "latent",
+)
+
+# Of the first seed, whose training is watched.
+_OF_FIRST = ("training", "training-animation", "reconstructions-training")
 
 
 @dataclass(frozen=True)
@@ -55,11 +67,11 @@ class Picture:
 
 def of_cell(scope: Scope, cell: CellResult, folder: Path) -> list[Picture]:
     """Copy the pictures of a cell to ``folder``, in the order of their kinds."""
-    of_first, finished, found = {"training", "training-animation"}, cell.record.training.finished, []
+    finished, found = cell.record.training.finished, []
     kinds = words("words")["pictures"]
     order = [*kinds, *sorted(cell.record.pictures)]
     for name in sorted(cell.record.pictures, key=order.index):
-        seed = cell.seeds[0] if name in of_first or not finished else min(finished)
+        seed = cell.seeds[0] if name in _OF_FIRST or not finished else min(finished)
         shows = kinds.get(name, name.replace("_", " ").replace("-", " "))
         path = folder / f"{cell.key}-{name}.png"
         shutil.copyfile(cell.record.pictures[name], path)
