@@ -58,9 +58,11 @@ def _pages(what: str) -> dict[str, Path]:
     """The page of each report here: of a suite by its name, and of a benchmark also by its folder, as in ``what``."""
     found = {page.parent.name: page for page in sorted(Path("reports").glob("*/index.html"))}
     for page in [*sorted(Path().glob("*/reports/*/index.html")), *Path(what).glob("reports/*/index.html")]:
-        if (page.parents[2] / config.PARAMS).is_file():
+        folder = page.parents[2]
+        # A benchmark has no pipeline at its root, and a clone has.
+        if (folder / config.PARAMS).is_file() and not (folder / suites.PIPELINE).is_file():
             found.setdefault(page.parent.name, page)
-            found[str(page.parents[2])] = page
+            found[str(folder)] = page
     return found
 
 

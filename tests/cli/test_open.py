@@ -53,6 +53,10 @@ def test_the_report_of_a_benchmark_is_found_by_its_name_and_its_folder(opened, f
     page.write_text("", encoding="utf-8")
     assert "reports here: none" in fail("open", "mine")  # a folder that is no benchmark
     Path("mine-bench/params.yaml").write_text("", encoding="utf-8")
+    clone = Path("clone/reports/toy/index.html")
+    clone.parent.mkdir(parents=True)
+    for path in (clone, Path("clone/params.yaml"), Path("clone/dvc.yaml")):
+        path.write_text("", encoding="utf-8")
     for name in ("mine", "mine-bench", "mine-bench/", str(tmp_path / "mine-bench")):
         assert run("open", name).exit_code == 0, name
     assert opened == [page.absolute().as_uri()] * 4
