@@ -35,15 +35,10 @@ def build(
         >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
         (torch.Size([7]), torch.Size([3, 2]))
     """
-    if components is not None and event.start is not None:
-        raise ValueError(
-            f"components: {components} need a logistic latent, and the data set says where its transport starts; "
-            "choose components: null"
-        )
     maps: list[FlowModule] = []
     for _ in range(layers):
         maps += [MaskedAutoregressive(event.dims, hidden), Permutation.reverse(event.dims)]
     if components is None:
         return vector_flow(event, maps, logit=logit)
     maps.append(MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components)))
-    return vector_flow(event, maps, logit=logit, prior_name="logistic")
+    return vector_flow(event, maps, logit=logit, prior_name="logistic", chosen=f"components: {components}")
