@@ -41,19 +41,29 @@ def preprocessing(event: Event, logit: Alpha) -> tuple[Dequantise | None, list[F
 
 
 def vector_flow(
-    event: Event, layers: list[FlowModule], *, logit: Alpha = None, prior_name: PriorName = "normal"
+    event: Event,
+    layers: list[FlowModule],
+    *,
+    logit: Alpha = None,
+    prior_name: PriorName = "normal",
+    chosen: str | None = None,
 ) -> FlowModel:
-    """A flow on vectors: preprocessing, ``layers`` from data to latent, and a prior."""
+    """A flow on vectors: preprocessing, ``layers`` from data to latent, and a prior.
+
+    Args:
+        chosen: the option that asked for the prior, for messages; ``prior`` if left out.
+    """
     dequantise, maps = preprocessing(event, logit)
-    return FlowModel(FlowSequential(*maps, *layers), latent(event, prior_name), dequantise=dequantise)
+    return FlowModel(FlowSequential(*maps, *layers), latent(event, prior_name, chosen), dequantise=dequantise)
 
 
-def latent(event: Event, prior_name: PriorName = "normal") -> Distribution | nn.Module:
+def latent(event: Event, prior_name: PriorName = "normal", chosen: str | None = None) -> Distribution | nn.Module:
     """The prior over vectors: the start of the event's transport if it has one, or else the prior of that name."""
     if event.start is None:
         return prior(prior_name, event.dims)
     if prior_name != "normal":
-        raise ValueError(f"the data set says where its transport starts, so prior: {prior_name} cannot be chosen")
+        chosen = chosen or f"prior: {prior_name}"
+        raise ValueError(f"the data set says where its transport starts, so {chosen} cannot be chosen")
     return mixture(event.start)
 
 

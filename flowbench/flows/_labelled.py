@@ -216,16 +216,24 @@ def row_preprocessing(event: Event, logit: float | None, classes: int) -> tuple[
     return dequantise, [OnFeatures(module, classes) for module in maps]
 
 
-def row_latent(event: Event, classes: int, prior_name: PriorName = "normal") -> Distribution | nn.Module:
+def row_latent(
+    event: Event, classes: int, prior_name: PriorName = "normal", chosen: str | None = None
+) -> Distribution | nn.Module:
     """`latent`, of rows if there are classes."""
-    features = latent(event, prior_name)
+    features = latent(event, prior_name, chosen)
     return LabelledPrior(features, classes) if classes else features
 
 
 def row_flow(
-    event: Event, layers: list[FlowModule], classes: int, *, logit: float | None, prior_name: PriorName = "normal"
+    event: Event,
+    layers: list[FlowModule],
+    classes: int,
+    *,
+    logit: float | None,
+    prior_name: PriorName = "normal",
+    chosen: str | None = None,
 ) -> FlowModel:
     """`vector_flow`, of rows if there are classes."""
     dequantise, before = row_preprocessing(event, logit, classes)
     kind = Labelled if classes else FlowModel
-    return kind(FlowSequential(*before, *layers), row_latent(event, classes, prior_name), dequantise=dequantise)
+    return kind(FlowSequential(*before, *layers), row_latent(event, classes, prior_name, chosen), dequantise=dequantise)

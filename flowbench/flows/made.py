@@ -30,4 +30,4 @@ def build(
     if components is None:
         return vector_flow(event, [MaskedAutoregressive(event.dims, hidden)], logit=logit)
     layer = MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components))
-    return vector_flow(event, [layer], logit=logit, prior_name="logistic")
+    return vector_flow(event, [layer], logit=logit, prior_name="logistic", chosen=f"components: {components}")

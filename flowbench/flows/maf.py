@@ -39,11 +39,6 @@ def build(
         >>> model.log_prob(torch.randn(7, 2)).shape, model.sample(3).shape
         (torch.Size([7]), torch.Size([3, 2]))
     """
-    if components is not None and event.start is not None:
-        raise ValueError(
-            f"components: {components} need a logistic latent, and the data set says where its transport starts; "
-            "choose components: null"
-        )
     classes = classes_of(event, condition)
     maps: list[FlowModule] = []
     for _ in range(layers):
@@ -52,4 +47,4 @@ def build(
     if components is None:
         return row_flow(event, maps, classes, logit=logit)
     maps.append(MaskedAutoregressive(event.dims, hidden, MixtureOfGaussians(components), context=classes))
-    return row_flow(event, maps, classes, logit=logit, prior_name="logistic")
+    return row_flow(event, maps, classes, logit=logit, prior_name="logistic", chosen=f"components: {components}")

@@ -50,7 +50,7 @@ class Radial(FlowModule):
         with full_precision(x):
             alpha, strength = self._constrained()
             offset = x - self.centre
-            share = alpha / (alpha + torch.linalg.vector_norm(offset, dim=1))
+            share = alpha / (alpha + _length(offset))
             return x + (strength * share)[:, None] * offset, self._logdet(strength, share)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ class Radial(FlowModule):
         with full_precision(z):
             alpha, strength = self._constrained()
             offset = z - self.centre
-            share = alpha / (alpha + self._solve(alpha, strength, torch.linalg.vector_norm(offset, dim=1)))
+            share = alpha / (alpha + self._solve(alpha, strength, _length(offset)))
             # x - c = (z - c) / (1 + β / (α + r)), written as a displacement: far away it is small.
             pull = strength * share / (1 + strength * share)
             return z - pull[:, None] * offset, -self._logdet(strength, share)
@@ -76,10 +76,17 @@ class Radial(FlowModule):
     def _solve(alpha: Tensor, strength: Tensor, distance: Tensor) -> Tensor:
         """The r ≥ 0 with r + β r / (α + r) = R: r² + (α + β - R) r - α R = 0, ``(batch,)``."""
         half = (distance - alpha * (1 + strength)) / 2
-        root = (half**2 + alpha * distance).sqrt()
+        size = half.detach().abs().clamp(min=1)  # whose square may overflow
+        root = size * ((half / size) ** 2 + alpha * distance / size / size).sqrt()
         # Of the two forms of the root, each is the one without a difference of near numbers on its side of zero.
         above = half > 0
         return torch.where(above, half + root, alpha * distance / torch.where(above, root, root - half))
+
+
+def _length(x: Tensor) -> Tensor:
+    """Of vectors ``(batch, D)``, ``(batch,)``; the squares of large numbers would overflow."""
+    size = x.detach().abs().amax(1, keepdim=True).clamp(min=1)
+    return size[:, 0] * torch.linalg.vector_norm(x / size, dim=1)
 
 
 def examples():

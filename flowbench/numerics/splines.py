@@ -35,6 +35,9 @@ class Spline(NamedTuple):
         a = piece.height * (piece.slope - piece.left) + above * bend
         b = piece.height * piece.left - above * bend
         c = piece.slope * above
+        # Only their ratios matter, and the squares of steep slopes would overflow.
+        size = (piece.left + piece.right + piece.slope).detach()
+        a, b, c = a / size, b / size, c / size
         # a t² + b t = c. Of the two forms of its root, the one that adds numbers of one sign; only rounding can make
         # what stands below the root negative.
         root = (b.square() + 4 * a * c).clamp(min=0).sqrt()

@@ -22,10 +22,10 @@ def test_the_closed_direction_solves_nothing(closed_form, options, monkeypatch):
         model = certificates.randomised(model)
     assert [isinstance(layer, Inverse) for layer in model.transform.chain] == 2 * [closed_form == "decode"]
     assert certificates.passes(certificates.certify(model.transform, (3,), points=3))
-    monkeypatch.delattr("flowbench.layers.sylvester._preimage")
+    monkeypatch.delattr("flowbench.layers.sylvester.preimage")
     other = "decode" if closed_form == "encode" else "encode"
     getattr(model, closed_form)(torch.randn(5, 3))
-    with pytest.raises(NameError, match="_preimage"):
+    with pytest.raises(NameError, match="preimage"):
         getattr(model, other)(torch.randn(5, 3))
 
 

@@ -108,6 +108,18 @@ def test_far_away_it_is_a_shift_along_the_ray(dtype):
 
 
 @pytest.mark.parametrize("direction", ["encode", "decode"])
+@pytest.mark.parametrize("size", [1e15, 1e30])
+def test_squares_do_not_overflow(direction, size):
+    layer = radial(2.0).float()
+    with seeded(1):
+        x = (size * torch.randn(20, 3)).requires_grad_()
+    y, logdet = getattr(layer, direction)(x)
+    torch.testing.assert_close(y, x)
+    (y.sum() / size + logdet.sum()).backward()
+    torch.testing.assert_close(x.grad * size, torch.ones_like(x))
+
+
+@pytest.mark.parametrize("direction", ["encode", "decode"])
 @pytest.mark.parametrize("strength", [-2.0, 0.5])
 def test_gradients_agree_with_finite_differences(direction, strength):
     layer = radial(strength)

@@ -128,6 +128,20 @@ def test_an_inverse_in_single_precision_stays_in_its_box():
     assert (again[inside].abs() <= 3 + 1e-5).all()
 
 
+def test_slopes_so_steep_that_their_squares_overflow_have_an_inverse():
+    spline = RationalQuadratic(4, 2.0)
+    _, parameters = draw(spline, n=50)
+    parameters = parameters.float()
+    parameters[:, 8:] = 1e30
+    parameters.requires_grad_()
+    z = torch.linspace(-1.9, 1.9, 50)
+    x, log_slope = spline.decode(z, parameters)
+    assert torch.isfinite(x).all()
+    assert torch.isfinite(log_slope).all()
+    (x.sum() + log_slope.sum()).backward()
+    assert torch.isfinite(parameters.grad).all()
+
+
 def mixture_of(univariate: MixtureOfGaussians, parameters: Tensor) -> list[np.ndarray]:
     """Weights, means and standard deviations."""
     log_weights, means, log_scales = univariate._mixture(parameters)
