@@ -35,7 +35,7 @@ FLOWS_ONLY = {
     "train_samples_per_second",
 }
 BASELINES = {"gaussian", "gaussian_mixture"}
-KNOWN_DENSITY = {"gaussian", "moons", "two_modes"}
+KNOWN_DENSITY = {"gaussian", "gaussian_1d", "moons", "two_modes"}
 ENERGIES = {"two_modes"}
 CONTINUOUS = {"cnf", "flow_matching", "score"}
 CONTINUOUS_ONLY = {"solver_tolerance", "bits_per_dim_solver_error", "normalised_path_energy", "energy_distance_euler_2"}

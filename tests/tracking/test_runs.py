@@ -8,7 +8,7 @@ import torch
 
 from flowbench import tracking
 from flowbench.records.training import Training
-from tests.tiny_cells import ENERGY, IMAGES, VECTORS
+from tests.tiny_cells import AUTOENCODER, ENERGY, IMAGES, VECTORS
 from tests.tracking.stores import FILES, publish, runs, seeds_of, write
 
 
@@ -116,16 +116,17 @@ def test_the_best_cells_can_be_loaded_by_mlflow(tiny, new_store, tmp_path, first
     assert not any(file.path == "model" for file in others)
 
 
-def test_pictures_while_training_have_their_steps(tiny, new_store):
+@pytest.mark.parametrize("key", [ENERGY, AUTOENCODER])
+def test_pictures_while_training_have_their_steps(tiny, new_store, key):
     from mlflow import MlflowClient
 
     root = new_store()
-    shutil.copytree(tiny.measured(ENERGY), root / "results" / ENERGY)
-    tracking.publish("tiny", [ENERGY], root / "results")
-    (run,) = runs([ENERGY])[ENERGY]
+    shutil.copytree(tiny.measured(key), root / "results" / key)
+    tracking.publish("tiny", [key], root / "results")
+    (run,) = runs([key])[key]
     files = MlflowClient(tracking.store_uri()).list_artifacts(seeds_of(run)[0].info.run_id, "images")
     steps = {int(re.search(r"step.(\d+).timestamp", file.path)[1]) for file in files}
-    assert steps <= set(Training.load(tiny.measured(ENERGY)).snapshots()[1])
+    assert steps <= set(Training.load(tiny.measured(key)).snapshots()[1])
     assert min(steps) == 0
     assert len(steps) > 1
 
