@@ -53,8 +53,9 @@ class Labelled(FlowModel):
         """Rows ``(batch, classes + D)``, whose labels are drawn from p(y|x), and the log-determinant."""
         x, logdet = super().transform_input(x)
         log_posterior = self._log_joint(x.flatten(1)).log_softmax(1)
-        label = torch.multinomial(log_posterior.exp(), 1)
-        return self._row(label[:, 0], x), logdet - log_posterior.gather(1, label)[:, 0]
+        gumbel = -torch.empty_like(log_posterior).exponential_().log()
+        label = (log_posterior + gumbel).argmax(1)
+        return self._row(label, x), logdet - log_posterior.gather(1, label[:, None])[:, 0]
 
     def log_prob(self, x: Tensor | np.ndarray) -> Tensor:
         """Log-density of data ``(batch, *event)`` in nats per event: ``(batch,)``. It costs a pass for each class."""

@@ -158,10 +158,13 @@ def test_all_flows_of_digits_whose_priors_are_alike_share_their_latents():
     latents: dict[str, list[torch.Tensor]] = {}
     for cell in suites.load("laptop", params, root).cells.values():
         if cell.data == "digits":
-            model = flows.build(cell.flow, Event((1, 8, 8), levels=17), params.flows[cell.flow][cell.config])
+            model = flows.build(
+                cell.flow, Event((1, 8, 8), levels=17, classes=10), params.flows[cell.flow][cell.config]
+            )
             resolved = SimpleNamespace(names=cell, evaluate=SimpleNamespace(samples=20, test_examples=None))
             found = Subject(resolved, None, 0, model, torch.zeros(30, 1, 8, 8)).latents
-            latents.setdefault(str(model.prior()), []).append(found)
+            name = str(model.prior().features if model.classes else model.prior())
+            latents.setdefault(name, []).append(found[:, model.classes :])  # the labels stand in front
     normal = latents[str(standard_normal(64))]
     assert len(normal) >= 5
     assert normal[0].std() > 0.9

@@ -14,11 +14,12 @@ from torch import Tensor
 
 from flowbench import certificates, config, data, flows
 from flowbench.config import suites
-from flowbench.core import Event, FittedModel, FlowModel, Generator, ShapeError
+from flowbench.core import Event, FittedModel, FlowModel, ShapeError
 from flowbench.flows._continuous import ContinuousModel
 from flowbench.layers.continuous import ContinuousFlow, solve_exactly, solving
 from flowbench.numerics.quadrature import Grid, log_integral
 from flowbench.runtime.seeding import seeded
+from tests.flows.learning import learnt_from
 
 ROOT = Path(__file__).parents[2]
 PARAMS = config.load(ROOT / "params.yaml")
@@ -58,12 +59,6 @@ def examples(event: Event, n: int) -> Tensor:
     """Made-up data of an event."""
     with seeded(0):
         return torch.randint(event.levels, (n, *event.shape)) if event.levels else torch.randn(n, *event.shape)
-
-
-def learnt_from(model: Generator, x: Tensor) -> Tensor:
-    """Data as a model learns from it: with labels, if it knows classes."""
-    labels = torch.arange(len(x)) % CLASSES
-    return torch.column_stack((x.flatten(1), labels.to(x.dtype))) if model.classes else x
 
 
 def build(name: str, seed: int = 0) -> FlowModel:

@@ -16,6 +16,7 @@ from flowbench import certificates, config, data, flows
 from flowbench.config import suites
 from flowbench.core import Event, FittedModel, FlowModel
 from flowbench.runtime.seeding import seeded
+from tests.flows.learning import learnt_from
 
 ROOT = Path(__file__).parents[2]
 PARAMS = config.load(ROOT / "params.yaml")
@@ -40,7 +41,7 @@ def ready(name: str) -> tuple[FlowModel, Event]:
         if isinstance(model, FittedModel):
             model.fit(ordinary(event, 300), ordinary(event, 100))
         else:
-            model.initialise(ordinary(event, 200))
+            model.initialise(learnt_from(model, ordinary(event, 200)))
     return model.eval(), event
 
 
