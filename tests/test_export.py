@@ -180,7 +180,7 @@ def by_another(change):
         ),
         (
             by_another(lambda facts: facts.update(flow="glow", options={"hidden": [8], "prior": "cauchy"})),
-            r"options\.prior = 'cauchy': must be one of 'normal', 'logistic'",
+            r"options\.prior = 'cauchy': must be one of 'normal', 'diagonal'",
         ),
         (by_another(lambda facts: facts.update(options=None)), "options = None: must be of the type dict"),
         (by_another(lambda facts: facts.update(options=["hidden"])), "options = .*: must be of the type dict"),

@@ -12,7 +12,6 @@ from torch import Tensor
 _BISECTIONS = 60
 
 
-@torch.compiler.disable  # which would trace each step of each call, for minutes
 def invert(function: Callable[..., Tensor], y: Tensor, low: Tensor, high: Tensor, *parameters: Tensor) -> Tensor:
     """The x between ``low`` and ``high`` with function(x, ``*parameters``) = y, each ``(…)``, by bisection.
 
@@ -26,7 +25,7 @@ def invert(function: Callable[..., Tensor], y: Tensor, low: Tensor, high: Tensor
     Args:
         function: increases in its first argument, number by number; any further shapes of parameters are its business.
     """
-    return _Inverse.apply(function, y, low, high, *parameters)
+    return _invert(function, y, low, high, *parameters)
 
 
 class _Inverse(torch.autograd.Function):
@@ -61,3 +60,15 @@ class _Inverse(torch.autograd.Function):
                 for i, gradient in zip(wanted, of_parameters, strict=True):
                     found[i] = gradient
         return None, of_y, None, None, *found
+
+
+_invert: Callable[..., Tensor] = _Inverse.apply
+
+
+def leave_to_python() -> None:
+    """Keep `torch.compile` out of `invert`, each of whose steps it would trace, for minutes.
+
+    For those who compile: torch's own mark for this imports the compiler, which takes seconds.
+    """
+    global _invert
+    _invert = torch.compiler.disable(_Inverse.apply)

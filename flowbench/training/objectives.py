@@ -10,6 +10,7 @@ from torch import Tensor
 
 from flowbench.config import PARAMS, ConfigError
 from flowbench.core import FlowModel, FlowModule, Generator
+from flowbench.numerics import roots
 from flowbench.numerics.annealing import beta
 from flowbench.runtime.seeding import seeded
 from flowbench.training.batches import Batches
@@ -51,6 +52,7 @@ def compiled(model: FlowModel, method: str) -> Callable:
     for part in model.modules():
         if runs_map and isinstance(part, FlowModule) and not part.compilable:
             raise CompilationError(f"{type(part).__name__} chooses its steps while it runs")
+    roots.leave_to_python()
     # The models of the seeds before, in the same process, would count against the limit of recompilations.
     torch.compiler.reset()
     return torch.compile(getattr(model, method), dynamic=False)

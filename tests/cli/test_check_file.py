@@ -36,7 +36,7 @@ def test_the_configurations_of_params_yaml_are_taken(file, params):
     [
         ("log_scale.sum(1)\n", "-log_scale.sum(1)\n", "encode's log-determinant: expected "),
         ("def build(", "def bild(", "my_radial.py: add build(event, *, ...)"),
-        ("import torch\n", "import torch torch\n", "my_radial.py:3: SyntaxError: "),
+        ("import torch\n", "import torch torch\n", "my_radial.py:5: SyntaxError: "),
     ],
 )
 def test_a_file_that_is_wrong_fails(file, old, new, line):
@@ -48,6 +48,8 @@ def test_a_file_that_is_wrong_fails(file, old, new, line):
 
 
 def test_options_that_are_missing_are_named(file):
+    edit(file, "hidden: tuple[PositiveInt, ...] = (64, 64)", "hidden: tuple[PositiveInt, ...]")
+    edit(file, "layers: PositiveInt = 4, hidden", "layers: PositiveInt, hidden")
     result = run("check", str(file), "--options", "{layers: 2}")
     assert result.exit_code == 1
     assert "    --options.hidden: is missing\n" in result.output

@@ -1,12 +1,14 @@
 """Roots by bisection: their digits, and their derivatives of first and second order."""
 
 import math
+import subprocess
+import sys
 
 import pytest
 import torch
 from torch.autograd import gradcheck, gradgradcheck
 
-from flowbench.numerics.roots import invert
+from flowbench.numerics.roots import invert, leave_to_python
 
 
 def cubic(x: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
@@ -54,3 +56,25 @@ def test_the_third_derivative():
     for _ in range(3):
         (value,) = torch.autograd.grad(value, y, create_graph=True)
     assert float(value.detach()) == pytest.approx((2 * 0.7**2 - 1) / (1 + 0.7**2) ** 2.5, rel=1e-9)
+
+
+def test_what_trains_and_measures_does_not_import_the_compiler():
+    """It takes seconds, which each stage would pay."""
+    code = "import sys, flowbench.flows as f, flowbench.training.cell, flowbench.evaluation.cell, importlib\n"
+    code += "for name in f.names(): importlib.import_module(f'flowbench.flows.{name}')\n"
+    code += "assert 'torch._dynamo' not in sys.modules\n"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_compiler_leaves_bisections_to_python(monkeypatch):
+    """Traced, sixty steps would take minutes."""
+    from flowbench.numerics import roots as module
+
+    monkeypatch.setattr(module, "_invert", module._invert)
+    leave_to_python()
+    y = torch.tensor([0.5, -2.0], dtype=torch.float64, requires_grad=True)
+    compiled = torch.compile(lambda y: 2 * roots(y, torch.tensor(2.0, dtype=torch.float64)), backend="eager")
+    (gradient,) = torch.autograd.grad(compiled(y).sum(), y)
+    expected = 2 * roots(y, torch.tensor(2.0, dtype=torch.float64))
+    assert torch.equal(compiled(y), expected)
+    assert torch.equal(gradient, torch.autograd.grad(expected.sum(), y)[0])

@@ -87,7 +87,7 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     [
         ({}, "whole numbers alone in 'd'; name each under dequantise"),
         ({"options": {"as_they_are": ["d"]}, "labels": ["mav"]}, "'mav': no such flow; did you mean 'maf'"),
-        ({"options": {"as_they_are": ["d"]}, "labels": ["flow_matching"]}, "no such configuration for tables"),
+        ({"options": {"as_they_are": ["d"]}, "labels": ["cnf"]}, "no such configuration for tables"),
         ({"options": {"as_they_are": ["d"]}, "labels": ["other.py"]}, "other.py: no such file"),
         ({"options": {"columns": ["e"]}}, "my table.csv has no column 'e'"),
     ],

@@ -8,7 +8,7 @@ from flowbench.config import ConfigError, suites
 from stages import code
 from tests.pipeline.clone import PIPELINE, Clone, copy_working_tree
 
-BUDGET = ("train: {steps: 20, ", "train: {steps: -20, ")
+BUDGET = ("-training {steps: 20, ", "-training {steps: -20, ")
 GLOW = "plane: {steps: 10, hidden: [64, 64]}"
 PARAMS = {
     "negative budget": (*BUDGET, "budgets.smoke.train.steps = -20: input should be greater than 0"),
