@@ -37,7 +37,10 @@ def pytest_addoption(parser):
 
 
 # Tests that share what takes long to make: a run of the smoke suite, and pages with their figures.
-TOGETHER = ("tests/pipeline/", "tests/report/views/test_browser.py")
+# Of two groups that fit, the first counts.
+TOGETHER = ("tests/pipeline/test_adding.py", "tests/pipeline/", "tests/report/views/test_browser.py")
+# Tests among them that share nothing.
+APART = ("tests/pipeline/test_bench.py",)
 
 
 class Together(LoadScopeScheduling):
@@ -47,6 +50,8 @@ class Together(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
+        if nodeid.startswith(APART):
+            return nodeid
         return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 
