@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from flowbench import layers
-from flowbench.config import documents
+from flowbench import config, layers
+from flowbench.config import documents, suites
 from flowbench.data.table import Table
 from tests import warm
 from tests.pipeline.clone import Clone
@@ -141,6 +141,13 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
 def test_every_option_of_a_table_is_explained():
     _, _, options = text_of("your-data").partition("## All options")
     assert re.findall(r"^\| `(\w+)` ", options, re.MULTILINE) == list(inspect.signature(Table).parameters)
+
+
+def test_the_readme_counts_the_cells_of_each_suite():
+    params = config.load(ROOT / "params.yaml")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    counts = {name: int(n) for name, n in re.findall(r"^\| `([\w-]+)` \|.*\| (\d+) \|$", text, re.MULTILINE)}
+    assert counts == {name: len(suites.load(name, params, ROOT).cells) for name in suites.names(ROOT)}
 
 
 def test_the_groups_of_plug_in_packages_are_those_that_are_read():
