@@ -84,7 +84,7 @@ def test_the_loss_is_of_the_label_alone(flow):
 def test_whatever_label_is_drawn_the_density_by_encode_is_the_same(flow, event):
     model, seen = build(flow, event).float(), set()
     x = examples(event, 10)[:, :-1].reshape(10, *event.shape)
-    for seed in range(20):
+    for seed in range(4 if flow == "flow_matching" else 20):  # which solves equations
         with seeded(seed):  # the noise on grey levels comes before the label
             z, logdet = model.encode(x)
         with seeded(seed):
