@@ -14,7 +14,7 @@ PARAMS = config.load(Path(__file__).parents[2] / "params.yaml")
 
 
 def floor(log_density: torch.Tensor, grid: Grid) -> float:
-    """The least KL(p ‖ q), in bits per dim, of a density p on a grid from any q = c g(f(x)) with a normal g, in the plane.
+    """The least KL(p ‖ q), in bits per dim, of a density p on a grid in the plane from any q = c g(f(x)), g normal.
 
     The best f gives the densest places the densest latents. With v the volume of the places that are denser,
     p is then compared with λ exp(-λ v), which a normal density is in v, and the best λ is 1 / E[v].
