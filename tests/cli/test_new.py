@@ -87,7 +87,12 @@ def test_a_name_that_cannot_be_is_refused(fail, kind, name, line):
     ("file", "old", "new", "line"),
     [
         ("params.yaml", "data:\n", "data: &all\n", "params.yaml: add to data by hand: rings: {train: "),
-        ("suites/smoke.yaml", "{smoke: [affine]}", "{somke: [affine]}", "suites/smoke.yaml: cells.0.budgets"),
+        (
+            "suites/smoke.yaml",
+            "-without-pictures: [affine]}",
+            "-without: [affine]}",
+            "suites/smoke.yaml: cells.0.budgets",
+        ),
         ("params.yaml", "  affine:\n    plane: {}\n", "", "suites/smoke.yaml: cells.0.budgets"),
     ],
     ids=["another layout", "a mistake in the suite", "no flow for it"],

@@ -79,9 +79,9 @@ FAMILIES.append(Family("median", lambda subject: subject.log_prob is not None, _
 SUITE = """\
 about: one cell
 seeds: [0]
-cells: [{data: [gaussian], config: plane, budgets: {smoke: [affine]}}]
+cells: [{data: [gaussian], config: plane, budgets: {smoke-without-pictures: [affine]}}]
 """
-SMOKE_GAUSSIAN = "  - {data: [gaussian], config: plane, budgets: {smoke: [affine]}}\n"
+SMOKE_GAUSSIAN = "  - {data: [gaussian], config: plane, budgets: {smoke-without-pictures: [affine]}}\n"
 
 
 @dataclass

@@ -62,6 +62,13 @@ def table(tmp_path, monkeypatch):
     return path
 
 
+@pytest.fixture
+def quick(monkeypatch):
+    """No certificates before a benchmark, and no expansion after it: the report of a table has both."""
+    monkeypatch.setattr(bench.certificates, "require_sound", lambda *_: None)
+    monkeypatch.setattr(bench.subprocess, "run", lambda *_, **__: None)
+
+
 def test_a_table_comes_to_a_report(table, monkeypatch):
     options = ["--minutes", "0.1", "--seeds", "1", "--no-open", "--dequantise", "d"]
     run = CliRunner().invoke(cli.app, ["bench", table.name, "--flows", "straight.py", *options])
@@ -87,12 +94,15 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     [
         ({}, "whole numbers alone in 'd'; name each under dequantise"),
         ({"options": {"as_they_are": ["d"]}, "labels": ["mav"]}, "'mav': no such flow; did you mean 'maf'"),
-        ({"options": {"as_they_are": ["d"]}, "labels": ["cnf"]}, "no such configuration for tables"),
+        (
+            {"options": {"as_they_are": ["d"]}, "labels": ["flow_autoencoder"]},
+            "flow_autoencoder: build has no default for ",
+        ),
         ({"options": {"as_they_are": ["d"]}, "labels": ["other.py"]}, "other.py: no such file"),
         ({"options": {"columns": ["e"]}}, "my table.csv has no column 'e'"),
     ],
 )
-def test_a_mistake_is_one_line_before_anything_is_run(table, arguments, message):
+def test_a_mistake_is_one_line_before_anything_is_run(table, quick, arguments, message):
     with pytest.raises((ConfigError, DataError), match=message) as error:
         bench.prepare(table, **{"labels": ["gaussian"]} | arguments)
     assert "\n" not in str(error.value)
@@ -107,7 +117,7 @@ def test_a_folder_of_somebody_else_is_left_alone(table):
     assert [path.name for path in other.iterdir()] == ["chapter.tex"]
 
 
-def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
+def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch, quick):
     seconds = {"maf": (0.01, 1.0, 5.0), "glow": (0.1, 1.0, 5.0), "gaussian": (0.0, 2.0, 5.0)}
     monkeypatch.setattr(bench, "probe", lambda flow, *_: times.Probe(*seconds[flow]))
     monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1})
@@ -140,7 +150,7 @@ def test_each_flow_has_an_equal_share_of_the_time(table, monkeypatch):
     assert made(short.plan.enough).plan.steps["glow"] == pytest.approx(times.USEFUL_STEPS, abs=2)
 
 
-def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch):
+def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch, quick):
     """What was trained stays so, though the steps of the second call take another time."""
     from flowbench.config import params
 
@@ -179,7 +189,7 @@ def odd(path):
     path.write_text("\n".join(["a,b,k,rings,the sex", *rows]) + "\n", encoding="utf-8")
 
 
-def test_all_that_must_be_decided_is_told_together_with_the_command_that_goes_through(table, monkeypatch):
+def test_all_that_must_be_decided_is_told_together_with_the_command_that_goes_through(table, monkeypatch, quick):
     odd(table)
     arguments = ["bench", table.name, "--flows", "maf", "--no-open", "--dry-run", "--minutes", "0.1"]
     refused = CliRunner().invoke(cli.app, arguments)
@@ -257,7 +267,7 @@ def test_each_stage_is_told_and_each_part_has_its_time(table, monkeypatch):
     assert seconds == {"starting DVC": 1.0, "preparing the data": 2.0, "training": 6.0, "the report": 1.0}
 
 
-def test_what_was_changed_in_the_folder_is_kept(table, monkeypatch):
+def test_what_was_changed_in_the_folder_is_kept(table, monkeypatch, quick):
     from flowbench.config import params
 
     monkeypatch.setattr(bench, "probe", lambda *_: times.Probe(0.01, 0.0, 0.0))
@@ -307,7 +317,7 @@ def test_timing_keeps_to_its_limit(table, monkeypatch):
     assert asked[-1] == 22
 
 
-def test_too_few_minutes_are_told_with_what_would_do(table, monkeypatch):
+def test_too_few_minutes_are_told_with_what_would_do(table, monkeypatch, quick):
     monkeypatch.setattr(bench, "probe", lambda flow, *_: times.Probe(float(flow == "maf"), 0.0, 0.0))
     options = ["--as-they-are", "d", "--flows", "maf", "--seeds", "1", "--dry-run", "--minutes"]
     told = CliRunner().invoke(cli.app, ["bench", table.name, *options, "2"]).output
