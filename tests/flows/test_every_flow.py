@@ -20,6 +20,7 @@ from flowbench.layers.continuous import ContinuousFlow, solve_exactly, solving
 from flowbench.numerics.quadrature import Grid, log_integral
 from flowbench.runtime.seeding import seeded
 from tests.flows.learning import learnt_from
+from tests.shallow import shallow
 
 ROOT = Path(__file__).parents[2]
 PARAMS = config.load(ROOT / "params.yaml")
@@ -44,7 +45,7 @@ def cases() -> dict[str, Case]:
             if len(event.shape) == 1:
                 event = dataclasses.replace(event, shape=(min(event.dims, 4),))
             event = dataclasses.replace(event, classes=CLASSES)  # of all data, so that each is built once
-            event, options = certificates.in_miniature(event, PARAMS.flows[cell.flow][cell.config])
+            event, options = certificates.in_miniature(event, shallow(PARAMS.flows[cell.flow][cell.config]))
             if (case := Case(cell.flow, options, event)) not in found.values():
                 found[f"{cell.flow}/{cell.config} on {cell.data}"] = case
     return found

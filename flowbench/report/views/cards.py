@@ -115,8 +115,13 @@ def differ(scope: Scope) -> Table | None:
         seconds = pace[cell.label]
         return Entry("never", math.inf) if seconds is None else Entry(numbers.significant(seconds, 2), seconds)
 
-    heads = {metric: METRICS[metric].head for metric in COSTS.values()}
+    likelihoods = texts(flows, lambda cell: cell.likelihood)
+    shown = [COSTS["fastest sampler"], "log_prob_samples_per_second", *COSTS.values()]
+    heads = {metric: METRICS[metric].head for metric in dict.fromkeys(shown)}
     costs = {head: dict(zip(most.by_key, of_metric(most, metric), strict=True)) for metric, head in heads.items()}
+    # It answers no question of the page, so nothing leads in it.
+    density = heads["log_prob_samples_per_second"]
+    costs[density] = {key: entry._replace(mark="") for key, entry in costs[density].items()}
     columns = {
         "kind": texts(flows, lambda cell: about(cell)["kind"] or "–"),
         f"behind, {METRICS[most.quality].short.strip() or METRICS[most.quality].unit}": [
@@ -125,7 +130,7 @@ def differ(scope: Scope) -> Table | None:
         **{head: [column[cell.key] for cell in flows.cells] for head, column in costs.items()},
         "near after, s": [near(cell) for cell in flows.cells],
         "at the end": texts(flows, lambda cell: _END[series.settled(cell)]),
-        "log p(x)": texts(flows, lambda cell: cell.likelihood),
+        **({"log p(x)": likelihoods} if len({entry.text for entry in likelihoods}) > 1 else {}),
         "a sample takes": texts(flows, lambda cell: about(cell)["short"] or "–"),
     }
     unit = METRICS[most.quality].said

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flowbench.metrics import METRICS, STARTS, Family, of_family
 from flowbench.report.frame import CellResult
 from flowbench.report.judgement import certification as limits
+from flowbench.report.judgement.certification import Certificate
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope
 from flowbench.report.views.tables import Entry, Table, filled, of_cells, of_families, of_words
@@ -22,7 +23,11 @@ def correctness(scope: Scope) -> list[Table]:
 def certification(scope: Scope) -> str:
     """What the limits of `criteria` leave to say."""
     solved, probes = scope.measured("solver_tolerance"), scope.measured("probes")
-    return say("certification", solved=solved, probes=probes, tolerance=limits.TO_TOLERANCE)
+    judged = [found for found in scope.certificates.values() if found != Certificate()]
+    passed = sum(not found.failed for found in judged)
+    return say(
+        "certification", passed=passed, judged=len(judged), solved=solved, probes=probes, tolerance=limits.TO_TOLERANCE
+    )
 
 
 def criteria(scope: Scope) -> Table:

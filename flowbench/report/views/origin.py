@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageMetadata, PackageNotFoundError, metadata
@@ -99,6 +100,8 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
     made = (
         [(METRICS[scope.quality].head, f"{scope.written(cell, scope.quality)}; by seed: {by_seed}")] if by_seed else []
     )
+    if gap := _behind(scope, cell):
+        made.append(("behind the best", gap))
     made += [
         ("made by", f"`dvc repro {suite.stage('evaluate', cell.key)}`"),
         ("checked by", f"`flowbench verify {cell.key}{'' if suite.name == DEFAULT else f' --suite {suite.name}'}`"),
@@ -116,6 +119,19 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
         ("weights", f"`{weights}`, after `dvc pull {weights}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
+
+
+def _behind(scope: Scope, cell: CellResult) -> str:
+    """How far a cell is behind the best of its data set, as in the map; empty if it is the best or not compared."""
+    found = scope.verdict()
+    gap = found.gaps.get(cell.key)
+    if gap is None or not found.best or cell.key == found.best or not math.isfinite(gap.value):
+        return ""
+    best = scope.by_key[found.best]
+    interval = ""
+    if math.isfinite(gap.low):
+        interval = f" ({numbers.significant(gap.low, 2)} to {numbers.significant(gap.high, 2)})"
+    return f"{numbers.signed(gap.value)}{interval}; the best is {best.label} with {scope.written(best, scope.quality)}"
 
 
 def hosts(cells: Sequence[CellResult]) -> dict[str, str]:

@@ -23,6 +23,8 @@ FEW_FLOWS = 3
 _LEVELS = 4
 # What a map shows of a cell without the metric. A flow that has it nowhere needs no row.
 _UNSEEN = {"text": "–"}
+# Over several data sets, one flow that has nothing to compare with is no answer either.
+_NO_ANSWER = ("none", "too few data sets", "alone")
 
 
 def learning(scope: Scope) -> dict[str, str]:
@@ -81,7 +83,7 @@ def three_answers(scope: Scope) -> list[dict[str, Any]]:
         for data, row in rows.items()
     ]
     everywhere = overall(scope.frame, scope.cells, scope.certificates)
-    if len(rows) > 1 and any(answer.chip not in ("none", "too few data sets") for answer in everywhere):
+    if len(rows) > 1 and any(answer.chip not in _NO_ANSWER for answer in everywhere):
         found.append({"data": "", "few": False, "answers": [_shown(answer) for answer in everywhere]})
     return found
 
