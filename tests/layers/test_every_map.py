@@ -32,6 +32,8 @@ def distinct(subjects: Iterable[tuple[str, FlowModule, tuple[int, ...]]]) -> dic
 
 SUBJECTS = distinct(certificates.subjects(shallow_flows(PARAMS)))
 LAYERS = {name: (module, shape) for name, module, shape in layers.examples()}
+# One example of each layer.
+ONE_EACH = {name.partition(":")[0]: name for name in reversed(LAYERS)}.values()
 # The layers and one map of each flow. What a layer keeps, a chain of layers keeps too; all chains are certified.
 FLOWS = {name.partition("/")[0]: name for name in reversed(SUBJECTS) if "/" in name}
 THOROUGH = [*LAYERS, *FLOWS.values()]
@@ -191,7 +193,7 @@ class Planted(FlowModule):
 
 
 @pytest.mark.parametrize("place", ["latent", "encode's logdet", "data", "decode's logdet"])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", ONE_EACH)
 def test_a_planted_error_is_caught(name, place):
     module, shape = LAYERS[name]
     for error in (1e-6, math.nan):
