@@ -52,6 +52,14 @@ def complete_flow(incomplete: str) -> list[str]:
 
 
 SuiteOption = Annotated[str, typer.Option("--suite", help="The suite of the cells.", autocompletion=complete_suite)]
+CellsArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="CELL|FLOW|DATA",
+        help="Cells; a flow or a data set stands for all of its cells.",
+        autocompletion=complete_cells,
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document, for scripts.")]
 
 

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Annotated
 
 import typer
 
 from flowbench import config
-from flowbench.cli.arguments import SuiteOption, cells_of, complete_cells, load_suite
+from flowbench.cli.arguments import CellsArgument, SuiteOption, cells_of, load_suite
 from flowbench.config import ConfigError, suites
 
 
 def pull(
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CELL|FLOW|DATA",
-            help="Cells; a flow or a data set stands for all of its cells.",
-            autocompletion=complete_cells,
-        ),
-    ],
+    names: CellsArgument,
     suite: SuiteOption = suites.DEFAULT,
 ) -> None:
     """Get the weights and results of cells from DVC's remote."""

@@ -7,19 +7,12 @@ from typing import Annotated
 import typer
 
 from flowbench import config
-from flowbench.cli.arguments import cells_of, complete_cells, complete_suite, duration, load_suite
+from flowbench.cli.arguments import CellsArgument, cells_of, complete_suite, duration, load_suite
 
 
 def tune(
     suite: Annotated[str, typer.Argument(help="A suite, whose data sets are made.", autocompletion=complete_suite)],
-    names: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="CELL|FLOW|DATA",
-            help="Cells; a flow or a data set stands for all of its cells.",
-            autocompletion=complete_cells,
-        ),
-    ],
+    names: CellsArgument,
     seeds: Annotated[int, typer.Option(min=1, help="Trainings for each number of steps.")] = 3,
 ) -> None:
     """Try learning rates and steps, and write what the validation split says of them.
