@@ -100,7 +100,7 @@ def _divided(plan: Plan | None, minutes: float, seeds: int) -> str:
     shares = plan.shares
     whole = f"about {duration(sum(shares))}"
     if sum(shares) > 1.1 * 60 * minutes:
-        whole += f", because {minutes:g} min are too short for so many flows and seeds"
+        whole += f", because {minutes:g} min are too short"
     parts = f"{duration(shares.training)} of training in equal shares, {duration(shares.measuring)} of measuring, and "
     parts += f"{duration(shares.starting)} to check the table, to start and to report"
     steps = ", ".join(f"{label} {steps:,}" for label, steps in plan.steps.items())

@@ -64,5 +64,5 @@ def write(path: Path, trials: Iterable[Trial]) -> None:
     """Write the trials, in the order of their cells, rates, steps and seeds."""
     rows = sorted(trials)
     lines = [",".join(Trial._fields)]
-    lines += [f"{t.cell},{t.learning_rate:g},{t.steps},{t.seed},{t.loss:.6g},{t.seconds:.1f}" for t in rows]
+    lines += [f"{t.cell},{t.learning_rate:g},{t.steps},{t.seed},{t.loss!r},{t.seconds:.1f}" for t in rows]
     replace_file(path, "".join(f"{line}\n" for line in lines).encode())

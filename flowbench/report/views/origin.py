@@ -116,7 +116,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
         *made,
         ("trained at", f"commit `{cell.commit}`"),
         ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or 'unknown'}`"),
-        ("weights", f"`{weights}`, after `dvc pull {weights}`"),
+        ("weights", f"`{weights}`; in another clone after `dvc pull {weights}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
 
