@@ -174,6 +174,9 @@ def prepare(
     splits = checked(source)
     own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
+    if lost := sorted(_at(before, "budgets", default={}).keys() - set(labels)):
+        names = ",".join([*lost, *(label for label in labels if label not in lost)])
+        raise ConfigError(f"{folder}: holds {', '.join(lost)}, too; say --flows {names}, --fresh, or another --folder")
     suite = {"about": f"flows on {file.name}, {minutes:g} minutes in all", "seeds": list(range(seeds))}
     with _found(own):
         ours = {label: _options(label, params.load(ROOT / PARAMS)) for label in labels}
@@ -199,9 +202,7 @@ def prepare(
     bench = Bench(name, folder, plan)
     bench.folder.mkdir(parents=True, exist_ok=True)
     if not _is_ours(written):
-        written.write_text(
-            _MADE, encoding="utf-8"
-        )  # first, so that the next call can go on from whatever stops this one
+        written.write_text(_MADE, encoding="utf-8")  # first: the next call can go on from whatever stops this one
     _copy(bench.folder, own.values(), file)
     configurations: dict[str, dict[str, Any]] = {}
     for label, of_flow in chosen.items():

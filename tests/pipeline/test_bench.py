@@ -77,16 +77,18 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     assert (folder / "reports" / "my-table" / "index.html").is_file()
     assert "my-table-bench/reports/my-table/index.html: made in" in run.output
     for label in ("gaussian", "gaussian_mixture", "straight"):  # the baselines are always there
-        path = folder / f"results/my-table/my-table-{label}/metrics.json"
-        assert json.loads(path.read_text(encoding="utf-8"))["status"] == "finished"
+        text = (folder / f"results/my-table/my-table-{label}/metrics.json").read_text(encoding="utf-8")
+        assert json.loads(text)["status"] == "finished"
         assert f"  {label} " in run.output
     # It is a pipeline of its own, up to date, and made of files of its own.
     status = [sys.executable, "-m", "dvc", "status", "suites/my-table/dvc.yaml"]
     assert "up to date" in subprocess.run(status, cwd=folder, capture_output=True, text=True, check=True).stdout
     assert (folder / "plugins/flows/straight.py").is_file()
     # Another table under the same name goes on in the folder.
-    again = bench.prepare(table, ["gaussian"], seeds=1, options={"dequantise": ["d"]})
+    again = bench.prepare(table, [*bench.BASELINES, "straight.py"], seeds=1, options={"dequantise": ["d"]})
     assert again.folder.absolute() == folder
+    with pytest.raises(ConfigError, match="my-table-bench: holds gaussian_mixture, straight, too; say --flows "):
+        bench.prepare(table, ["gaussian"], seeds=1, options={"dequantise": ["d"]})
 
 
 @pytest.mark.parametrize(
@@ -278,10 +280,8 @@ def test_what_was_changed_in_the_folder_is_kept(table, monkeypatch, quick):
         return params.load(made.folder / "params.yaml"), [line for line in told if not line.startswith("timing")]
 
     first, _ = again()
-    path = table.parent / "my-table-bench" / "params.yaml"
-    text = path.read_text(encoding="utf-8")
-    text = text.replace("layers: 5", "layers: 3").replace("batch_size: 256", "batch_size: 64", 1)
-    path.write_text(text, encoding="utf-8")
+    text = (path := table.parent / "my-table-bench/params.yaml").read_text().replace("layers: 5", "layers: 3")
+    path.write_text(text.replace("batch_size: 256", "batch_size: 64", 1), encoding="utf-8")
     for options in ({}, {"minutes": 20}):  # with the same steps, and with others
         kept, told = again(**options)
         assert told == ["my-table-bench/params.yaml: keeps what was changed of maf; --fresh forgets it"]
