@@ -30,7 +30,7 @@ def main(suite: str) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch, suite)  # messages about a cell's files name its suite and its key
         runs = tracking.fetch(suite, {key: digests[key] for key in found.cells if key in digests}, folder)
-        page.write(
+        refused = page.write(
             folder,
             found,
             REPORTS / suite,
@@ -42,6 +42,8 @@ def main(suite: str) -> None:
             own=Path("published", f"{suite}.html"),
             trials=tuning.read(found.trials),
         )
+    for key, reasons in refused.items():
+        print(f"{key} fails certification: {'; '.join(reasons)}")
     if suite != OF_TESTS:
         names = [name for name in suites.names() if name != OF_TESTS]
         page.write_index(REPORTS, {name: suites.load(name, params).about for name in names})

@@ -148,7 +148,11 @@ def _print_scores(path: Path) -> None:
     import pandas as pd
 
     frame = pd.read_csv(path)
-    nats = frame[frame["metric"] == "nll_nats"].groupby("flow")["value"].agg(["mean", "min", "max"]).sort_values("mean")
-    print("Negative log-likelihood of the test split, nats an example (mean, least and most of the seeds):")
-    for row in nats.itertuples():
-        print(f"  {row.Index:28} {row.mean:10.4f} {row.min:10.4f} {row.max:10.4f}")
+    nats, bits = (
+        frame[frame["metric"] == metric].groupby("flow")["value"].agg(["mean", "min", "max"])
+        for metric in ("nll_nats", "bits_per_dim")
+    )
+    print("Negative log-likelihood of the test split, the mean of the seeds with its least and most:")
+    print(f"  {'':28} {'bits/dim':>10}   nats an example")
+    for row in nats.sort_values("mean").itertuples():
+        print(f"  {row.Index:28} {bits['mean'][row.Index]:10.4f} {row.mean:10.4f} ({row.min:.4f} to {row.max:.4f})")

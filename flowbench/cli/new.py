@@ -42,6 +42,7 @@ def flow(name: Name) -> None:
     )
     print(f"Check it with: flowbench check {name}")
     print(f"Run its cell with: flowbench run moons-{name} --suite {SUITE}")
+    print("See it beside others in a report: add it to their list in another suite, such as suites/laptop.yaml")
     print(f"Compare it on a table of your own with: flowbench bench mine.csv --flows {name},maf")
 
 

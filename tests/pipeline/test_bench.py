@@ -95,7 +95,7 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     ("arguments", "message"),
     [
         ({}, "whole numbers alone in 'd'; name each under dequantise"),
-        ({"options": {"as_they_are": ["d"]}, "labels": ["mav"]}, "'mav': no such flow; did you mean 'maf'"),
+        ({"labels": ["mav"]}, "'mav': no such flow; did you mean 'maf'"),  # before the table
         (
             {"options": {"as_they_are": ["d"]}, "labels": ["flow_autoencoder"]},
             "flow_autoencoder: build has no default for ",

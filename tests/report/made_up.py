@@ -114,11 +114,17 @@ def reported(folder, suite, lock="", survived=None, digests=None, earlier=()):
     """The report of the results in ``folder/results``, as it is, and as the text of both pages."""
     target = folder / "report"
     options = {"digests": digests or {}, "lock": lock, "survived": survived or {}, "earlier": earlier}
-    page.write(folder / "results", suite, target, **options)
+    refused = page.write(folder / "results", suite, target, **options)
     html = (target / "index.html").read_text(encoding="utf-8")
     markdown = (target / "README.md").read_text(encoding="utf-8")
     parsed = Page(html)
     both = (parsed.text.replace("\xa0", " "), re.sub(r"\\(.)", r"\1", markdown))
     return SimpleNamespace(
-        folder=target, raw=html, html=parsed, markdown=markdown, both=both, results=folder / "results"
+        folder=target,
+        raw=html,
+        html=parsed,
+        markdown=markdown,
+        both=both,
+        results=folder / "results",
+        refused=refused,
     )

@@ -50,7 +50,7 @@ def write(
     runs: Mapping[str, str] = types.MappingProxyType({}),
     own: Path | None = None,
     trials: Sequence[Trial] = (),
-) -> None:
+) -> dict[str, list[str]]:
     """Write the report of a suite to ``folder``: two pages, ``results.csv``, ``previous.csv`` and ``figures/``.
 
     All of it is written, or none. The pages tell the changes since ``previous.csv``. The same results give the same
@@ -68,6 +68,9 @@ def write(
         runs: the addresses of the cells' runs in MLflow, by cell.
         own: where the HTML page goes once more, with links to the runs. It is no part of the report, since the same
             results have other runs in another store.
+
+    Returns:
+        Why cells fail certification, by their keys.
 
     Raises:
         RecordError: a file of a cell is missing or damaged.
@@ -94,6 +97,7 @@ def write(
         if own:
             here = f"{quote(os.path.relpath(folder, own.parent))}/"
             own.write_text(render(PAGES["index.html"], facts | {"here": here, "runs": runs}), encoding="utf-8")
+    return correctness.refusals(scope)
 
 
 def _facts(suite: Suite, scope: Scope, folder: Path, trials: Sequence[Trial]) -> dict[str, Any]:
@@ -173,14 +177,13 @@ def _not_run(suite: Suite, scope: Scope) -> list[dict[str, Any]]:
 def _verdict(scope: Scope) -> str:
     """One sentence on who leads."""
     found = scope.verdict()
-    ahead = sorted((gap.value, key) for key, gap in found.gaps.items() if gap.value < 0)
     return say(
         "verdict",
         found=found,
         scope=scope,
         unit=METRICS[found.metric].said,
-        baselines=scope.labels(key for _, key in ahead if scope.by_key[key].baseline),
-        better=scope.labels(key for _, key in ahead if key in found.excluded),
+        baselines=scope.better_baselines,
+        better=scope.labels(key for key in scope.ahead() if key in found.excluded),
     )
 
 

@@ -103,6 +103,16 @@ class Scope:
         return [self.by_key[key].label for key in keys]
 
     @property
+    def better_baselines(self) -> list[str]:
+        """The baselines with a better mean than every flow that can be best, the best first; of one data set."""
+        return self.labels(key for key in self.ahead() if self.by_key[key].baseline)
+
+    def ahead(self) -> list[str]:
+        """The cells on one data set that are better than the best flow, which none of them can be; the best first."""
+        gaps = self.verdict().gaps
+        return sorted((key for key, gap in gaps.items() if gap.value < 0), key=lambda key: gaps[key].value)
+
+    @property
     def single(self) -> bool:
         """Whether each cell has one seed."""
         return all(len(cell.seeds) == 1 for cell in self.cells)

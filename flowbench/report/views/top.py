@@ -96,7 +96,7 @@ def _few(of_data: tuple[str, Scope]) -> bool:
 def _shown(answer: Answer, scope: Scope | None = None) -> dict[str, Any]:
     """An answer in words; ``scope`` holds the cells of its data set, where it is about one."""
     label, key, score, tied = answer.cell, "", "", answer.tied
-    uncertified, only_good = False, answer.question in COSTS
+    uncertified, only_good, outdone = False, answer.question in COSTS, ""
     if scope:
         density, tied = scope.verdict(), scope.labels(answer.tied)
         uncertified = any(scope.certificates[name].failed for name in density.excluded)
@@ -105,12 +105,15 @@ def _shown(answer: Answer, scope: Scope | None = None) -> dict[str, Any]:
             cell = scope.by_key[answer.cell]
             label, key = cell.label, cell.key
             score = _short(scope, cell, COSTS.get(answer.question, scope.quality))
+            if answer.question not in COSTS and scope.better_baselines:
+                outdone = say("outdone", baseline=scope.better_baselines[0])
     return {
         "label": label,
         "key": key,
         "score": score,
         "chip": answer.chip,
         "how_sure": say("how_sure", chip=answer.chip, tied=tied, only_good=only_good, uncertified=uncertified),
+        "outdone": outdone,
         "undecided": ""
         if label
         else say("undecided", chip=answer.chip, data_sets=answer.data_sets, everywhere=scope is None),

@@ -209,6 +209,11 @@ def test_a_flow_that_fails_certification_is_first_under_can_i_believe_it_and_mar
     assert "| **fails** |" in rich.markdown
 
 
+def test_who_writes_a_report_is_told_what_fails_certification(rich, calm):
+    reason = "float32: data, max is 1.1 × 10⁻³, and the limit is 1.0 × 10⁻³"
+    assert (rich.refused, calm.refused) == ({"mnist-glow": [reason]}, {})
+
+
 def test_one_seed_has_no_interval_and_no_winner(calm):
     assert not any("±" in cell or "n = 1" in cell for row in calm.html.rows for cell in row[1:])
     assert "One seed each: no intervals." in calm.markdown

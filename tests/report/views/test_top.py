@@ -18,6 +18,17 @@ def test_an_answer_is_a_flow_or_says_why_there_is_none(made):
     assert [one["how_sure"] for one in moons["answers"][1:]] == ["only good flow"] * 2
 
 
+def test_a_baseline_that_is_better_is_named_beside_the_best_flow(made):
+    values = {"moons-maf": {"bits_per_dim": [2.0, 2.001, 2.002]}, "moons-gaussian": {"bits_per_dim": 1.0}}
+    cells = {key: ("moons", key.removeprefix("moons-")) for key in values}
+    ((density, *costs),) = [row["answers"] for row in three_answers(made(cells, values=values))]
+    assert (density["label"], density["outdone"]) == ("maf", "the baseline gaussian is better")
+    assert [one["outdone"] for one in costs] == ["", ""]
+    values["moons-gaussian"]["bits_per_dim"] = 3.0
+    ((density, *_),) = [row["answers"] for row in three_answers(made(cells, values=values))]
+    assert density["outdone"] == ""
+
+
 def test_data_sets_that_are_too_few_have_no_answer_over_all_of_them(made):
     assert [row["data"] for row in three_answers(made(TWO))] == ["moons", "digits"]
 
