@@ -22,7 +22,7 @@ from flowbench.bench.times import Plan, divide, probe
 from flowbench.config import PARAMS, ConfigError, params, suites
 from flowbench.data import Source
 from flowbench.runtime.errors import ExpectedError
-from flowbench.runtime.reproduction import BEGUN, CHATTER
+from flowbench.runtime.reproduction import BEGUN, CHATTER, SKIPPED
 from flowbench.runtime.warm import for_stages, warm
 
 # Of the minutes, the share that timing the flows may take.
@@ -88,14 +88,16 @@ class Bench:
             assert process.stdout
             with process.stdout as lines:
                 try:
-                    for line in lines:
-                        if begun := BEGUN.match(line.rstrip("\n")):
+                    for line in (one.rstrip("\n") for one in lines):
+                        if begun := BEGUN.match(line):
                             now, stage = time.monotonic(), begun[1].rpartition(":")[2]
                             seconds[part] += now - since
                             part, since = _PARTS.get(stage.partition("@")[0], "preparing the data"), now
                             tell(stage)
+                        elif skipped := SKIPPED.match(line):
+                            tell(f"{skipped[1].rpartition(':')[2]} is up to date")
                         elif not CHATTER.match(line):
-                            tell(line.rstrip("\n"))
+                            tell(line)
                 except BaseException:
                     process.communicate()  # DVC has received Ctrl-C as well, and tidies up
                     raise

@@ -31,6 +31,7 @@ LINES = [
     "Running stage 'stages/dvc.yaml:code':\n",
     "> python -m stages.code\n",
     "Updating lock file 'stages/dvc.lock'\n",
+    "Stage 'suites/mine/dvc.yaml:train@mine-gaussian' didn't change, skipping\n",
     "Running stage 'suites/mine/dvc.yaml:train@mine-maf':\n",
     "a word of warning\n",
     "Running stage 'suites/mine/dvc.yaml:report':\n",
@@ -265,7 +266,7 @@ def test_each_stage_is_told_and_each_part_has_its_time(table, monkeypatch):
     monkeypatch.setattr(bench.time, "monotonic", lambda: next(clock))
     told = []
     seconds = bench.Bench("mine", table.parent, None).run(told.append)
-    assert told == ["code", "train@mine-maf", "a word of warning", "report"]
+    assert told == ["code", "train@mine-gaussian is up to date", "train@mine-maf", "a word of warning", "report"]
     assert seconds == {"starting DVC": 1.0, "preparing the data": 2.0, "training": 6.0, "the report": 1.0}
 
 

@@ -96,7 +96,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
     of_seeds = scope.estimates.get(cell.key, scope.quality)
     by_seed = ", ".join(numbers.significant(value, 4) for value in of_seeds.values) if of_seeds else ""
     keys = [f"data.{of['data']}", f"flows.{of['flow']}.{of['config']}", f"budgets.{of['budget']}"]
-    weights = f"results/{suite.name}/{cell.key}/trained/"
+    option = "" if suite.name == DEFAULT else f" --suite {suite.name}"
     made = (
         [(METRICS[scope.quality].head, f"{scope.written(cell, scope.quality)}; by seed: {by_seed}")] if by_seed else []
     )
@@ -104,7 +104,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
         made.append(("behind the best", gap))
     made += [
         ("made by", f"`dvc repro {suite.stage('evaluate', cell.key)}`"),
-        ("checked by", f"`flowbench verify {cell.key}{'' if suite.name == DEFAULT else f' --suite {suite.name}'}`"),
+        ("checked by", f"`flowbench verify {cell.key}{option}`"),
         ("made of", ", ".join(f"`{key}`" for key in keys) + " in `params.yaml`"),
         ("model", _list(_model(cell))),
     ]
@@ -116,7 +116,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
         *made,
         ("trained at", f"commit `{cell.commit}`"),
         ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or 'unknown'}`"),
-        ("weights", f"`{weights}`; in another clone after `dvc pull {weights}`"),
+        ("weights", f"`results/{suite.name}/{cell.key}/trained/`; elsewhere after `flowbench pull {cell.key}{option}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
 
