@@ -36,9 +36,14 @@ def pytest_addoption(parser):
     )
 
 
-# Tests that share what takes long to make: a run of the smoke suite, and pages with their figures.
-# Of two groups that fit, the first counts.
-TOGETHER = ("tests/pipeline/test_adding.py", "tests/pipeline/", "tests/report/views/test_browser.py")
+# Groups of tests that share what takes long to make: a clone, a run of the smoke suite, pages with their figures, and
+# the cells of `tiny`. Of two groups that fit, the first counts.
+TOGETHER = (
+    ("tests/pipeline/test_adding.py",),
+    ("tests/pipeline/",),
+    ("tests/report/views/test_browser.py",),
+    ("tests/evaluation/", "tests/training/", "tests/test_export.py", "tests/faults/test_signals.py"),
+)
 # Tests among them that share nothing.
 APART = ("tests/pipeline/test_bench.py",)
 
@@ -52,7 +57,7 @@ class Together(LoadScopeScheduling):
     def _split_scope(self, nodeid: str) -> str:
         if nodeid.startswith(APART):
             return nodeid
-        return next((group for group in TOGETHER if nodeid.startswith(group)), nodeid)
+        return next((group[0] for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 
 def pytest_xdist_make_scheduler(config, log):

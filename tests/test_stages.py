@@ -73,3 +73,30 @@ def test_the_stages_are_installed(tmp_path):
     command = [sys.executable, "-m", "stages.train", "--help"]
     found = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
+
+
+def test_a_borrowed_machine_needs_little_and_no_compiler():
+    """Training and measuring need nothing of the pipeline or the report; importing torch's compiler takes seconds."""
+    program = """
+import sys
+sys.modules |= dict.fromkeys(("dvc", "mlflow", "pandas", "matplotlib", "torchvision", "jinja2", "grimp", "sklearn"))
+import importlib, torch
+import flowbench.evaluation.cell, flowbench.flows, stages.evaluate, stages.train
+from flowbench.config import TrainBudget
+from flowbench.core import FlowModel
+from flowbench.flows._priors import standard_normal
+from flowbench.layers.affine import ElementwiseAffine
+from flowbench.training.batches import Batches
+from flowbench.training.loop import train
+from flowbench.training.objectives import DataLoss
+
+for name in flowbench.flows.names():
+    importlib.import_module(f"flowbench.flows.{name}")
+x = torch.randn(50, 2)
+model = FlowModel(ElementwiseAffine((2,)), standard_normal(2))
+budget = TrainBudget(steps=20, batch_size=10, ema_decay=0.9, clip_norm=1.0, validate_every=10)
+train(model, DataLoss(model, Batches(x, 10, torch.device("cpu")), x, 0), budget)
+assert "torch._dynamo" not in sys.modules
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr

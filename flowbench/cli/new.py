@@ -14,7 +14,7 @@ from flowbench.cli.expand import expand
 from flowbench.config import PARAMS, ConfigError, plugins, suites
 from flowbench.config.documents import check_names, read
 
-# The suite whose cells the tests run; it has every flow.
+# The suite whose cells the tests run.
 SUITE = "smoke"
 _FLOW_OPTIONS = "{layers: 4, hidden: [32, 32]}"
 _TABLE_OPTIONS = "{layers: 8, hidden: [128, 128]}"

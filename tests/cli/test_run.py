@@ -142,7 +142,6 @@ def test_a_flow_or_a_data_set_is_all_of_its_cells():
         "two_modes-planar",
         "digits-flow_autoencoder",
         "digits-glow-multi-scale",
-        "digits-realnvp-multi-scale",
         "digits-maf-label",
     ]
 

@@ -43,9 +43,9 @@ def few_moments(monkeypatch) -> None:
     monkeypatch.setattr(moments, "_SAMPLES", 100)
 
 
-# A solver takes long for each.
+# Three are as two to most code, and a solver takes long for each.
 SIZED = [
-    pytest.param(key, size, marks=pytest.mark.slow if key == CONTINUOUS and size > 1 else ())
+    pytest.param(key, size, marks=pytest.mark.slow if size > (1 if key == CONTINUOUS else 2) else ())
     for key in KEYS
     for size in (1, 2, 3)
 ]

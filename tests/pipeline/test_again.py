@@ -9,7 +9,7 @@ import pytest
 from tests.pipeline.clone import PIPELINE, Clone
 
 # An energy, images, and a baseline that scikit-learn fits.
-CELLS = ["two_modes-planar", "digits-glow-multi-scale", "moons-gaussian_mixture"]
+CELLS = ["two_modes-planar", "digits-glow-multi-scale", "moons-gaussian"]
 HOST_DEPENDENT = ("timings.json", "train_timings.json")
 
 

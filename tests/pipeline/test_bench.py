@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from flowbench import api, bench, cli
-from flowbench.bench import times
-from flowbench.config import ConfigError
+from flowbench import api, bench, cli, data, flows
+from flowbench.bench import settings, times
+from flowbench.config import ConfigError, plugins
 from flowbench.data import DataError
 
 RADIAL = """\
@@ -36,7 +36,7 @@ LINES = [
     "a word of warning\n",
     "Running stage 'suites/mine/dvc.yaml:report':\n",
 ]
-MAF = {"layers": 2, "hidden": [8]}
+MAF, TRAIN = {"layers": 2, "hidden": [8]}, {"batch_size": 256, "learning_rate": 0.002}
 
 
 class Process:
@@ -168,13 +168,10 @@ def test_the_same_benchmark_goes_on_with_its_budgets(table, monkeypatch, quick):
 
 
 def test_a_probe_times_what_a_flow_does(table):
-    from flowbench import data
-
     source = data.load("mine", source="table", path=str(table), as_they_are=["d"])
     splits = bench.checked(source)
     flow, baseline = (
-        times.probe(name, options, bench._train(name), source, splits)
-        for name, options in (("maf", MAF), ("gaussian", {}))
+        times.probe(name, options, TRAIN, source, splits) for name, options in (("maf", MAF), ("gaussian", {}))
     )
     assert 0 < flow.step < 1
     assert (baseline.step, baseline.beside > 0) == (0, True)
@@ -295,8 +292,6 @@ def test_what_was_changed_in_the_folder_is_kept(table, monkeypatch, quick):
 
 def test_timing_keeps_to_its_limit(table, monkeypatch):
     """A flow whose steps take long is timed by fewer."""
-    from flowbench import data
-
     source = data.load("mine", source="table", path=str(table), as_they_are=["d"])
     splits, asked = bench.checked(source), []
     now = [0.0]
@@ -309,10 +304,10 @@ def test_timing_keeps_to_its_limit(table, monkeypatch):
     monkeypatch.setattr(api, "score", lambda *_, **__: {})
     monkeypatch.setattr(times.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(times.time, "process_time", lambda: now[0] / 2)
-    probe = times.probe("maf", MAF, bench._train("maf"), source, splits, limit=20.0)
+    probe = times.probe("maf", MAF, TRAIN, source, splits, limit=20.0)
     assert asked == [2, 2, 8]
     assert probe.step == 0.5  # of the processor
-    times.probe("maf", MAF, bench._train("maf"), source, splits, limit=1000.0)
+    times.probe("maf", MAF, TRAIN, source, splits, limit=1000.0)
     assert asked[-1] == 22
 
 
@@ -342,10 +337,10 @@ def test_a_flow_of_the_repository_is_found_from_anywhere(table, monkeypatch):
     own = root / "plugins" / "flows" / "mynew.py"
     own.parent.mkdir(parents=True)
     own.write_text(RADIAL, encoding="utf-8")
-    before = list(bench.flows.__path__)
-    monkeypatch.setattr(bench, "ROOT", root)
+    before = list(flows.__path__)
+    monkeypatch.setattr(settings, "ROOT", root)
     for names in ({}, {"mynew": own}):
-        with bench._found(names):
-            assert "mynew" in bench.flows.names()
-            assert bench.plugins.load("flowbench.flows", "mynew", bench.flows.__path__).build
-        assert bench.flows.__path__ == before
+        with settings.found(names):
+            assert "mynew" in flows.names()
+            assert plugins.load("flowbench.flows", "mynew", flows.__path__).build
+        assert flows.__path__ == before

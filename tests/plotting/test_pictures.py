@@ -254,7 +254,7 @@ def test_grey_levels_are_ink_on_paper(tmp_path):
     assert colours(tmp_path / "x.png")[0, 0, 0] == 4 * 14 * 28
 
 
-@pytest.mark.parametrize("size", [1, 3, 64, 179, 180, 256, 500, 1200])
+@pytest.mark.parametrize("size", [1, 3, 64, 179, 180, 256, 500, pytest.param(1200, marks=pytest.mark.slow)])
 def test_images_of_any_size_are_drawn(tmp_path, size):
     # One colour that fills an image, so that its pixels can be counted.
     shown = np.zeros((2, 3, size, size), np.float32)
@@ -293,12 +293,12 @@ def test_differences_are_magnified_as_far_as_they_can_be_shown(difference, facto
 
 def test_pairs_of_columns_of_awkward_tables(tmp_path):
     rng = np.random.default_rng(0)
-    data = rng.normal(size=(50, 9)) * 10.0 ** np.arange(-4, 5)
+    data = rng.normal(size=(50, 5)) * 10.0 ** np.arange(-4, 5, 2)
     broken = np.where(rng.random(data.shape) < 0.3, np.nan, data)
-    for columns in (1, 2, 9):
+    for columns in (1, 2, 5):
         path = tmp_path / f"{columns}.png"
         pairs.pairs(path, [40 * f"${i}" for i in range(columns)], data[:, :columns], broken[:, :columns], "a title")
         assert path.stat().st_size > 3000
-    pairs.pairs(tmp_path / "again.png", [40 * f"${i}" for i in range(9)], data, broken, "a title")
+    pairs.pairs(tmp_path / "again.png", [40 * f"${i}" for i in range(5)], data, broken, "a title")
     assert (tmp_path / "again.png").read_bytes() == path.read_bytes()
     pairs.pairs(tmp_path / "none.png", ["x", "constant"], data[:, :2] * [1, 0], np.full((5, 2), np.inf))
