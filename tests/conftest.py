@@ -20,7 +20,7 @@ for role in ("AUTHOR", "COMMITTER"):
     os.environ |= {f"GIT_{role}_NAME": "flowbench", f"GIT_{role}_EMAIL": "flowbench@example.org"}
 
 # The same examples in each run, without a limit of time that a busy machine would exceed.
-settings.register_profile("flowbench", derandomize=True, deadline=None, max_examples=40)
+settings.register_profile("flowbench", derandomize=True, deadline=None, max_examples=25)
 settings.register_profile("long", derandomize=True, deadline=None, max_examples=1000)
 settings.load_profile("flowbench")
 

@@ -18,9 +18,12 @@ def shallow(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def shallow_flows(params: Params) -> Params:
-    """All configurations of all flows so."""
-    flows = {
-        flow: {name: shallow(options) for name, options in configurations.items()}
-        for flow, configurations in params.flows.items()
-    }
+    """All configurations of all flows so, without those that are then the same as another of their flow."""
+    flows = {}
+    for flow, configurations in params.flows.items():
+        found: dict[str, Any] = {}
+        for name, options in configurations.items():
+            if (fewer := shallow(options)) not in found.values():
+                found[name] = fewer
+        flows[flow] = found
     return params.model_copy(update={"flows": flows})

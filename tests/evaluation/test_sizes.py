@@ -74,7 +74,7 @@ def test_each_size_may_be_small_alone(tiny, tmp_path, key, name):
         assert found.values.keys() <= METRICS.keys()
 
 
-@pytest.mark.parametrize("key", [VECTORS, CONTINUOUS])
+@pytest.mark.parametrize("key", [VECTORS, pytest.param(CONTINUOUS, marks=pytest.mark.slow)])
 def test_a_test_split_may_be_small(tiny, tmp_path, key):
     tiny.trained(key)
     cell = tiny.cell(key)

@@ -29,8 +29,15 @@ GREEDY = {
 }
 
 
-@pytest.mark.parametrize("exhaust", GREEDY.values(), ids=GREEDY)
-@pytest.mark.parametrize("stage", STAGES)
+# Both stages meet each kind in the same way.
+@pytest.mark.parametrize(
+    ("stage", "exhaust"),
+    [
+        pytest.param(stage, exhaust, id=f"{stage}-{kind}", marks=pytest.mark.slow if late and kind != "torch" else ())
+        for stage, late in zip(STAGES, (False, True), strict=True)
+        for kind, exhaust in GREEDY.items()
+    ],
+)
 def test_want_of_memory_is_one_line_that_names_the_key(stage, exhaust, tiny, tmp_path, monkeypatch, survived):
     tiny.measured(VECTORS)
     cell = tiny_cells.resolve(tiny.copy(tmp_path / "copy", VECTORS), VECTORS)

@@ -228,7 +228,7 @@ def test_labels_help_a_map_too_simple_for_two_classes():
 
 
 @torch.no_grad()
-@EACH
+@pytest.mark.parametrize("flow", [name for name in SMALL if name != "flow_matching"])
 def test_errors_are_counted_in_the_units_of_the_features(flow):
     model, test = build(flow).float(), examples(TABLE, 20)[:, :-1]
     plain = flowbench.score(model, test, samples=10, invertibility_points=10, logdet_points=1)

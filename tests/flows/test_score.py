@@ -127,7 +127,9 @@ def trained(flow: str) -> VectorField:
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("t", [0.2, 0.5, 0.8, 0.95])
+@pytest.mark.parametrize(
+    "t", [pytest.param(0.2, marks=pytest.mark.slow), 0.5, pytest.param(0.8, marks=pytest.mark.slow), 0.95]
+)
 def test_score_and_flow_matching_learn_the_same_field(t):
     """In closed form, and as each other's.
 

@@ -92,7 +92,7 @@ def certified(module: FlowModule, shape: tuple[int, ...], points: int) -> Check:
 def test_inverses_and_log_determinants_are_right(name):
     module, shape = SUBJECTS[name]
     # Each point of an image takes many solutions.
-    check = certified(module, shape, points=1 if solved(module) and math.prod(shape) > 16 else 4)
+    check = certified(module, shape, points=1 if solved(module) and math.prod(shape) > 16 else 2)
     assert certificates.passes(check)
     if not solved(module):
         assert check.round_trip_error < 1e-11

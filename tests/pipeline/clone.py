@@ -49,7 +49,7 @@ class Clone:
         clone = cls(home)
         copy_working_tree(clone.root)
         # DVC would read the pipelines of all suites at each command.
-        others = "".join(f"/{suites.folder(name)}\n" for name in OTHERS)
+        others = "/dvc.yaml\n/dvc.lock\n" + "".join(f"/{suites.folder(name)}\n" for name in OTHERS)
         with (clone.root / ".dvcignore").open("a", encoding="utf-8") as file:
             file.write(others)
         clone.git("init", "--quiet")

@@ -30,7 +30,7 @@ PARAMS = {
     "unknown source": ("  moons: {", "  mons: {", "data = 'mons': no such data set; did you mean 'moons'?"),
 }
 SUITE = {
-    "unknown flow": ("[maf, flow", "[mfa, flow", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
+    "unknown flow": ("[maf]", "[mfa]", "cells.1.budgets.smoke = 'mfa': no such flow; did you mean 'maf'?"),
     "unknown data": ("[moons]", "[mons]", "cells.1.data = 'mons': no such data set; did you mean 'moons'?"),
     "unknown teacher": ("iaf_distilled: maf", "iaf_distilled: mfa", "moons-iaf_distilled: teacher = 'moons-mfa': no"),
 }

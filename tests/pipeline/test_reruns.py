@@ -76,7 +76,7 @@ def test_code_of_data_concerns_its_cells(clone):
 
 
 def test_a_new_cell_concerns_no_other(clone):
-    clone.edit("suites/smoke.yaml", "[maf, flow", "[glow, maf, flow")
+    clone.edit("suites/smoke.yaml", "smoke: [maf]", "smoke: [glow, maf]")
     expand(clone)
     # The report lists the suite's cells.
     assert clone.changed() == {"report", "train@moons-glow", "evaluate@moons-glow"}

@@ -109,7 +109,14 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("make", "options"), CASES.values(), ids=CASES)
+# What is special about the others lies in the model's state, as the average does, or in its arithmetic.
+RARE = ("bfloat16", "batch normalisation")
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [pytest.param(*case, id=name, marks=pytest.mark.slow if name in RARE else ()) for name, case in CASES.items()],
+)
 def test_what_is_interrupted_at_any_step_ends_the_same(make, options, tmp_path):
     options = budget(**options)
     wanted = descend(make, options, None)
