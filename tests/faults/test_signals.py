@@ -35,7 +35,7 @@ def eager() -> None:
 def undisturbed(tiny, tmp_path_factory) -> Path:
     """A cell trained and measured without a fault."""
     root = tiny.copy(tmp_path_factory.mktemp("undisturbed") / "copy")
-    tiny_cells.edit(root, "steps: 30,", "steps: 600,")
+    tiny_cells.edit(root, "steps: 30,", "steps: 300,")
     cell = tiny_cells.resolve(root, ENERGY)
     CellTraining(cell).run()
     CellEvaluation(cell).run()
