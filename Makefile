@@ -17,7 +17,7 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 # which would compile torch's sources again if it might not keep the result.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= DO_NOT_TRACK=true
 # One process more than processors, since each waits at times; but at most four, for each takes up to 4 GB.
-PYTEST := $(RUN) pytest -n $(shell expr $$(nproc) + 1) --maxprocesses 4
+PYTEST := $(RUN) pytest -n $(shell expr $$(env -u OMP_NUM_THREADS nproc) + 1) --maxprocesses 4
 
 .DEFAULT_GOAL := help
 .PHONY: help repro test test-fast test-slow lint format docs env lock clean

@@ -140,6 +140,7 @@ def listing(root, name):
     return json.loads((root / f"code/{name}.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow  # `tests/test_docs.py` does so as well, by the commands of the tutorial
 def test_files_of_ones_own_are_trained_and_measured(root):
     python(root, RUN, "stripe-stretch", "mine-gaussian")
     assert metrics_of(root, "stripe-stretch")["widest"] > 0

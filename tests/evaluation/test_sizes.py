@@ -43,9 +43,9 @@ def few_moments(monkeypatch) -> None:
     monkeypatch.setattr(moments, "_SAMPLES", 100)
 
 
-# Three are as two to most code, and a solver takes long for each.
+# To most code two and three are as many, which only noise and pairs of models tell from one.
 SIZED = [
-    pytest.param(key, size, marks=pytest.mark.slow if size > (1 if key == CONTINUOUS else 2) else ())
+    pytest.param(key, size, marks=pytest.mark.slow if size > (2 if key in (IMAGES, STUDENT) else 1) else ())
     for key in KEYS
     for size in (1, 2, 3)
 ]

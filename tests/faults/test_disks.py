@@ -44,6 +44,7 @@ def steady(root: Path) -> dict[str, bytes]:
     return tiny_cells.steady(root / FOLDER)
 
 
+@pytest.mark.slow
 def test_training_goes_on_without_room_for_checkpoints(undisturbed, root, survived):
     with disk_at(root / ".cache") as disk:
         disk.fill()

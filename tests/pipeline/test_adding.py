@@ -1,7 +1,9 @@
 """What a new flow, data set, metric or suite touches: one file and one entry, and the suite that has it as a cell."""
 
 import shutil
+import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -10,24 +12,35 @@ from flowbench import data
 from flowbench.config import documents
 from tests.pipeline.clone import WORKING_TREE, Clone
 
-# In one process: `flowbench expand`, then what the stages do for one cell.
+# For each line with a suite and a cell, in a process that need not import torch: `flowbench expand`, then what
+# the stages do for one cell.
 PROGRAM = """\
-import sys
-from flowbench import cli, data
-from flowbench.cell import Cell
-from flowbench.evaluation.cell import CellEvaluation
-from flowbench.training.cell import CellTraining
+import os, sys
+import torch, torchdiffeq, scipy.optimize, pydantic, typer, ruamel.yaml, matplotlib.figure
 
-suite, key = sys.argv[1:]
-sys.argv[1:] = ["expand"]
-try:
-    cli.main()
-except SystemExit as end:
-    assert not end.code
-cell = Cell.resolve(suite, key)
-data.save(cell.source, cell.data_folder)
-CellTraining(cell).run()
-CellEvaluation(Cell.resolve(suite, key)).run()
+def run(suite, key):
+    from flowbench import cli, data
+    from flowbench.cell import Cell
+    from flowbench.evaluation.cell import CellEvaluation
+    from flowbench.training.cell import CellTraining
+
+    sys.argv[1:] = ["expand"]
+    try:
+        cli.main()
+    except SystemExit as end:
+        assert not end.code
+    cell = Cell.resolve(suite, key)
+    data.save(cell.source, cell.data_folder)
+    CellTraining(cell).run()
+    CellEvaluation(Cell.resolve(suite, key)).run()
+
+assert "flowbench" not in sys.modules
+for line in sys.stdin:
+    if not (child := os.fork()):
+        run(*line.split())
+        sys.stdout.flush()
+        os._exit(0)
+    print("ended", os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 FLOW = '''\
 """A flow of one's own."""
@@ -138,8 +151,28 @@ def clone(tmp_path_factory) -> Clone:
     return Clone.of_working_tree(tmp_path_factory.mktemp("adding"))
 
 
+@pytest.fixture(scope="module")
+def runs(clone) -> Iterator[Callable[[str, str], str]]:
+    """A function that runs a cell of the clone as it is now; what it prints."""
+    process = clone.start(sys.executable, "-c", PROGRAM, stdin=subprocess.PIPE)
+
+    def run(suite: str, key: str) -> str:
+        process.stdin.write(f"{suite} {key}\n")
+        process.stdin.flush()
+        told = ""
+        while not (line := process.stdout.readline()).startswith("ended "):
+            assert line, told
+            told += line
+        assert line == "ended 0\n", told
+        return told
+
+    with process:
+        yield run
+        process.stdin.close()
+
+
 @pytest.mark.parametrize("addition", ADDITIONS.values(), ids=ADDITIONS)
-def test_an_addition_is_one_file_and_one_entry(clone, addition):
+def test_an_addition_is_one_file_and_one_entry(clone, runs, addition):
     for name, text in addition.files.items():
         (clone.root / name).write_text(text, encoding="utf-8")
     for name, (old, new) in addition.edits.items():
@@ -149,7 +182,7 @@ def test_an_addition_is_one_file_and_one_entry(clone, addition):
             with (clone.root / name).open("a", encoding="utf-8") as file:
                 file.write(new)
     try:
-        clone.run(sys.executable, "-c", PROGRAM, addition.suite, addition.cell)
+        runs(addition.suite, addition.cell)
         changes = clone.git("status", "--porcelain", "--untracked-files=all").splitlines()
         assert {line[3:] for line in changes} == {*addition.files, *addition.edits, *addition.expanded}
         metrics = documents.read(clone.root / "results" / addition.suite / addition.cell / "metrics.json")

@@ -35,16 +35,11 @@ def list_code(clone: Clone) -> None:
     closures.write(clone.root / "code")
 
 
-def test_an_option_of_a_flow_concerns_the_cells_with_that_configuration(clone):
+def test_an_option_of_a_flow_trains_its_cells_and_precision_of_measurement_none(clone):
     clone.edit("params.yaml", "hidden: [64, 64, 64], tolerance: 3e-5", "hidden: [64, 64, 64], tolerance: 4e-5")
-    # Not of other flows, whose configurations have the same name. `code` reads all of params.yaml, and an evaluation
-    # follows its training, whose record holds the options.
-    assert clone.changed() == {"code", "train@moons-cnf"}
-
-
-def test_precision_of_measurement_does_not_train_again(clone):
-    clone.edit("params.yaml", "{noise_draws: 2, samples: 500", "{noise_draws: 3, samples: 500")
-    assert clone.changed() == {"code"} | clone.stages_of(clone.suite.cells, "evaluate")
+    clone.edit("params.yaml", "{noise_draws: 2, samples: 300", "{noise_draws: 3, samples: 300")
+    # Not of other flows, whose configurations have the same name. `code` reads all of params.yaml.
+    assert clone.changed() == {"code", "train@moons-cnf"} | clone.stages_of(clone.suite.cells, "evaluate")
 
 
 def test_comments_docstrings_and_other_suites_concern_no_cell(clone):
@@ -60,19 +55,15 @@ def test_comments_docstrings_and_other_suites_concern_no_cell(clone):
     assert clone.changed() == {"code", "report"}
 
 
-def test_code_of_a_flow_concerns_its_cells_and_its_students(clone):
-    with (clone.root / "flowbench/flows/maf.py").open("a", encoding="utf-8") as file:
-        file.write("\nUNUSED = 1\n")
+def test_code_concerns_the_cells_that_run_it_and_their_students(clone):
+    for name in ("flows/maf.py", "data/two_modes.py"):
+        with (clone.root / "flowbench" / name).open("a", encoding="utf-8") as file:
+            file.write("\nUNUSED = 1\n")
     list_code(clone)
-    assert clone.changed() == {"code"} | clone.stages_of_flows("maf", "iaf_distilled")
-
-
-def test_code_of_data_concerns_its_cells(clone):
-    with (clone.root / "flowbench/data/two_modes.py").open("a", encoding="utf-8") as file:
-        file.write("\nUNUSED = 1\n")
-    list_code(clone)
-    cells = [key for key, cell in clone.suite.cells.items() if cell.data == "two_modes"]
-    assert clone.changed() == {"code", "download@two_modes"} | clone.stages_of(cells)
+    of_data = [key for key, cell in clone.suite.cells.items() if cell.data == "two_modes"]
+    assert not {clone.suite.cells[key].flow for key in of_data} & {"maf", "iaf_distilled"}
+    stages = clone.stages_of(of_data) | clone.stages_of_flows("maf", "iaf_distilled")
+    assert clone.changed() == {"code", "download@two_modes"} | stages
 
 
 def test_a_new_cell_concerns_no_other(clone):
