@@ -1,6 +1,7 @@
 """Notes which of the project's files each stage reads. Python runs this file first, for `Clone` puts it on its path."""
 
 import functools
+import gc
 import os
 import sys
 
@@ -23,6 +24,8 @@ def note(event: str, arguments: tuple) -> None:
         os.write(stage, f"{path.removeprefix(root)}\n".encode())
 
 
+# Most of what DVC and the stages do is to import and to read YAML, which leaves no garbage.
+gc.set_threshold(100_000, 50, 100)
 if "SPY_NOTES" in os.environ:
     # Forked processes keep it, and nothing that the interpreter imports or opens escapes it.
     sys.addaudithook(note)
