@@ -30,7 +30,7 @@ def floor(log_density: torch.Tensor, grid: Grid) -> float:
     ("name", "expected"),
     [
         ("checkerboard", (1 - math.log(2)) / (2 * math.log(2))),  # of any uniform density
-        ("moons", 0.0297),
+        pytest.param("moons", 0.0297, marks=pytest.mark.slow),
         ("eight_gaussians", 0.0),
     ],
 )

@@ -128,7 +128,13 @@ def trained(flow: str) -> VectorField:
 
 @torch.no_grad()
 @pytest.mark.parametrize(
-    "t", [pytest.param(0.2, marks=pytest.mark.slow), 0.5, pytest.param(0.8, marks=pytest.mark.slow), 0.95]
+    "t",
+    [
+        pytest.param(0.2, marks=pytest.mark.slow),
+        pytest.param(0.5, marks=pytest.mark.slow),
+        pytest.param(0.8, marks=pytest.mark.slow),
+        0.95,
+    ],
 )
 def test_score_and_flow_matching_learn_the_same_field(t):
     """In closed form, and as each other's.
