@@ -26,6 +26,7 @@ from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.layers.dequantise import Dequantise
 from flowbench.layers.flatten import Flatten
 from flowbench.metrics import METRICS
+from flowbench.metrics.values import combine
 from flowbench.numerics.quadrature import Grid
 from flowbench.runtime.seeding import seeded
 
@@ -379,3 +380,16 @@ def test_a_slow_sampler_is_called_twice_and_with_no_more_than_a_batch(monkeypatc
     speed(model, torch.randn(50, 2), seconds=1.0, batch_size=batch_size)
     # Densities and samples: one call to warm up, one that counts.
     assert model.transform.sizes == [min(50, batch_size)] * 4
+
+
+@pytest.mark.parametrize(
+    ("how", "better", "expected"),
+    [("mean", "lower", 2.0), ("worst", "lower", 4.0), ("worst", "higher", 0.5), ("worst", None, 4.0)],
+)
+def test_seeds_are_combined_by_their_mean_or_their_worst(how, better, expected):
+    assert combine([1.5, 4.0, 0.5], how, better) == expected
+
+
+def test_a_value_that_is_no_number_is_the_worst():
+    assert combine([1.0, math.nan], "worst", "higher") == -math.inf
+    assert combine([1.0, math.nan], "worst", "lower") == math.inf
