@@ -19,7 +19,7 @@ def test_a_killed_run_leaves_nothing_and_the_next_gives_the_same_results(smoke, 
     killed = CELLS[0]
     results = clone.root / "results" / "smoke" / killed
 
-    clone.edit("params.yaml", "train: {steps: 20,", "train: {steps: 1000000,")
+    clone.edit("params.yaml", "&smoke-training {steps: 20,", "&smoke-training {steps: 1000000,")
     process = clone.start("dvc", "repro", f"{PIPELINE}:train@{killed}", start_new_session=True)
     wait_for(lambda: list(results.rglob("trained")), process)
     time.sleep(1)

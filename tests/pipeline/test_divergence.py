@@ -16,7 +16,11 @@ ABSURD = """\
     evaluate: {}
 """
 # Steps of size one in so many layers overflow at once, whatever the seed.
-DEEPER = ("  maf:\n    plane: {layers: 5,", "  maf:\n    plane: {layers: 40,")
+DEEPER = (
+    "plane: {layers: 5, hidden: [64, 64]}\n    # The last map",
+    "plane: {layers: 40, hidden: [64, 64]}\n    # The last map",
+)
+NICE = "  nice:\n    table: {layers: 8, hidden: [128, 128]}\n    plane: {layers: 9,"
 # What no solver can do: what is edited to ask for it, and what is then said.
 UNSOLVABLE = {
     "moons-cnf": (
@@ -71,7 +75,7 @@ def test_what_diverges_or_cannot_be_solved_or_has_no_teacher_is_recorded_and_rep
 def test_keep_going_goes_on_after_a_stage_that_breaks(copy):
     before = (copy.root / "reports" / "smoke" / "README.md").read_bytes()
     copy.edit("flowbench/flows/maf.py", "    maps: list[FlowModule] = []", "    raise RuntimeError")
-    copy.edit("params.yaml", "  nice:\n    plane: {layers: 8,", "  nice:\n    plane: {layers: 9,")
+    copy.edit("params.yaml", "  nice:\n    table: {layers: 8, hidden: [128, 128]}\n    plane: {layers: 8,", NICE)
     output = copy.dvc("repro", "suites/smoke/dvc.yaml", "--keep-going", succeeds=False)
     ran = set(copy.ran(output))
     assert copy.stages_of(["moons-nice"]) <= ran
