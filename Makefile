@@ -16,7 +16,7 @@ UV := .cache/uv-$(UV_VERSION)/bin/uv
 # OpenMP's threads otherwise spin while they wait, which slows a machine of few cores down. Each stage is a process,
 # which would compile torch's sources again if it might not keep the result.
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITEBYTECODE= DO_NOT_TRACK=true
-# At most four processes, since each takes up to 4 GB. More than processors there are would be slower.
+# At most four processes, since each takes up to 4 GB. More processes than processors are slower.
 PYTEST := $(RUN) pytest -n $(shell env -u OMP_NUM_THREADS nproc) --maxprocesses 4
 
 .DEFAULT_GOAL := help

@@ -33,7 +33,8 @@ def learning(scope: Scope) -> dict[str, str]:
     known = [one for one in settled if one is not None]
     differing = [data for data, of_data in scope.by_data.items() if of_data.several_budgets]
     facts = {"reached": sum(known), "known": len(known)}
-    return {"plateau": say("plateau", **facts), "budgets": say("budgets", **facts, differing=differing)}
+    budgets = say("budgets", **facts, trained=len(settled), differing=differing)
+    return {"plateau": say("plateau", **facts), "budgets": budgets}
 
 
 def pace(scope: Scope) -> dict[str, float | None]:

@@ -1,7 +1,8 @@
 """The answers at the top of a page, in words."""
 
+from flowbench.report.views import series
 from flowbench.report.views.tables import of_metric
-from flowbench.report.views.top import heat, leading, three_answers
+from flowbench.report.views.top import heat, leading, learning, three_answers
 from tests.fake_results import suite
 
 TWO = {f"{data}-{flow}": (data, flow) for data in ("moons", "digits") for flow in ("nice", "maf")}
@@ -27,6 +28,13 @@ def test_a_baseline_that_is_better_is_named_beside_the_best_flow(made):
     values["moons-gaussian"]["bits_per_dim"] = 3.0
     ((density, *_),) = [row["answers"] for row in three_answers(made(cells, values=values))]
     assert density["outdone"] == ""
+
+
+def test_only_a_trained_flow_can_have_been_trained_too_short(made, monkeypatch):
+    monkeypatch.setattr(series, "settled", lambda cell: None)  # as a curve of few points is
+    assert learning(made(TWO))["budgets"].startswith("Training was too short to tell what the flows can reach")
+    assert learning(made({"moons-gaussian": ("moons", "gaussian")}))["budgets"] == ""
+    assert learning(made({}))["budgets"] == ""
 
 
 def test_data_sets_that_are_too_few_have_no_answer_over_all_of_them(made):
