@@ -108,7 +108,7 @@ class Scope:
         return self.labels(key for key in self.ahead() if self.by_key[key].baseline)
 
     def ahead(self) -> list[str]:
-        """The cells on one data set that are better than the best flow, which none of them can be; the best first."""
+        """The cells with a better mean than the best flow: baselines, and flows that cannot be best; the best first."""
         gaps = self.verdict().gaps
         return sorted((key for key, gap in gaps.items() if gap.value < 0), key=lambda key: gaps[key].value)
 
