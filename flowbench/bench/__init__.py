@@ -148,7 +148,10 @@ def prepare(
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
     if lost := sorted(there.get("budgets", {}).keys() - set(labels)):
         names = ",".join([*lost, *(label for label in labels if label not in lost)])
-        raise ConfigError(f"{folder}: holds {', '.join(lost)}, too; say --flows {names}, --fresh, or another --folder")
+        raise ConfigError(
+            f"{folder}: holds {', '.join(lost)}, too; say --flows {names} to keep all of them, "
+            "--fresh to leave the old ones out of the report, or choose another --folder"
+        )
     table = {"source": "table", "path": file.name} | dict(options or {})
     suite = {"about": f"flows on {file.name}, in equal shares of {minutes:g} minutes", "seeds": list(range(seeds))}
     with found(own):

@@ -19,6 +19,10 @@ from flowbench.records.record import Record
 CSV_COLUMNS = ["suite", "cell", "dataset", "flow", "seed", "metric", "value", "unit", "n", "device"]
 
 
+# What stands in place of the commit of a cell that was not made in a git repository, as those of `flowbench bench`.
+NO_COMMIT = "unknown"
+
+
 @dataclass(frozen=True)
 class CellResult:
     """One cell of the report.
@@ -116,7 +120,7 @@ class CellResult:
     @property
     def commit(self) -> str:
         """At which it was trained."""
-        return self.record.training.timings.git_commit or "unknown"
+        return self.record.training.timings.git_commit or NO_COMMIT
 
 
 def load(results: Path, suite: Suite, digests: Mapping[str, str]) -> list[CellResult]:

@@ -12,7 +12,7 @@ from flowbench.config import Suite, TrainBudget
 from flowbench.config.suites import DEFAULT
 from flowbench.metrics import METRICS
 from flowbench.records.files import METRICS_FILE
-from flowbench.report.frame import CellResult
+from flowbench.report.frame import NO_COMMIT, CellResult
 from flowbench.report.judgement.published import words
 from flowbench.report.views import numbers
 from flowbench.report.views.scope import Scope, by_value, grouped, names_of
@@ -55,9 +55,10 @@ def headline(cells: Sequence[CellResult]) -> list[str]:
     commits = list(dict.fromkeys(cell.commit for cell in cells))
     of_hosts = list(hosts(cells))
     seeds = [len(cell.seeds) for cell in cells]
+    made_at = f"commit {commits[0][:7]}" if len(commits) == 1 else f"{len(commits)} commits"
     return [
         f"flowbench {_stated('version') or 'unreleased'}",
-        f"commit {commits[0][:7]}" if len(commits) == 1 else f"{len(commits)} commits",
+        "outside of a git repository" if commits == [NO_COMMIT] else made_at,
         of_hosts[0] if len(of_hosts) == 1 else f"{len(of_hosts)} hosts",
         say("seeds", low=min(seeds), high=max(seeds)),
     ]
@@ -80,6 +81,7 @@ def facts(cells: Sequence[CellResult]) -> dict[str, Any]:
             for name in sorted(names, key=lambda name: (name != "python", name))
         },
         "commits": by_value(cells, lambda cell: cell.commit),
+        "no_commit": NO_COMMIT,
         # One entry for each data set, unless cells that should have seen the same data have not.
         "fingerprints": {data: by_value(of, _splits) for data, of in grouped(cells, lambda cell: cell.data).items()},
         "options": {cell.data: _list(cell.params["data"]) for cell in cells},
@@ -115,7 +117,7 @@ def of_cell(scope: Scope, cell: CellResult, suite: Suite) -> list[tuple[str, str
     return [
         *made,
         ("trained at", f"commit `{cell.commit}`"),
-        ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or 'unknown'}`"),
+        ("measured at", f"commit `{cell.record.evaluation.timings.git_commit or NO_COMMIT}`"),
         ("weights", f"`results/{suite.name}/{cell.key}/trained/`; elsewhere after `flowbench pull {cell.key}{option}`"),
         ("metrics.json", f"MD5 `{md5(cell.record.folder / METRICS_FILE)}`, as in `dvc.lock`"),
     ]
