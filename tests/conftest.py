@@ -37,16 +37,15 @@ def pytest_addoption(parser):
     )
 
 
-# Groups of tests that share what takes long to make: a clone, a run of the smoke suite, pages with their figures, and
-# the cells of `tiny`. Of two groups that fit, the first counts.
+# Groups of tests that share what takes long to make: a clone, a run of the smoke suite, a server of warm stages, pages
+# with their figures, and the cells of `tiny`. Of two groups that fit, the first counts.
+TUTORIAL = "tests/test_docs.py::test_the_tutorial_adds_a_flow_in_under_40_lines"
 TOGETHER = (
     ("tests/pipeline/test_adding.py",),
-    ("tests/pipeline/",),
+    ("tests/pipeline/", "tests/faults/test_servers.py", TUTORIAL),
     ("tests/report/views/test_browser.py",),
     ("tests/evaluation/", "tests/training/", "tests/test_export.py", "tests/faults/test_signals.py"),
 )
-# Tests among them that share nothing.
-APART = ("tests/pipeline/test_bench.py",)
 
 
 class Together(LoadScopeScheduling):
@@ -56,8 +55,6 @@ class Together(LoadScopeScheduling):
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if nodeid.startswith(APART):
-            return nodeid
         return next((group[0] for group in TOGETHER if nodeid.startswith(group)), nodeid)
 
 

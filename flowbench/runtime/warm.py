@@ -73,11 +73,11 @@ def warm(environment: Mapping[str, str], preloaded: Sequence[str] = PRELOADED) -
     """A block in which stages start warm if they are given the environment that it yields.
 
     Args:
-        environment: to which the server is added; it stays as it is where the system cannot watch processes by
-            descriptors, as outside of Linux.
+        environment: to which the server is added; it stays as it is where it has one, and where the system cannot
+            watch processes by descriptors, as outside of Linux.
         preloaded: modules that the server imports.
     """
-    if not hasattr(os, "pidfd_open"):
+    if VARIABLE in environment or not hasattr(os, "pidfd_open"):
         yield environment
         return
     with tempfile.TemporaryDirectory(prefix="flowbench-") as folder:

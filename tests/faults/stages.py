@@ -19,7 +19,6 @@ from pathlib import Path
 from stages import _run
 from tests import warm
 
-WORKING_TREE = Path(__file__).parents[2]
 FORKED = ("train", "evaluate", "download")
 
 
@@ -97,11 +96,10 @@ def start(
     ``prepare`` is called in the new process first.
     """
     if stage not in FORKED:
-        path = {"PYTHONPATH": str(WORKING_TREE)}
         return subprocess.Popen(
             [sys.executable, "-m", f"stages.{stage}", *arguments],
             cwd=root,
-            env=os.environ | {**path, **warm.server(**path)} | (env or {}),
+            env=os.environ | warm.server() | (env or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -23,7 +23,6 @@ from flowbench.config import Suite, documents, suites
 from tests import warm
 
 WORKING_TREE = Path(__file__).parents[2]
-SPY = str(Path(__file__).parent / "spy")
 FOREIGN = ("DVC_", "GIT_DIR", "GIT_INDEX", "GIT_WORK_TREE", "MLFLOW_", "PYTHONPATH")
 # The suite that the tests run.
 SMOKE = "smoke"
@@ -72,8 +71,7 @@ class Clone:
         notes.mkdir(parents=True, exist_ok=True)
         return mine | {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{mine['PATH']}",
-            "PYTHONPATH": SPY,
-            **warm.server(PYTHONPATH=SPY, SPY_NOTES=SPY),
+            **warm.server(),
             "SPY_NOTES": str(notes),
             "DVC_SITE_CACHE_DIR": str(self.home / "dvc-site"),
             "DVC_GLOBAL_CONFIG_DIR": str(self.home / "dvc-global"),

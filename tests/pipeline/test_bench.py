@@ -15,6 +15,7 @@ from flowbench import api, bench, cli, data, flows
 from flowbench.bench import settings, times
 from flowbench.config import ConfigError, plugins
 from flowbench.data import DataError
+from tests import warm
 
 RADIAL = """\
 from flowbench.core import Event, FlowModel
@@ -74,7 +75,7 @@ def test_a_table_comes_to_a_report(table, monkeypatch):
     # Which baselines stand beside the flows is tested below.
     options = ["--flows", "straight.py", "--no-baselines", "--minutes", "0.1", "--seeds", "1", "--no-open"]
     options += ["--dequantise", "d"]
-    run = CliRunner().invoke(cli.app, ["bench", table.name, *options])
+    run = CliRunner().invoke(cli.app, ["bench", table.name, *options], env=warm.server())
     assert run.exit_code == 0, (run.output, run.exception)
     folder = table.parent / "my-table-bench"
     assert (folder / "reports" / "my-table" / "index.html").is_file()

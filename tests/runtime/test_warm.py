@@ -70,6 +70,12 @@ def test_a_warm_stage_is_the_cold_one(project):
     assert shown(project, environment) == (cold, "cold")
 
 
+def test_a_block_within_a_block_asks_the_same_server(project):
+    with warm(os.environ, [MARK]) as environment, warm({**environment, "ME": "mine"}, ["no_such_module"]) as inner:
+        assert inner == {**environment, "ME": "mine"}
+        assert shown(project, inner)[1] == "warm"
+
+
 def test_an_edit_counts_at_once(project):
     with warm(os.environ, [MARK]) as environment:
         assert shown(project, environment)[1] == "warm"

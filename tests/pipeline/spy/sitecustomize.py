@@ -15,6 +15,8 @@ def note(event: str, arguments: tuple) -> None:
     # Asked each time, because a stage may be a fork of a process that has started as something else.
     if event != "open" or sys.orig_argv[1:2] != ["-m"] or not sys.orig_argv[2].startswith("stages."):
         return
+    if "SPY_NOTES" not in os.environ:  # of a fork that nobody watches
+        return
     if isinstance(arguments[0], int) or arguments[2] & (os.O_WRONLY | os.O_RDWR):
         return
     root = os.path.join(os.getcwd(), "")
