@@ -163,6 +163,15 @@ def test_a_cell_of_another_suite_is_named_with_its_suite(monkeypatch):
         known_cell("moons-nise", laptop)
 
 
+def test_a_suite_of_a_benchmark_is_named_with_its_folder(params, fail):
+    suite = Path("cars-bench", suites.source("cars"))
+    suite.parent.mkdir(parents=True)
+    suite.write_text("about: x\n", encoding="utf-8")
+    line = "argument 'cars': is a suite of cars-bench; run the command in that folder\n"
+    assert fail("verify", "cars-maf", "--suite", "cars") == line
+    assert "no such suite" in fail("verify", "cars-maf", "--suite", "bikes")
+
+
 EVERY = [["list"], ["expand"], ["expand", "--check"], ["check"], ["digest"], ["verify", "--all"]]
 
 
