@@ -125,7 +125,7 @@ def test_the_tutorial_adds_a_flow_in_under_40_lines(tmp_path):
         for command in commands
     }
     assert re.search(r"^my_radial/plane on vectors .* ok$", told["flowbench check my_radial"], re.MULTILINE)
-    report = clone.root / "reports" / "mine"
+    report = clone.root / "reports" / "radial"
     with (report / "results.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for metric, limit in {

@@ -146,21 +146,23 @@ def prepare(
     there = {} if fresh else before(folder)
     own = {Path(label).stem: Path(label) for label in labels if label.endswith(".py")}
     labels = list(dict.fromkeys(Path(label).stem if label.endswith(".py") else label for label in labels))
-    if lost := sorted(there.get("budgets", {}).keys() - set(labels)):
-        names = ",".join([*lost, *(label for label in labels if label not in lost)])
-        raise ConfigError(
-            f"{folder}: holds {', '.join(lost)}, too; say --flows {names} to keep all of them, "
-            "--fresh to leave the old ones out of the report, or choose another --folder"
-        )
     table = {"source": "table", "path": file.name} | dict(options or {})
-    suite = {"about": f"flows on {file.name}, in equal shares of {minutes:g} minutes", "seeds": list(range(seeds))}
+    suite = {"about": f"flows on {file.name}, in equal shares of {minutes:g} min", "seeds": list(range(seeds))}
     with found(own):
         shared = params.load(ROOT / PARAMS)
         chosen = {label: setting(label, shared, there) for label in labels}  # before the table: names are checked fast
+        if lost := sorted(there.get("budgets", {}).keys() - set(labels)):
+            names = ",".join([*lost, *(label for label in labels if label not in lost)])
+            raise ConfigError(
+                f"{folder}: holds {', '.join(lost)}, too; say --flows {names} to keep all of them, "
+                "--fresh to leave the old ones out of the report, or choose another --folder"
+            )
         if changed := [label for label, one in chosen.items() if one.changed]:
             tell(f"{folder / PARAMS}: keeps what was changed of {', '.join(changed)}; --fresh forgets it")
         source = data.load(name, **table | {"path": str(file)})
         splits = checked(source)
+        parts = ", ".join(f"{len(rows):,} for {split}" for split, rows in splits.items())
+        tell(f"{sum(map(len, splits.values())):,} rows of {source.event.dims} columns are used: {parts}")
         for label, one in chosen.items():
             certificates.require_sound(label.partition("-")[0], source.event, one.options, label)
         plan, budgets = None, None if fresh else earlier(folder, name, suite, labels)

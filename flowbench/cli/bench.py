@@ -41,7 +41,7 @@ def bench(
         Path | None, typer.Option(help="Where the benchmark goes; NAME-bench if left out. One that is there goes on.")
     ] = None,
     fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget what you changed in params.yaml of the folder.")
+        bool, typer.Option("--fresh", help="Forget what you changed in the folder, and flows that you do not name.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Check the table, make the folder, run nothing.")] = False,
     show: Annotated[bool, typer.Option("--open/--no-open", help="Open the report in a browser in the end.")] = True,
@@ -136,7 +136,8 @@ def _command(ctx: typer.Context, file: Path, decisions: list[Decision]) -> str:
         if isinstance(value, bool):
             words.append((parameter.opts if value else parameter.secondary_opts)[0])
         else:
-            words += [parameter.opts[0], ",".join(value) if isinstance(value, list) else str(value)]
+            text = f"{value:g}" if isinstance(value, float) else str(value)
+            words += [parameter.opts[0], ",".join(value) if isinstance(value, list) else text]
     return shlex.join(words)
 
 
@@ -147,6 +148,8 @@ def _names(text: str) -> list[str]:
 def _print_scores(path: Path) -> None:
     import pandas as pd
 
+    from flowbench.bench import BASELINES
+
     frame = pd.read_csv(path)
     nats, bits = (
         frame[frame["metric"] == metric].groupby("flow")["value"].agg(["mean", "min", "max"])
@@ -156,3 +159,6 @@ def _print_scores(path: Path) -> None:
     print(f"  {'':28} {'bits/dim':>10}   nats an example")
     for row in nats.sort_values("mean").itertuples():
         print(f"  {row.Index:28} {bits['mean'][row.Index]:10.4f} {row.mean:10.4f} ({row.min:.4f} to {row.max:.4f})")
+    least = nats["mean"].groupby(nats.index.isin(BASELINES)).min()
+    if len(least) == 2 and not least[False] < least[True]:
+        print(f"No flow beats {nats['mean'].idxmin()}, which is no flow: train for more --minutes, or trust that one.")

@@ -44,6 +44,7 @@ def flow(name: Name) -> None:
     print(f"Run its cell with: flowbench run moons-{name} --suite {SUITE}")
     print("See it beside others in a report: add it to their list in another suite, such as suites/laptop.yaml")
     print(f"Compare it on a table of your own with: flowbench bench mine.csv --flows {name},maf")
+    _print_way_back("flows", name)
 
 
 def data(name: Name) -> None:
@@ -63,6 +64,13 @@ def data(name: Name) -> None:
     )
     print(f"Check it with: flowbench check {name}")
     print(f"Run its cell with: flowbench run {name}-affine --suite {SUITE}")
+    _print_way_back("data", name)
+
+
+def _print_way_back(kind: str, name: str) -> None:
+    own = (plugins.OWN / kind / f"{name}.py").as_posix()
+    restore = f"git checkout params.yaml suites stages && git clean -f suites/{SUITE}"
+    print(f"Take all of it back with: rm {own} && {restore}")
 
 
 def _check_name(name: str, taken: list[str], kind: str) -> None:

@@ -187,7 +187,7 @@ def _fields(scope: Scope, metric: str) -> dict[tuple[str, str], dict[str, str]]:
             # A baseline is compared, and never looks like a flow.
             text, level = _short(scope, cell, wanted), "plain" if cell.baseline else f"g{levels[cell.key]}"
             if not metric and cell.key == found.best:
-                text = f"score {numbers.significant(scope.value(cell, wanted), 3)}"
+                text = f"best {numbers.significant(scope.value(cell, wanted), 3)}"
             elif not metric:
                 text = numbers.signed(gap.value)
         reasons = [scope.note(cell)] if scope.note(cell) else []
