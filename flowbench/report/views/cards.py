@@ -124,6 +124,7 @@ def differ(scope: Scope) -> Table | None:
     costs[density] = {key: entry._replace(mark="") for key, entry in costs[density].items()}
     columns = {
         "kind": texts(flows, lambda cell: about(cell)["kind"] or "–"),
+        "a sample takes": texts(flows, lambda cell: about(cell)["short"] or "–"),
         f"behind, {METRICS[most.quality].short.strip() or METRICS[most.quality].unit}": [
             behind(cell) for cell in flows.cells
         ],
@@ -131,7 +132,6 @@ def differ(scope: Scope) -> Table | None:
         "near after, s": [near(cell) for cell in flows.cells],
         "at the end": texts(flows, lambda cell: _END[series.settled(cell)]),
         **({"log p(x)": likelihoods} if len({entry.text for entry in likelihoods}) > 1 else {}),
-        "a sample takes": texts(flows, lambda cell: about(cell)["short"] or "–"),
     }
     unit = METRICS[most.quality].said
     return of_cells(say("differ", data=data, margin=MARGIN, unit=unit), flows, columns)
