@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
+from glob import escape, glob
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,8 +72,9 @@ def load_suite(name: str, params: config.Params, *, expanded: bool = False) -> S
         expanded: refuse it unless its ``cells.json``, which DVC reads, is what its file asks for.
     """
     load = suites.load_fresh if expanded else suites.load
-    if name not in suites.names() and (there := sorted(Path().glob(f"*/{suites.source(name)}"))):
-        raise ConfigError(f"argument {name!r}: is a suite of {there[0].parents[1]}; run the command in that folder")
+    if name not in suites.names() and (there := sorted(glob(f"*/{escape(str(suites.source(name)))}"))):
+        folder = Path(there[0]).parents[1]
+        raise ConfigError(f"argument {name!r}: is a suite of {folder}; run the command in that folder")
     return load(config.known_argument(name, suites.names(), "suite"), params)
 
 

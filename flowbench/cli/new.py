@@ -69,8 +69,8 @@ def data(name: Name) -> None:
 
 def _print_way_back(kind: str, name: str) -> None:
     own = (plugins.OWN / kind / f"{name}.py").as_posix()
-    restore = f"git checkout params.yaml suites stages && git clean -f suites/{SUITE}"
-    print(f"Take all of it back with: rm {own} && {restore}")
+    print("Take all of it back, and with it all that you have not committed in params.yaml, suites/ and stages/, with:")
+    print(f"  rm {own} && git checkout params.yaml suites stages && git clean -f suites/{SUITE}")
 
 
 def _check_name(name: str, taken: list[str], kind: str) -> None:

@@ -169,7 +169,8 @@ def test_a_suite_of_a_benchmark_is_named_with_its_folder(params, fail):
     suite.write_text("about: x\n", encoding="utf-8")
     line = "argument 'cars': is a suite of cars-bench; run the command in that folder\n"
     assert fail("verify", "cars-maf", "--suite", "cars") == line
-    assert "no such suite" in fail("verify", "cars-maf", "--suite", "bikes")
+    for other in ("bikes", "*", "x**", "../cars", "x" * 300):
+        assert "no such suite" in fail("verify", "cars-maf", "--suite", other)
 
 
 EVERY = [["list"], ["expand"], ["expand", "--check"], ["check"], ["digest"], ["verify", "--all"]]

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from contextlib import nullcontext
+from importlib import import_module
 from io import StringIO
 
 import numpy as np
@@ -112,6 +113,19 @@ def test_a_mistake_is_one_line_before_anything_is_run(table, quick, arguments, m
     with pytest.raises((ConfigError, DataError), match=message) as error:
         bench.prepare(table, **{"labels": ["gaussian"]} | arguments)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("flow", "told"), [(2.5, True), (1.5, False)])
+def test_a_flow_that_beats_no_baseline_is_told(tmp_path, capsys, flow, told):
+    rows = [
+        f"{name},{metric},{value}"
+        for name, value in (("maf", flow), ("gaussian", 3), ("gaussian_mixture", 2))
+        for metric in ("nll_nats", "bits_per_dim")
+    ]
+    path = tmp_path / "results.csv"
+    path.write_text("\n".join(["flow,metric,value", *rows]), encoding="utf-8")
+    import_module("flowbench.cli.bench")._print_scores(path)
+    assert ("No flow beats gaussian_mixture, " in capsys.readouterr().out) == told
 
 
 def test_a_folder_of_somebody_else_is_left_alone(table):
