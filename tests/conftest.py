@@ -42,7 +42,7 @@ def pytest_addoption(parser):
 TUTORIAL = "tests/test_docs.py::test_the_tutorial_adds_a_flow_in_under_40_lines"
 TOGETHER = (
     ("tests/pipeline/test_adding.py",),
-    ("tests/pipeline/", "tests/faults/test_servers.py", TUTORIAL),
+    ("tests/pipeline/", "tests/bench/", "tests/faults/test_servers.py", TUTORIAL),
     ("tests/report/views/test_browser.py",),
     ("tests/evaluation/", "tests/training/", "tests/test_export.py", "tests/faults/test_signals.py"),
 )
