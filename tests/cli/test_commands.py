@@ -90,7 +90,7 @@ def test_expand_of_one_suite_leaves_the_others_alone():
 def test_expand_check_writes_nothing_and_names_each_stale_file():
     run("expand")
     assert run("expand", "--check").exit_code == 0
-    edit(Path("suites/toy.yaml"), "seeds: [0, 1, 2, ", "seeds: [0, 1, ")
+    edit(Path("suites/toy.yaml"), "seeds: [0, 1, 2]", "seeds: [0, 1]")
     edit(Path("params.yaml"), "  digits: {validation: 250, test: 297}\n", "")
     edit(Path("suites/laptop.yaml"), "[digits]", "[moons]")
     before = written()

@@ -47,7 +47,7 @@ def test_comments_docstrings_and_other_suites_concern_no_cell(clone):
     clone.edit("flowbench/flows/glow.py", "        kept, changed =", "\n        # Halves.\n        kept, changed =")
     clone.edit("params.yaml", "  smoke:\n", "  # The smallest.\n  smoke:\n")
     clone.edit("params.yaml", "  warm-up:", "  nobodys: {train: {steps: 1, batch_size: 1}}\n  warm-up:")
-    clone.edit("suites/toy.yaml", "seeds: [0, 1, 2, ", "seeds: [0, 1, ")
+    clone.edit("suites/toy.yaml", "seeds: [0, 1, 2]", "seeds: [0, 1]")
     clone.edit("suites/smoke.yaml", "about: every stage", "about: each stage")
     expand(clone)
     list_code(clone)
