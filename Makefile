@@ -20,7 +20,7 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITE
 PYTEST := $(RUN) pytest -n $(shell env -u OMP_NUM_THREADS nproc) --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast test-slow lint format docs env lock clean
+.PHONY: help repro test test-fast test-slow lint format bench docs env lock clean
 
 help: ## say what can be made
 	@echo "Usage: make TARGET [SUITE=toy] [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
@@ -50,6 +50,9 @@ format: env ## rewrite the code in the project's style
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
+bench: env .venv-bench/peers ## time flowbench beside other libraries (python -m bench $(ARGS)) and write reports/bench; idle machine
+	OMP_NUM_THREADS=1 $(RUN) .venv-bench/bin/python -W ignore -m bench $(ARGS)
+
 docs: env ## build the documentation, docs/_build/html/index.html; it needs no network
 	$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build/html
 
@@ -62,13 +65,20 @@ lock: $(UV) ## renew requirements.txt: the newest versions that pyproject.toml a
 		--quiet --output-file requirements.txt
 
 clean: ## remove the environment and what the tools cached; results stay
-	rm -rf .venv .cache docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
+	rm -rf .venv .venv-bench .cache docs/_build .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache *.egg-info
 
 # The lock constrains the installation rather than being its list, since the CPU build of torch needs far less of it.
 .venv/torch-$(TORCH): requirements.txt pyproject.toml | $(UV)
 	$(UV) venv --quiet --clear --python $(PYTHON) .venv
 	$(UV) pip install --python .venv --editable . --group dev --constraints requirements.txt \
 		--build-constraints requirements.txt $(if $(filter-out default,$(TORCH)),--torch-backend $(TORCH))
+	@touch $@
+
+# The other libraries stand in an environment of their own, as what they need may exclude what we need.
+.venv-bench/peers: bench/requirements.txt requirements.txt pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-bench
+	$(UV) pip install --quiet --python .venv-bench --editable . --requirements bench/requirements.txt --constraints requirements.txt \
+		$(if $(filter-out default,$(TORCH)),--torch-backend $(TORCH))
 	@touch $@
 
 $(UV):

@@ -1,0 +1,168 @@
+"""``make bench``: what is timed, what must agree, and the page, without the other libraries."""
+
+import copy
+
+import pytest
+import torch
+
+from bench import __main__ as command
+from bench import page, peers, run, scales, timing, works
+from bench.candidate import Candidate
+from bench.copying import copy_linears, copy_made
+from bench.run import OURS, Row
+from bench.scaling import SIZES, Point, exponent
+from bench.timing import Time
+from bench.works import DENSITY, LOOP, SAMPLING, TRAIN, WORKS, Work, vectors
+from flowbench.core import Event
+from flowbench.networks.made import MADE
+from flowbench.networks.mlp import mlp
+
+SMALL = Work(
+    "RealNVP, small", "realnvp", "realnvp", {"layers": 2, "hidden": [4]}, vectors(2), 8, 4, {TRAIN: 1, SAMPLING: 1}
+)
+
+
+def test_each_round_times_every_task_and_the_order_turns():
+    told = []
+    found = timing.in_turns({"a": lambda: told.append("a"), "b": lambda: told.append("b")}, rounds=4, seconds=0.0)
+    assert "".join(told[6:]) == "abba" * 2  # after three calls of each to warm up
+    assert {time.rounds for time in found.values()} == {4}
+
+
+def test_a_summary_is_the_median_and_the_quartiles():
+    assert timing.summary([4.0, 1.0, 2.0, 3.0, 5.0]) == Time(3.0, 2.0, 4.0, 5)
+    assert timing.summary([4.0]) == Time(4.0, 4.0, 4.0, 1)
+
+
+def test_slow_tasks_have_fewer_rounds(monkeypatch):
+    monkeypatch.setattr(timing, "_warm_call", lambda task: 100.0)
+    assert timing.in_turns({"a": lambda: None}, rounds=50)["a"].rounds == timing.LEAST_ROUNDS
+
+
+@pytest.mark.parametrize("work", WORKS, ids=lambda work: work.name)
+def test_no_work_is_the_identity(work):
+    """Or two libraries would agree whatever they did."""
+    model = work.ours().double().eval()
+    x = work.data(3, torch.float64)
+    z, logdet = model.transform.encode(x)
+    assert (z - x.flatten(1)).abs().max() > 0.01
+    assert logdet.isfinite().all()
+
+
+def test_the_same_function_agrees_and_another_one_does_not():
+    assert run.agreement(SMALL, works.candidate) == "its log-density agrees to 0e+00 nats"
+
+    def other(ours):
+        found = works.candidate(ours)
+        return Candidate.density(found.model, lambda x: found.log_prob(x) + 0.01, found.sample)
+
+    with pytest.raises(ValueError, match=r"its log-density differs by 0\.01 nats for the same weights"):
+        run.agreement(SMALL, other)
+
+
+def test_scales_around_the_maps_of_ours_are_the_same_flow():
+    work = Work(
+        "", "", "glow", {"steps": 1, "hidden": [4], "scales": 2}, Event((2, 8, 8)), batch=2, draws=2, goals={DENSITY: 1}
+    )
+    ours = work.ours().double()
+    theirs = scales.density(ours, copy.deepcopy, encode="encode", decode="decode")
+    x = work.data(3, torch.float64)
+    assert torch.allclose(theirs.log_prob(x), ours.log_prob(x), rtol=1e-12)
+    z, _ = theirs.model.encode(x)
+    assert torch.allclose(theirs.model.decode(z), x, atol=1e-9)
+    assert theirs.parameter_count() == works.candidate(ours).parameter_count()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_copied_made_is_the_same_function(reverse):
+    torch.manual_seed(0)
+    ours = MADE(3, [5, 4], outputs=2)
+    torch.nn.init.normal_(ours.last.weight)
+    theirs = [torch.nn.Linear(*sizes) for sizes in ((3, 5), (5, 4), (4, 6))]
+    for layer in theirs:
+        layer.register_buffer("mask", torch.zeros_like(layer.weight))
+    copy_made(ours, theirs, reverse=reverse)
+    x = torch.randn(7, 3)
+    hidden = x.flip(1) if reverse else x
+    for i, layer in enumerate(theirs):
+        hidden = torch.nn.functional.linear(hidden, layer.weight * layer.mask, layer.bias)
+        hidden = hidden.relu() if i < 2 else hidden
+    outputs = hidden.unflatten(1, (3, 2))
+    assert torch.allclose(outputs.flip(1) if reverse else outputs, ours(x), atol=1e-6)
+
+
+def test_copied_layers_are_the_same_and_all_are_needed():
+    torch.manual_seed(0)
+    ours, theirs = mlp(2, [3], 4), mlp(2, [3], 4)
+    torch.nn.init.normal_(ours[-1].weight)
+    copy_linears(ours, [layer for layer in theirs if isinstance(layer, torch.nn.Linear)])
+    x = torch.randn(5, 2)
+    assert torch.equal(ours(x), theirs(x))
+    with pytest.raises(ValueError, match="shorter"):
+        copy_linears(ours, [theirs[0]])
+
+
+def test_a_library_that_is_missing_and_one_that_fails_are_rows(monkeypatch):
+    class Failing:
+        @staticmethod
+        def realnvp(ours):
+            raise RuntimeError("no such option\nand more")
+
+    def load(name):
+        if name == "nflows":
+            return Failing
+        raise peers.Missing(f"ModuleNotFoundError: No module named {name!r}")
+
+    monkeypatch.setattr(peers, "load", load)
+    threads = torch.get_num_threads()
+    rows = list(run.measured([SMALL], rounds=2, say=lambda line: None))
+    torch.set_num_threads(threads)
+    absent = [row for row in rows if row.work == "all"]
+    assert {row.library for row in absent} == set(peers.PEERS) - {"nflows"}
+    assert all(row.time is None and "No module named" in row.note for row in absent)
+    failed = [row for row in rows if row.library == "nflows"]
+    assert [(row.quantity, row.time, row.note) for row in failed] == [
+        (quantity, None, "RuntimeError: no such option") for quantity in SMALL.goals
+    ]
+    timed = {row.quantity: row.time for row in rows if row.library == OURS}
+    assert set(timed) == {TRAIN, SAMPLING, LOOP}
+    assert all(time.median > 0 for time in timed.values())
+    # The page says so, and has nothing to compare with.
+    text = page.text(rows, [])
+    assert "No other library was there." in text
+    assert "| all | – | zuko | not compared | ModuleNotFoundError: No module named 'zuko' |" in text
+
+
+def test_the_page_compares_with_the_fastest(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers, "version", lambda name: "1.0")
+    work = WORKS[0].name
+
+    def row(library, seconds, quantity=TRAIN):
+        return Row(work, quantity, library, Time(seconds, 0.9 * seconds, 1.1 * seconds, 5))
+
+    rows = [row(OURS, 0.002), row("zuko", 0.004), row("nflows", 0.003), row(OURS, 0.0025, LOOP)]
+    points = [Point("maf", axis, size, 1e-5 * size**2) for axis, sizes in SIZES.items() for size in sizes]
+    page.write(tmp_path, rows, points)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert f"| {work} | {TRAIN} | 2 ms (1.8 to 2.2) | nflows 3 ms (2.7 to 3.3) | 1.50 | 1.15 | yes |" in text
+    assert f"| {work} | 2 ms (1.8 to 2.2) | 2.5 ms (2.25 to 2.75) |" in text
+    assert "| maf | 2.00 | 2.00 | 2.00 |" in text
+    assert exponent(points, "maf", "batch") == pytest.approx(2)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "README.md",
+        "results.csv",
+        "scaling.csv",
+        "speed.png",
+        "scaling.png",
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [(["--rounds", "0"], "--rounds: one at least"), (["pixels"], "no work's name holds pixels; there are: RealNVP")],
+)
+def test_mistakes_are_told(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr("sys.argv", ["bench", *arguments])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert message in capsys.readouterr().err
