@@ -51,7 +51,7 @@ format: env ## rewrite the code in the project's style
 	$(RUN) ruff format
 
 bench: env .venv-bench/peers ## time flowbench beside other libraries (python -m bench $(ARGS)) and write reports/bench; idle machine
-	OMP_NUM_THREADS=1 $(RUN) .venv-bench/bin/python -W ignore -m bench $(ARGS)
+	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) .venv-bench/bin/python -W ignore -m bench $(ARGS)
 
 docs: env ## build the documentation, docs/_build/html/index.html; it needs no network
 	$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build/html

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
 from torch import nn
 
 from flowbench.networks.made import MADE
+
+# What a slope of a spline is one at, before the softplus, with the least slope of neural spline flows.
+NEUTRAL_SLOPE = math.log(math.expm1(1 - 1e-3))
 
 
 @torch.no_grad()

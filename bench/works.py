@@ -73,6 +73,7 @@ def vectors(dims: int) -> Event:
 
 
 _MAF = {"layers": 5, "hidden": [256, 256]}
+_NSF = {"layers": 5, "hidden": [128, 128]}
 
 WORKS = (
     Work(
@@ -106,6 +107,26 @@ WORKS = (
         goals={SAMPLING: 40},
     ),
     Work("IAF, D = 64, 5 layers, 2×256", "iaf", "iaf", _MAF, vectors(64), batch=256, draws=256, goals={DENSITY: 8}),
+    Work(
+        "NSF (coupling), D = 16, 5 layers, 2×128",
+        "nsf",
+        "nsf",
+        _NSF,
+        vectors(16),
+        batch=256,
+        draws=256,
+        goals={TRAIN: 1, DENSITY: 1, SAMPLING: 1},
+    ),
+    Work(
+        "NSF (autoregressive), D = 16, 5 layers, 2×128",
+        "nsf_autoregressive",
+        "nsf",
+        _NSF | {"architecture": "autoregressive"},
+        vectors(16),
+        batch=256,
+        draws=256,
+        goals={TRAIN: 1, DENSITY: 1, SAMPLING: 1},
+    ),
     Work(
         "I-CFM, D = 2, 3×64",
         "cfm",

@@ -11,8 +11,11 @@ from nflows.transforms import (
     AffineCouplingTransform,
     CompositeTransform,
     InverseTransform,
+    LULinear,
     MaskedAffineAutoregressiveTransform,
+    MaskedPiecewiseRationalQuadraticAutoregressiveTransform,
     OneByOneConvolution,
+    PiecewiseRationalQuadraticCouplingTransform,
     ReversePermutation,
     SqueezeTransform,
 )
@@ -21,12 +24,15 @@ from torch.nn.functional import relu
 
 from bench import scales
 from bench.candidate import Candidate
-from bench.copying import copy_linears, copy_made
+from bench.copying import NEUTRAL_SLOPE, copy_linears, copy_made
 from flowbench.core import FlowModel, FlowModule, soft_clamp
+from flowbench.layers._univariate import RationalQuadratic
 from flowbench.layers.actnorm import ActNorm as OurActNorm
 from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.layers.autoregressive import MaskedAutoregressive
 from flowbench.layers.conv1x1 import InvertibleConv1x1
+from flowbench.layers.linear import InvertibleLinear
+from flowbench.layers.spline_coupling import SplineCoupling
 from flowbench.layers.squeeze import Squeeze
 
 
@@ -79,34 +85,45 @@ class _Autoregressive(MaskedAffineAutoregressiveTransform):
 
 def realnvp(ours: FlowModel) -> Candidate:
     """Couplings of the halves of a vector, with perceptrons."""
-    layers = [layer for layer in ours.modules() if isinstance(layer, AffineCoupling)]
     dims = ours.event_shape[0]
-    maps = []
-    for layer in layers:
-        first = dims // 2
-        mask = torch.arange(dims) < first if layer.swap else torch.arange(dims) >= first
-        hidden = [linear.out_features for linear in layer.network if isinstance(linear, nn.Linear)][:-1]
+    layers = [layer for layer in ours.modules() if isinstance(layer, AffineCoupling)]
+    return _density([_coupling(layer, dims, _Coupling) for layer in layers], dims)
 
-        def network(inputs: int, outputs: int, hidden: list[int] = hidden) -> nn.Module:
-            return _Perceptron([inputs], [outputs], hidden, activation=relu)
 
-        theirs = _Coupling(mask.int(), network)
-        net = theirs.transform_net
-        copy_linears(layer.network, [net._input_layer, *net._hidden_layers, net._output_layer])
-        maps.append(theirs)
+def nsf(ours: FlowModel) -> Candidate:
+    """Splines of the halves of a vector, with a linear map before each layer."""
+    dims, maps = ours.event_shape[0], []
+    for layer in ours.modules():
+        if isinstance(layer, InvertibleLinear):
+            maps.append(_linear(layer, LULinear(dims)))
+        elif isinstance(layer, SplineCoupling):
+            coupling = _coupling(layer, dims, PiecewiseRationalQuadraticCouplingTransform, **_spline(layer.spline))
+            _start_slopes(coupling.transform_net._output_layer.bias, layer.spline)
+            maps.append(coupling)
+    return _density(maps, dims)
+
+
+def nsf_autoregressive(ours: FlowModel) -> Candidate:
+    """Splines of each feature that depend on those before it, with a linear map before each layer."""
+    dims, maps = ours.event_shape[0], []
+    for layer in ours.modules():
+        if isinstance(layer, InvertibleLinear):
+            maps.append(_linear(layer, LULinear(dims)))
+        elif isinstance(layer, MaskedAutoregressive):
+            kind = MaskedPiecewiseRationalQuadraticAutoregressiveTransform
+            maps.append(_autoregressive(layer, dims, kind, **_spline(layer.univariate)))
+            _start_slopes(maps[-1].autoregressive_net.final_layer.bias, layer.univariate)
     return _density(maps, dims)
 
 
 def maf(ours: FlowModel) -> Candidate:
     """Autoregressive maps, with the order reversed between them."""
-    return _density(_autoregressive(ours), ours.event_shape[0])
+    return _density(_reversed_between(ours), ours.event_shape[0])
 
 
 def iaf(ours: FlowModel) -> Candidate:
     """Those in the other direction."""
-    maps = [
-        InverseTransform(m) if isinstance(m, MaskedAffineAutoregressiveTransform) else m for m in _autoregressive(ours)
-    ]
+    maps = [InverseTransform(m) if isinstance(m, _Autoregressive) else m for m in _reversed_between(ours)]
     return _density(maps, ours.event_shape[0])
 
 
@@ -132,27 +149,57 @@ def _image_map(layer: FlowModule) -> nn.Module:
     if isinstance(layer, InvertibleConv1x1):
         conv = OneByOneConvolution(len(layer.log_scale))
         conv.permutation._permutation.copy_(torch.arange(len(layer.log_scale)))
-        conv.lower_entries.copy_(layer.lower[conv.lower_indices])
-        conv.upper_entries.copy_(layer.upper[conv.upper_indices])
-        conv.unconstrained_upper_diag.copy_((layer.log_scale.exp() - conv.eps).expm1().log())  # of a softplus
-        return conv
+        return _linear(layer, conv)
     assert isinstance(layer, AffineCoupling)
     half = next(conv for conv in layer.network if isinstance(conv, nn.Conv2d)).in_channels
     mask = torch.arange(2 * half) >= half
     return _Coupling(mask.int(), lambda inputs, outputs: _WithoutContext(scales.network(layer.network)))
 
 
-def _autoregressive(ours: FlowModel) -> list[nn.Module]:
-    dims = ours.event_shape[0]
-    maps: list[nn.Module] = []
-    for layer in ours.modules():
-        if isinstance(layer, MaskedAutoregressive):
-            hidden = [linear.out_features for linear in layer.network.layers]
-            theirs = _Autoregressive(dims, hidden[0], num_blocks=len(hidden) - 1, use_residual_blocks=False)
-            net = theirs.autoregressive_net
-            copy_made(layer.network, [net.initial_layer, *(block.linear for block in net.blocks), net.final_layer])
-            maps += [theirs, ReversePermutation(dims)]
+@torch.no_grad()
+def _linear(ours: InvertibleLinear, theirs: LULinear) -> LULinear:
+    theirs.lower_entries.copy_(ours.lower[theirs.lower_indices])
+    theirs.upper_entries.copy_(ours.upper[theirs.upper_indices])
+    theirs.unconstrained_upper_diag.copy_((ours.log_scale.exp() - theirs.eps).expm1().log())  # of a softplus
+    return theirs
+
+
+def _coupling(ours: AffineCoupling | SplineCoupling, dims: int, kind: type[nn.Module], **options) -> nn.Module:
+    mask = torch.arange(dims) < dims // 2 if ours.swap else torch.arange(dims) >= dims // 2
+    hidden = [linear.out_features for linear in ours.network if isinstance(linear, nn.Linear)][:-1]
+
+    def network(inputs: int, outputs: int) -> nn.Module:
+        return _Perceptron([inputs], [outputs], hidden, activation=relu)
+
+    theirs = kind(mask.int(), network, **options)
+    net = theirs.transform_net
+    copy_linears(ours.network, [net._input_layer, *net._hidden_layers, net._output_layer])
+    return theirs
+
+
+def _autoregressive(ours: MaskedAutoregressive, dims: int, kind: type[nn.Module], **options) -> nn.Module:
+    hidden = [linear.out_features for linear in ours.network.layers]
+    theirs = kind(dims, hidden[0], num_blocks=len(hidden) - 1, use_residual_blocks=False, **options)
+    net = theirs.autoregressive_net
+    copy_made(ours.network, [net.initial_layer, *(block.linear for block in net.blocks), net.final_layer])
+    return theirs
+
+
+def _reversed_between(ours: FlowModel) -> list[nn.Module]:
+    dims, maps = ours.event_shape[0], []
+    for layer in (layer for layer in ours.modules() if isinstance(layer, MaskedAutoregressive)):
+        maps += [_autoregressive(layer, dims, _Autoregressive), ReversePermutation(dims)]
     return maps
+
+
+def _spline(ours: RationalQuadratic) -> dict[str, object]:
+    return {"num_bins": ours.bins, "tails": "linear", "tail_bound": ours.bound}
+
+
+@torch.no_grad()
+def _start_slopes(bias: Tensor, spline: RationalQuadratic) -> None:
+    """Ours adds the number at which a slope is one; theirs leaves it to the network."""
+    bias.unflatten(0, (-1, spline.parameters))[:, 2 * spline.bins :] += NEUTRAL_SLOPE
 
 
 def _density(maps: list[nn.Module], dims: int) -> Candidate:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import zuko
 from torch import Tensor, nn
@@ -9,12 +11,17 @@ from torch.distributions import Transform, constraints
 from zuko.flows import Flow, UnconditionalDistribution
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.flows.coupling import GeneralCouplingTransform
+from zuko.lazy import UnconditionalTransform
+from zuko.transforms import LULinearTransform, MonotonicRQSTransform
 
 from bench.candidate import Candidate
 from bench.copying import copy_linears, copy_made
 from flowbench.core import FlowModel, soft_clamp
+from flowbench.layers._univariate import RationalQuadratic
 from flowbench.layers.affine_coupling import AffineCoupling
 from flowbench.layers.autoregressive import MaskedAutoregressive
+from flowbench.layers.linear import InvertibleLinear
+from flowbench.layers.spline_coupling import SplineCoupling
 
 
 class _Affine(Transform):
@@ -50,6 +57,15 @@ class _Back(_Affine):
         return -self.log_scale
 
 
+class _Spline(MonotonicRQSTransform):
+    """Their spline through our knots, which have a least distance and a least slope in the place of bounds."""
+
+    def __init__(self, widths: Tensor, heights: Tensor, slopes: Tensor, bound: float):
+        Transform.__init__(self)
+        spline = RationalQuadratic(widths.shape[-1], bound)
+        self.horizontal, self.vertical, self.derivatives = spline._spline(torch.cat((widths, heights, slopes), -1))
+
+
 def realnvp(ours: FlowModel) -> Candidate:
     """Couplings of the halves of a vector, with perceptrons."""
     dims, maps = ours.event_shape[0], []
@@ -75,6 +91,48 @@ def maf(ours: FlowModel) -> Candidate:
         copy_made(layer.network, linears, reverse=i % 2 == 1)
         maps.append(theirs)
     return _density(maps, dims)
+
+
+def nsf(ours: FlowModel) -> Candidate:
+    """Splines of the halves of a vector, with a linear map before each layer."""
+    dims, maps = ours.event_shape[0], []
+    for layer in ours.modules():
+        if isinstance(layer, InvertibleLinear):
+            maps.append(_linear(layer))
+        elif isinstance(layer, SplineCoupling):
+            kept = torch.arange(dims) >= dims // 2 if layer.swap else torch.arange(dims) < dims // 2
+            hidden = [linear.out_features for linear in layer.network if isinstance(linear, nn.Linear)][:-1]
+            theirs = GeneralCouplingTransform(dims, mask=kept, hidden_features=hidden, **_splines(layer.spline))
+            copy_linears(layer.network, [linear for linear in theirs.hyper if isinstance(linear, zuko.nn.Linear)])
+            maps.append(theirs)
+    return _density(maps, dims)
+
+
+def nsf_autoregressive(ours: FlowModel) -> Candidate:
+    """Splines of each feature that depend on those before it, with a linear map before each layer."""
+    dims, maps = ours.event_shape[0], []
+    for layer in ours.modules():
+        if isinstance(layer, InvertibleLinear):
+            maps.append(_linear(layer))
+        elif isinstance(layer, MaskedAutoregressive):
+            hidden = [linear.out_features for linear in layer.network.layers]
+            theirs = MaskedAutoregressiveTransform(dims, hidden_features=hidden, **_splines(layer.univariate))
+            copy_made(layer.network, [linear for linear in theirs.hyper if isinstance(linear, nn.Linear)])
+            maps.append(theirs)
+    return _density(maps, dims)
+
+
+def _splines(ours: RationalQuadratic) -> dict[str, object]:
+    shapes = ((ours.bins,), (ours.bins,), (ours.bins - 1,))
+    return {"univariate": partial(_Spline, bound=ours.bound), "shapes": shapes}
+
+
+@torch.no_grad()
+def _linear(ours: InvertibleLinear) -> nn.Module:
+    """L (U + diag(s)); theirs has the diagonal in the lower triangle."""
+    scale = ours.log_scale.exp()
+    lower = (ours.lower.tril(-1) + ours.identity) * scale
+    return UnconditionalTransform(LULinearTransform, lower + ours.upper.triu(1) / scale[:, None])
 
 
 def _density(maps: list[nn.Module], dims: int) -> Candidate:
