@@ -56,7 +56,9 @@ class ContinuousModel(FlowModel):
 
     def start(self, z: Tensor) -> Tensor:
         """The start of the path of a latent ``(batch, *latent)``, at t = 0."""
-        return self.transform[self._place + 1 :].decode(z)[0]
+        for layer in reversed([*self.transform.chain][self._place + 1 :]):
+            z, _ = layer.decode(z)
+        return z
 
     def latent(self, x: Tensor) -> Tensor:
         """The latent ``(batch, *latent)`` of the start of a path."""
@@ -73,7 +75,9 @@ class ContinuousModel(FlowModel):
 
     def approach(self, x: Tensor) -> Tensor:
         """The end of the path of dequantised data ``(batch, *event)``."""
-        return self.transform[: self._place].encode(x)[0]
+        for layer in [*self.transform.chain][: self._place]:
+            x, _ = layer.encode(x)
+        return x
 
     def arrive(self, x: Tensor) -> Tensor:
         """Data from the end of a path, rounded to grey levels if it has those."""

@@ -46,12 +46,16 @@ class Affine:
         return f"Affine(scale_limit={self.scale_limit})"
 
     def encode(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale = soft_clamp(parameters[..., 0], self.scale_limit)
-        return (x - parameters[..., 1]) * torch.exp(-log_scale), -log_scale
+        log_scale, shift = self._scale_and_shift(parameters)
+        return (x - shift) * torch.exp(-log_scale), -log_scale
 
     def decode(self, z: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        log_scale = soft_clamp(parameters[..., 0], self.scale_limit)
-        return z * torch.exp(log_scale) + parameters[..., 1], log_scale
+        log_scale, shift = self._scale_and_shift(parameters)
+        return z * torch.exp(log_scale) + shift, log_scale
+
+    def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        log_scale, shift = parameters.unbind(-1)
+        return soft_clamp(log_scale, self.scale_limit), shift
 
 
 class RationalQuadratic:

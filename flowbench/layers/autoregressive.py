@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from flowbench.core import FlowModule, full_precision, require_last_derivative
+from flowbench.core import FlowModule, full_precision, require_last_derivative, require_shape
 from flowbench.layers._univariate import Affine, MixtureOfGaussians, RationalQuadratic, Univariate
 from flowbench.networks.made import MADE
 
@@ -56,6 +56,7 @@ class MaskedAutoregressive(FlowModule):
             return self._rows(x, z), log_slope.sum(1)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        require_shape(z, (self.context + self.network.features,))
         latent = self._features(z)
 
         def next_feature(i: int, outputs: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ def convnet(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     sizes = [inputs, *hidden]
     layers: list[nn.Module] = []
     for i, (size, next_size) in enumerate(pairwise(sizes)):
-        layers += [_conv(size, next_size, 1 if i else 3), nn.ReLU()]
+        layers += [_conv(size, next_size, 1 if i else 3), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, _zeros(_conv(sizes[-1], outputs, 3)))
 
 
@@ -39,9 +39,9 @@ class ResNet(nn.Module):
         self.first = weight_norm(_conv(inputs, channels, 3))
         self.blocks = nn.ModuleList(
             nn.Sequential(
-                nn.ReLU(),
+                nn.ReLU(),  # not in place, since the block's input is added to what it gives
                 weight_norm(_conv(channels, channels, 3)),
-                nn.ReLU(),
+                nn.ReLU(inplace=True),
                 weight_norm(_conv(channels, channels, 3)),
             )
             for _ in range(blocks)

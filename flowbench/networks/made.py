@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, relu
+from torch.nn.functional import linear
 
 
 class MADE(nn.Module):
@@ -37,12 +37,16 @@ class MADE(nn.Module):
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
         for i, (below, above) in enumerate(pairwise(degrees)):
-            self.register_buffer(f"mask_{i}", above[:, None] >= below, persistent=False)
+            self._register_mask(str(i), above[:, None] >= below)
         # The outputs of one feature lie side by side: (feature 1: first, second, …; feature 2: first, …).
         output_degrees = own.repeat_interleave(outputs)
-        self.register_buffer("mask_last", output_degrees[:, None] > degrees[-1], persistent=False)
+        self._register_mask("last", output_degrees[:, None] > degrees[-1])
         # The number of units with degree at most d in each layer, for d in 0 … D; units are sorted by degree.
         self.counts = [[int((layer <= d).sum()) for d in range(features + 1)] for layer in degrees]
+
+    def _register_mask(self, name: str, mask: Tensor) -> None:
+        # As numbers: to multiply by truth values takes three times as long.
+        self.register_buffer(f"mask_{name}", mask.to(self.last.weight.dtype), persistent=False)
 
     def extra_repr(self) -> str:
         return f"features={self.features}, outputs={self.outputs}, context={self.context}"
@@ -50,7 +54,7 @@ class MADE(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(batch, context + D)`` to ``(batch, D, outputs)``."""
         for i, layer in enumerate(self.layers):
-            x = relu(linear(x, layer.weight * getattr(self, f"mask_{i}"), layer.bias))
+            x = linear(x, layer.weight * getattr(self, f"mask_{i}"), layer.bias).relu_()
         x = linear(x, self.last.weight * self.mask_last, self.last.bias)
         return x.unflatten(1, (self.features, self.outputs))
 
@@ -70,26 +74,30 @@ class MADE(nn.Module):
             The rows with all features, ``(batch, context + D)``, and the hidden layers, ``(batch, size)`` each, for
             `solve_transposed`.
         """
-        # No mask is multiplied here: a unit is given only the units below that it may see.
-        units = [rows.clone()] + [rows.new_empty(len(rows), len(layer.bias)) for layer in self.layers]
+        # No mask is multiplied here: a unit is given only the units below that it may see. Each unit is a row, so that
+        # those of one degree lie together in memory.
+        units = [rows.T.clone(memory_format=torch.contiguous_format)]
+        units += [rows.new_empty(len(layer.bias), len(rows)) for layer in self.layers]
 
         def compute(degree: int) -> None:
             """The hidden units of this degree."""
             for depth, layer in enumerate(self.layers):
                 first = self.counts[depth + 1][degree - 1] if degree else 0
-                block, seen = slice(first, self.counts[depth + 1][degree]), self.counts[depth][degree]
-                if block.start < block.stop:
-                    value = linear(units[depth][:, :seen], layer.weight[block, :seen], layer.bias[block])
-                    units[depth + 1][:, block] = value.relu_()
+                last, seen = self.counts[depth + 1][degree], self.counts[depth][degree]
+                if first < last:
+                    bias, weight = layer.bias[first:last, None], layer.weight[first:last, :seen]
+                    torch.addmm(bias, weight, units[depth][:seen], out=units[depth + 1][first:last]).relu_()
 
         compute(0)
         for i in range(self.features):
-            rows = slice(i * self.outputs, (i + 1) * self.outputs)
+            first, last = i * self.outputs, (i + 1) * self.outputs
             seen = self.counts[-1][i]
-            outputs = linear(units[-1][:, :seen], self.last.weight[rows, :seen], self.last.bias[rows])
-            units[0][:, self.context + i] = next_feature(i, outputs)
+            outputs = torch.addmm(
+                self.last.bias[first:last, None], self.last.weight[first:last, :seen], units[-1][:seen]
+            )
+            units[0][self.context + i] = next_feature(i, outputs.T)
             compute(i + 1)
-        return units[0], units[1:]
+        return units[0].T.contiguous(), [layer.T for layer in units[1:]]
 
     @torch.no_grad()
     def solve_transposed(

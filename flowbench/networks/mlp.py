@@ -17,7 +17,8 @@ def mlp(inputs: int, hidden: Sequence[int], outputs: int) -> nn.Sequential:
     sizes = [inputs, *hidden]
     layers: list[nn.Module] = []
     for size, next_size in pairwise(sizes):
-        layers += [nn.Linear(size, next_size), nn.ReLU()]
+        # In place, where the layer has just written: small networks wait for memory more than for arithmetic.
+        layers += [nn.Linear(size, next_size), nn.ReLU(inplace=True)]
     last = nn.Linear(sizes[-1], outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
