@@ -93,7 +93,8 @@ def strip(scope: Scope, folder: Path) -> list[Picture]:
             path = folder / f"truth-{cell.data}.png"
             _crop(picture, truth, path)
             found.append(Picture(path, f"{cell.data}: the data or their density", "truth"))
-        path = folder / f"{cell.key}-strip.png"
+        # A whole picture is the one of the gallery, too.
+        path = folder / (f"{cell.key}-{kind}.png" if learnt is None else f"{cell.key}-strip.png")
         _crop(picture, learnt, path)
         what = {"density": "learnt density", "samples": "samples", "pairs": "pairs of columns"}[kind]
         found.append(Picture(path, f"{cell.label} on {cell.data}: {what}", cell.label, None, cell.key))

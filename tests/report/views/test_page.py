@@ -163,7 +163,10 @@ def test_cells_that_have_not_been_run_are_named(rich, calm):
 def test_a_suite_of_which_nothing_has_been_run_has_a_page(tmp_path):
     (tmp_path / "results").mkdir()
     empty = reported(tmp_path, fake_results.suite(CALM))
-    assert "**Not run yet:** moons-nice, moons-gaussian, two_modes-planar.\n" in empty.both[1]
+    assert "**Not run yet:** no cell of this suite has a result.\n" in empty.markdown
+    assert "<b>Not run yet:</b> no cell of this suite has a result.</p>" in empty.raw
+    for nothing in ("Three answers", "Which density is best?", "plateau", "behind the best"):
+        assert nothing not in empty.markdown.partition("## What the numbers mean")[0]
     assert read(empty.folder / "results.csv") == []
 
 
