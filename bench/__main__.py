@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench import page, scaling
 from bench.run import measured
+from bench.timing import LEAST_ROUNDS
 from bench.works import WORKS
 
 
@@ -23,14 +24,17 @@ def main() -> int:
     works = [work for work in WORKS if not words or any(word in work.name.casefold() for word in words)]
     if not works:
         parser.error(f"no work's name holds {', '.join(words)}; there are: {'; '.join(work.name for work in WORKS)}")
-    rows = []
-    for row in measured(works, rounds=arguments.rounds):
-        rows.append(row)
-        time = f"{1000 * row.time.median:.3g} ms" if row.time else f"is not compared ({row.note})"
-        print(f"  {row.quantity}, {row.library}: {time}", flush=True)
-    print("how the cost grows", flush=True)
-    page.write(arguments.out, rows, list(scaling.points(max(3, arguments.rounds // 3))))
-    print(f"{arguments.out}/README.md")
+    rows, points = [], []
+    try:
+        for row in measured(works, rounds=arguments.rounds):
+            rows.append(row)
+            time = f"{1000 * row.time.median:.3g} ms" if row.time else f"is not compared ({row.note})"
+            print(f"  {row.quantity}, {row.library}: {time}", flush=True)
+        print("how the cost grows", flush=True)
+        points += scaling.points(max(LEAST_ROUNDS, arguments.rounds // 3))
+    finally:  # what was timed before an error or Ctrl-C is kept
+        page.write(arguments.out, rows, points)
+        print(f"{arguments.out}/README.md")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,3 +35,8 @@ class Candidate:
     def parameter_count(self) -> int:
         """How many numbers are learnt."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+
+
+def log_standard_normal(z: Tensor) -> Tensor:
+    """The log-density of vectors ``(batch, D)`` in nats, ``(batch,)``, where a library has no prior of its own."""
+    return -0.5 * (z.square().sum(1) + z.shape[1] * math.log(2 * math.pi))

@@ -53,6 +53,8 @@ def scaling(path: Path, points: Sequence[Point]) -> None:
     for axes, axis in zip(figure.subplots(1, len(SIZES), sharey=True), SIZES, strict=True):
         for flow in dict.fromkeys(point.flow for point in points):
             found = [point for point in points if (point.flow, point.axis) == (flow, axis)]
+            if len(found) < 2:
+                continue
             axes.plot(
                 [point.size for point in found],
                 [1000 * point.seconds for point in found],

@@ -85,6 +85,7 @@ def text(rows: Sequence[Row], points: Sequence[Point]) -> str:
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         versions=", ".join(f"{name} {peers.version(name)}" for name in used),
+        absent=[f"{row.library} ({row.note})" for row in rows if row.work == "all"],
         compared=compared(rows),
         loops=[(row.work, bare[row.work], row.time) for row in rows if row.quantity == LOOP],
         axes=list(SIZES),

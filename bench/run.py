@@ -1,17 +1,19 @@
-"""``python -m bench``: every work, ours beside each peer that has it, in turns."""
+"""Every work: ours beside each peer that has it, in turns."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.distributions import Distribution
 
 from bench import peers
+from bench.agreement import agreement
 from bench.candidate import Candidate
-from bench.timing import Time, in_turns, summary
+from bench.timing import Time, in_turns
 from bench.works import DENSITY, LOOP, SAMPLING, TRAIN, Work, candidate
 from flowbench.config import TrainBudget
 from flowbench.core import FlowModel
@@ -21,13 +23,8 @@ from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss
 
 OURS = "flowbench"
-# Nats for each dimension, in float64. Most agree to 1e-14; FrEIA adds log-determinants in float32.
-TOLERANCE = 1e-5
-# Solutions of one equation agree as far as the solvers' tolerance.
-SOLVER_TOLERANCE = 1e-3
-_EXAMPLES = 64
-# Steps of the suite's own loop in one round.
-_LOOP_STEPS = 20
+# Steps of the suite's own loop in one call.
+LOOP_STEPS = 20
 
 
 class Row(NamedTuple):
@@ -36,7 +33,7 @@ class Row(NamedTuple):
     Attributes:
         work, quantity, library: what was timed.
         time: of a call; ``None`` if the library is not compared.
-        note: why it is not compared, or how far its log-density is from ours.
+        note: why it is not compared, or how far it agrees with ours.
     """
 
     work: str
@@ -47,114 +44,117 @@ class Row(NamedTuple):
 
 
 def measured(works: Sequence[Work], *, rounds: int, say: Callable[[str], None] = print) -> Iterator[Row]:
-    """The rows of each work, when it is done."""
-    torch.set_num_threads(1)
-    adapters, absent = {}, {}
+    """The rows of each work, each when it is known. Whatever a peer does, the others are timed."""
+    adapters = {}
     for name in peers.PEERS:
         try:
             adapters[name] = peers.load(name)
         except peers.Missing as error:
-            absent[name] = str(error)
             say(f"{name}: is not compared ({error})")
-    yield from (Row("all", "–", name, None, reason) for name, reason in absent.items())
-    for work in works:
-        say(work.name)
-        candidates, notes = {OURS: candidate(work.ours())}, {}
-        for name, module in adapters.items():
-            make = getattr(module, work.kind, None)
-            if make is None:
-                continue
-            try:
-                notes[name] = agreement(work, make)
-                candidates[name] = make(work.ours())
-            except Exception as error:  # whatever a peer does, the others are timed
-                yield from (Row(work.name, quantity, name, None, _line(error)) for quantity in work.goals)
-        for quantity in work.goals:
-            tasks = {name: task for name, c in candidates.items() if (task := _task(work, quantity, c))}
-            for name in [name for name in tasks if name != OURS]:
-                try:
-                    tasks[name]()
-                except Exception as error:
-                    del tasks[name]
-                    yield Row(work.name, quantity, name, None, _line(error))
-            for name, time in in_turns(tasks, rounds=rounds).items():
-                yield Row(work.name, quantity, name, time, notes.get(name, ""))
-            if quantity == TRAIN:
-                times = [_loop(work) for _ in range(rounds)]
-                yield Row(work.name, LOOP, OURS, summary(times), "with all that the suite does at a step")
+            yield Row("all", "–", name, None, str(error))
+    with _alike():
+        for work in works:
+            say(work.name)
+            makers, notes = {OURS: candidate}, {}
+            for name, module in adapters.items():
+                if make := getattr(module, work.kind, None):
+                    try:
+                        notes[name] = agreement(work, make)
+                        makers[name] = make
+                    except Exception as error:
+                        yield from (Row(work.name, quantity, name, None, _line(error)) for quantity in work.goals)
+            for quantity in work.goals:
+                yield from _timed(work, quantity, makers, notes, rounds)
 
 
-def agreement(work: Work, make: Callable[[FlowModel], Candidate]) -> str:
-    """How a peer's log-density agrees with ours for the same weights, in float64.
-
-    Raises:
-        ValueError: it differs.
-    """
-    ours = work.ours().double().eval()
-    theirs = make(work.ours())
-    theirs.model.double().eval()
-    mine, other = candidate(ours).parameter_count(), theirs.parameter_count()
-    counts = "" if mine == other else f"; it learns {other:,} parameters, ours {mine:,}"
-    if theirs.log_prob is None:
-        return "has the same network; its loss draws other noise"
-    x = work.data(_EXAMPLES, torch.float64)
-    with torch.no_grad():
-        error = float((ours.log_prob(x) - theirs.log_prob(x)).abs().max())
-    limit = SOLVER_TOLERANCE if getattr(ours, "continuous", False) else TOLERANCE * work.event.dims
-    if not error <= limit:
-        raise ValueError(f"its log-density differs by {error:.2g} nats for the same weights")
-    return f"its log-density agrees to {error:.0e} nats{counts}"
+def _timed(
+    work: Work, quantity: str, makers: dict[str, Callable[[FlowModel], Candidate]], notes: dict[str, str], rounds: int
+) -> Iterator[Row]:
+    """The rows of one quantity. All start from the same weights."""
+    tasks = {}
+    for name, make in makers.items():
+        try:
+            if task := _task(work, quantity, make(work.ours())):
+                task()
+                tasks[name] = task
+        except Exception as error:
+            if name == OURS:
+                raise
+            yield Row(work.name, quantity, name, None, _line(error))
+    if quantity == TRAIN:
+        tasks[LOOP] = lambda: _loop(work)
+    times = in_turns(tasks, rounds=rounds)
+    if loop := times.pop(LOOP, None):
+        of_step = Time(*(seconds / LOOP_STEPS for seconds in loop[:3]), loop.rounds)
+        yield Row(work.name, LOOP, OURS, of_step, "with all that the suite does at a step")
+    yield from (Row(work.name, quantity, name, time, notes.get(name, "")) for name, time in times.items())
 
 
 def _task(work: Work, quantity: str, found: Candidate) -> Callable[[], object] | None:
-    """One call of what is timed; ``None`` if the candidate has it not."""
-    found = copy.copy(found)
+    """One call of what is timed; ``None`` if the candidate does not have it."""
     if quantity == TRAIN:
         return training_step(work, found)
+    found.model.eval()
     if quantity == DENSITY and (log_prob := found.log_prob):
         x = work.data(work.batch)
-        return lambda: _without_gradients(found, lambda: log_prob(x))
+        return lambda: _without_gradients(lambda: log_prob(x))
     if quantity == SAMPLING and (sample := found.sample):
-        return lambda: _without_gradients(found, lambda: sample(work.draws))
+        return lambda: _without_gradients(lambda: sample(work.draws))
     return None
 
 
-def _without_gradients(found: Candidate, task: Callable[[], Tensor]) -> Tensor:
-    found.model.eval()
-    with torch.no_grad():
-        return task()
+@torch.no_grad()
+def _without_gradients(task: Callable[[], Tensor]) -> Tensor:
+    return task()
 
 
 def training_step(work: Work, found: Candidate) -> Callable[[], object]:
-    """The loss of a batch, its gradients, and a step of Adam; the optimiser is the same for all libraries."""
+    """The loss of a batch, its gradients, and a step of Adam; the optimiser is the same for all libraries.
+
+    Raises:
+        ValueError: a parameter has no gradient, or one that is not finite, in a first step.
+    """
     parameters = [p for p in found.model.parameters() if p.requires_grad]
     optimiser, data = Adam(parameters), work.data(50 * work.batch)
+    found.model.train()
 
     def step() -> None:
         optimiser.zero_grad()
         found.loss(data[torch.randint(len(data), (work.batch,))]).backward()
         optimiser.step(1e-4)
 
-    def trained() -> None:
-        found.model.train()
-        step()
+    step()
+    if not all(p.grad is not None and p.grad.isfinite().all() for p in parameters):
+        raise ValueError("a parameter has no finite gradient")
+    return step
 
-    return trained
 
-
-def _loop(work: Work) -> float:
-    """Seconds of a step of the suite's own loop, with all that a training of a cell does at each step."""
+def _loop(work: Work) -> None:
+    """Some steps of the suite's own loop, with all that a training of a cell does at each step."""
     model, data = work.ours(), work.data(50 * work.batch)
     objective = DataLoss(model, Batches(data, work.batch, torch.device("cpu")), data[: work.batch], 0)
     budget = TrainBudget(
-        steps=_LOOP_STEPS,
+        steps=LOOP_STEPS,
         batch_size=work.batch,
         learning_rate=1e-4,
         clip_norm=5.0,
         ema_decay=0.99,
-        validate_every=_LOOP_STEPS,
+        validate_every=LOOP_STEPS,
     )
-    return train(model, objective, budget).seconds / _LOOP_STEPS
+    train(model, objective, budget)
+
+
+@contextmanager
+def _alike() -> Iterator[None]:
+    """A block with one thread, and without checks of arguments: zuko turns those off for all when it is imported."""
+    threads, checks = torch.get_num_threads(), Distribution._validate_args
+    torch.set_num_threads(1)
+    Distribution.set_default_validate_args(False)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        Distribution.set_default_validate_args(checks)
 
 
 def _line(error: Exception) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from bench.candidate import Candidate
+from bench.candidate import Candidate, log_standard_normal
 from flowbench.core import FlowModel, FlowModule, FlowSequential, soft_clamp
 from flowbench.layers.flatten import Flatten
 from flowbench.layers.split import Split
@@ -78,7 +78,7 @@ def density(ours: FlowModel, make: Make, *, encode: str, decode: str) -> Candida
 
     def log_prob(x: Tensor) -> Tensor:
         z, logdet = model.encode(x)
-        return logdet - 0.5 * (z.square().sum(1) + dims * math.log(2 * math.pi))
+        return log_standard_normal(z) + logdet
 
     return Candidate.density(model, log_prob, lambda n: model.decode(torch.randn(n, dims)))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-import numpy as np
+import torch
 
 from bench.run import training_step
 from bench.timing import in_turns
@@ -28,6 +29,7 @@ class Point(NamedTuple):
 
 def points(rounds: int) -> Iterator[Point]:
     """All points, those of one flow and axis in turns."""
+    torch.set_num_threads(1)
     for flow, depth in FLOWS.items():
         for axis, sizes in SIZES.items():
             tasks = {}
@@ -41,6 +43,10 @@ def points(rounds: int) -> Iterator[Point]:
 
 
 def exponent(points: Iterable[Point], flow: str, axis: str) -> float:
-    """The slope of log seconds over log size of one flow and axis, by least squares."""
-    found = [(point.size, point.seconds) for point in points if (point.flow, point.axis) == (flow, axis)]
-    return float(np.polyfit(*np.log(found).T, 1)[0])
+    """The slope of log seconds over log size of one flow and axis, between its two largest sizes.
+
+    At small sizes the time is that of starting the operations, which does not grow.
+    """
+    found = sorted((p.size, p.seconds) for p in points if (p.flow, p.axis) == (flow, axis))
+    (size, seconds), (larger, longer) = found[-2:]
+    return math.log(longer / seconds) / math.log(larger / size)

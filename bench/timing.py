@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from statistics import median, quantiles
@@ -11,7 +12,7 @@ from typing import NamedTuple
 LEAST_ROUNDS = 3
 # Seconds that one candidate may take in all, beyond the fewest rounds.
 _LIMIT = 20.0
-# A call that takes longer needs no other to warm up.
+# After a call that takes longer, no other is needed to warm up.
 _LONG = 0.5
 
 
@@ -33,8 +34,8 @@ class Time(NamedTuple):
 def in_turns(tasks: Mapping[str, Callable[[], object]], *, rounds: int, seconds: float = 0.1) -> dict[str, Time]:
     """Time each task in every round, for about ``seconds`` each, after calls to warm up.
 
-    The order turns from round to round, so that none always runs behind the same neighbour. If the slowest would take
-    too long, there are fewer rounds for all, but `LEAST_ROUNDS`.
+    Each round has an order of its own, so that none always runs behind the same neighbour. If the slowest would take
+    too long, there are fewer rounds for all, but at least `LEAST_ROUNDS`.
     """
     once = {name: _warm_call(task) for name, task in tasks.items()}
     calls = {name: max(1, round(seconds / found)) for name, found in once.items()}
@@ -43,8 +44,8 @@ def in_turns(tasks: Mapping[str, Callable[[], object]], *, rounds: int, seconds:
     found: dict[str, list[float]] = {name: [] for name in tasks}
     names = list(tasks)
     for number in range(rounds):
-        turn = number % len(names)
-        for name in names[turn:] + names[:turn]:
+        random.Random(number).shuffle(names)
+        for name in names:
             begin = time.perf_counter()
             for _ in range(calls[name]):
                 tasks[name]()
@@ -59,7 +60,7 @@ def summary(values: list[float]) -> Time:
 
 
 def _warm_call(task: Callable[[], object]) -> float:
-    """The seconds of a call after one or two that make what is made at the first."""
+    """The seconds of a call. One or two before it make what only the first call makes."""
     for _ in range(3):
         begin = time.perf_counter()
         task()

@@ -19,6 +19,9 @@ PEERS = {
     "flow_matching": "flow_matching",
 }
 
+# What each is imported as, where that is another name.
+MODULES = {"freia": "FrEIA"}
+
 
 class Missing(Exception):
     """A peer cannot be imported; says why, in a line."""

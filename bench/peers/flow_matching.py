@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import math
 
 import torch
 from flow_matching.solver import ODESolver
 from flow_matching.utils import ModelWrapper
 from torch import Tensor
 
-from bench.candidate import Candidate
+from bench.candidate import Candidate, log_standard_normal
 from flowbench.core import FlowModel
 
 
@@ -25,11 +24,8 @@ def equation(ours: FlowModel) -> Candidate:
     solver, tolerance = ODESolver(_Field(field)), ours.flow.tolerance
     options = {"step_size": None, "method": "dopri5", "atol": tolerance, "rtol": tolerance}
 
-    def log_normal(z: Tensor) -> Tensor:
-        return -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
-
     def log_prob(x: Tensor) -> Tensor:
-        return solver.compute_likelihood(x, log_normal, exact_divergence=True, **options)[1]
+        return solver.compute_likelihood(x, log_standard_normal, exact_divergence=True, **options)[1]
 
     def sample(n: int) -> Tensor:
         return solver.sample(torch.randn(n, *ours.event_shape), **options)

@@ -7,7 +7,7 @@ import FrEIA.modules as modules
 import torch
 from torch import nn
 
-from bench.candidate import Candidate
+from bench.candidate import Candidate, log_standard_normal
 from bench.copying import copy_linears
 from flowbench.core import FlowModel
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -33,10 +33,9 @@ def realnvp(ours: FlowModel) -> Candidate:
         flow.append(modules.PermuteRandom)
         exchange = torch.arange(dims).roll(dims // 2)
         flow.module_list[-1].perm.data, flow.module_list[-1].perm_inv.data = exchange, exchange.argsort()
-    prior = torch.distributions.MultivariateNormal(torch.zeros(dims), torch.eye(dims))
 
     def log_prob(x: torch.Tensor) -> torch.Tensor:
         z, logdet = flow(x)
-        return prior.log_prob(z) + logdet
+        return log_standard_normal(z) + logdet
 
-    return Candidate.density(flow, log_prob, lambda n: flow(prior.sample((n,)), rev=True)[0])
+    return Candidate.density(flow, log_prob, lambda n: flow(torch.randn(n, dims), rev=True)[0])

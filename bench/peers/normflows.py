@@ -17,16 +17,34 @@ from flowbench.layers.conv1x1 import InvertibleConv1x1
 from flowbench.layers.squeeze import Squeeze
 
 
-class _Clamped(nn.Module):
-    """Their network, with outputs in their order, shift before scale for each feature, and our bound of the scale."""
+class _Coupling(nf.flows.AffineCoupling):
+    # With our bound of the scale.
+    def forward(self, z: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        kept, changed = z
+        shift, log_scale = self._shift_and_scale(kept)
+        return [kept, changed * torch.exp(log_scale) + shift], log_scale.flatten(1).sum(1)
 
-    def __init__(self, network: nn.Module):
-        super().__init__()
-        self.network = network
+    def inverse(self, z: list[Tensor]) -> tuple[list[Tensor], Tensor]:
+        kept, changed = z
+        shift, log_scale = self._shift_and_scale(kept)
+        return [kept, (changed - shift) * torch.exp(-log_scale)], -log_scale.flatten(1).sum(1)
 
-    def forward(self, x: Tensor) -> Tensor:
-        log_scale, shift = self.network(x).chunk(2, 1)
-        return torch.stack((shift, soft_clamp(log_scale, 3.0)), 2).flatten(1, 2)
+    def _shift_and_scale(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+        outputs = self.param_map(kept)
+        return outputs[:, 0::2], soft_clamp(outputs[:, 1::2], 3.0)
+
+
+@torch.no_grad()
+def _coupling(network: nn.Module, split_mode: str = "channel") -> nn.Module:
+    """Their coupling with a network that has our weights; theirs gives shift and scale of each feature in turn."""
+    last = [layer for layer in network.modules() if isinstance(layer, nn.Linear | nn.Conv2d)][-1]
+    for parameter in (last.weight, last.bias):
+        log_scale, shift = parameter.clone().chunk(2)
+        parameter.copy_(torch.stack((shift, log_scale), 1).flatten(0, 1))
+    block = nf.flows.AffineCouplingBlock(network, split_mode=split_mode)
+    block.flows[1] = _Coupling(network)
+    # A map from data to latent is an inverse here, so that its scale has the other sign.
+    return _Swapped(block)
 
 
 class _Autoregressive(nf.flows.MaskedAffineAutoregressive):
@@ -86,8 +104,7 @@ def realnvp(ours: FlowModel) -> Candidate:
             network = nf.nets.MLP(sizes, init_zeros=True)
             copy_linears(layer.network, [linear for linear in network.net if isinstance(linear, nn.Linear)])
             split = "channel_inv" if layer.swap else "channel"
-            # A map from data to latent is an inverse here, so that its scale has the other sign.
-            maps.append(_Swapped(nf.flows.AffineCouplingBlock(_Clamped(network), split_mode=split)))
+            maps.append(_coupling(network, split))
     return _density(maps[::-1], ours.event_shape[0])
 
 
@@ -130,7 +147,7 @@ def _image_map(layer: FlowModule) -> nn.Module:
     channels = [convolutions[0].in_channels, *(conv.out_channels for conv in convolutions)]
     network = nf.nets.ConvNet2d(channels, [conv.kernel_size[0] for conv in convolutions])
     copy_linears(layer.network, [conv for conv in network.net if isinstance(conv, nn.Conv2d)])
-    return _Swapped(nf.flows.AffineCouplingBlock(_Clamped(network)))
+    return _coupling(network)
 
 
 def _autoregressive(ours: FlowModel, direction) -> list[nn.Module]:

@@ -8,6 +8,7 @@ import torch
 import zuko
 from torch import Tensor, nn
 from torch.distributions import Transform, constraints
+from torch.nn.functional import pad, softplus
 from zuko.flows import Flow, UnconditionalDistribution
 from zuko.flows.autoregressive import MaskedAutoregressiveTransform
 from zuko.flows.coupling import GeneralCouplingTransform
@@ -15,7 +16,7 @@ from zuko.lazy import UnconditionalTransform
 from zuko.transforms import LULinearTransform, MonotonicRQSTransform
 
 from bench.candidate import Candidate
-from bench.copying import copy_linears, copy_made
+from bench.copying import NEUTRAL_SLOPE, copy_linears, copy_made
 from flowbench.core import FlowModel, soft_clamp
 from flowbench.layers._univariate import RationalQuadratic
 from flowbench.layers.affine_coupling import AffineCoupling
@@ -63,7 +64,8 @@ class _Spline(MonotonicRQSTransform):
     def __init__(self, widths: Tensor, heights: Tensor, slopes: Tensor, bound: float):
         Transform.__init__(self)
         spline = RationalQuadratic(widths.shape[-1], bound)
-        self.horizontal, self.vertical, self.derivatives = spline._spline(torch.cat((widths, heights, slopes), -1))
+        self.horizontal, self.vertical = spline._knots(widths), spline._knots(heights)
+        self.derivatives = pad(softplus(slopes + NEUTRAL_SLOPE) + 1e-3, (1, 1), value=1.0)
 
 
 def realnvp(ours: FlowModel) -> Candidate:

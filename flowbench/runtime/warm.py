@@ -112,7 +112,7 @@ def hand_over() -> None:
         "environment": dict(os.environ),
         "circumstances": _circumstances(),
         "group": os.getpgrp(),
-        "deaf": signal.getsignal(signal.SIGINT) == signal.SIG_IGN,
+        "deaf": [number for number in (signal.SIGINT, *_FORWARDED) if signal.getsignal(number) == signal.SIG_IGN],
     }
     with socket.socket(socket.AF_UNIX) as server:
         try:
@@ -135,7 +135,8 @@ def hand_over() -> None:
                 _end_as(-number)
 
         for number in _FORWARDED:
-            signal.signal(number, forward)
+            if number not in request["deaf"]:
+                signal.signal(number, forward)
         with suppress(ConnectionError):
             if status := _receive(server, _STATUS.size):
                 _end_as(_STATUS.unpack(status)[0])
@@ -253,7 +254,10 @@ def _become(request: dict[str, Any], descriptors: list[int]) -> None:
     """Make this fork what the process that asked would have been, and run its module."""
     # Without the server nobody would end this process where the one who asked is killed.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN if request["deaf"] else signal.default_int_handler)
+    # The server may have been started under nohup, and the one who asked not, or the other way round.
+    for number in (signal.SIGINT, *_FORWARDED):
+        heard = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN if number in request["deaf"] else heard)
     with suppress(OSError):  # the one who asked may be in another session
         os.setpgid(0, request["group"])
     for target, descriptor in enumerate(descriptors):

@@ -128,6 +128,24 @@ def test_a_signal_ends_the_stage(project, number):
         ended(stage)
 
 
+def test_a_stage_hears_what_the_one_who_asked_hears(project):
+    """Not what the server hears, which may run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with warm(os.environ, [MARK]) as environment:
+            process = start(project, environment, "stages.wait", preexec_fn=hear)
+            int(process.stdout.readline())
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(60) == -signal.SIGHUP
+            deaf = start(project, environment, "stages.wait")
+            int(deaf.stdout.readline())
+            deaf.send_signal(signal.SIGHUP)
+            deaf.send_signal(signal.SIGTERM)
+            assert deaf.wait(60) == -signal.SIGTERM
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_ctrl_c_reaches_the_stage_once(project):
     with warm(os.environ, [MARK]) as environment:
         process = start(project, environment, "stages.wait", process_group=0, preexec_fn=hear)
