@@ -19,7 +19,8 @@ def params(tmp_path, monkeypatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "suites").mkdir()
     (tmp_path / "stages").mkdir()
-    for name in ("params.yaml", "dvc.yaml", *(f"suites/{name}.yaml" for name in suites.names(ROOT))):
+    trials = [str(path.relative_to(ROOT)) for path in ROOT.glob("suites/*.trials.csv")]
+    for name in ("params.yaml", "dvc.yaml", *(f"suites/{name}.yaml" for name in suites.names(ROOT)), *trials):
         shutil.copyfile(ROOT / name, tmp_path / name)
     return tmp_path / "params.yaml"
 

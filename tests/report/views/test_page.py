@@ -160,29 +160,6 @@ def test_cells_that_have_not_been_run_are_named(rich, calm):
     assert "Not run yet" not in calm.markdown + calm.raw
 
 
-def test_a_suite_of_which_nothing_has_been_run_has_a_page(tmp_path):
-    (tmp_path / "results").mkdir()
-    empty = reported(tmp_path, fake_results.suite(CALM))
-    assert "**Not run yet:** no cell of this suite has a result.\n" in empty.markdown
-    assert "<b>Not run yet:</b> no cell of this suite has a result.</p>" in empty.raw
-    for nothing in ("Three answers", "Which density is best?", "plateau", "behind the best"):
-        assert nothing not in empty.markdown.partition("## What the numbers mean")[0]
-    assert read(empty.folder / "results.csv") == []
-
-
-def test_data_of_which_nothing_has_been_run_show_what_papers_report(tmp_path, calm):
-    (tmp_path / "results").mkdir()
-    cells = {"power-maf": ("power", "maf"), "power-gaussian": ("power", "gaussian"), "moons-maf": ("moons", "maf")}
-    empty = reported(tmp_path, fake_results.suite(cells))
-    rows = {row[0]: row[1:3] for row in empty.html.rows if len(row) == 6}
-    assert rows["MAF (5)"] == ["not run", "-0.034 ± 0.002"]
-    assert rows["Gaussian"] == ["not run", "1.861 ± 0.005"]
-    assert rows["RQ-NSF (AR)"] == ["–", "-0.159 ± 0.002"]
-    assert "| MAF (5) | not run | -0.034 ± 0.002 |" in empty.markdown
-    assert "### moons\n" in empty.markdown
-    assert "**Not run yet.**" not in calm.markdown
-
-
 def test_lost_seeds_are_listed_with_the_options_to_change_and_marked_in_their_rows(rich, calm):
     why = "the loss was no longer finite at step 150; lower budgets.tiny.train.learning_rate, or"
     for shown in rich.both:
