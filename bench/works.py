@@ -75,6 +75,8 @@ def vectors(dims: int) -> Event:
 
 
 _MAF = {"layers": 5, "hidden": [256, 256]}
+# Weights so small that the splines' inputs stay in the interval that they bend, as those of a trained flow do: nflows
+# leaves out what lies outside.
 _NSF = {"layers": 5, "hidden": [128, 128]}
 
 WORKS = (
@@ -117,6 +119,7 @@ WORKS = (
         vectors(16),
         batch=256,
         draws=256,
+        gain=0.3,
         goals={TRAIN: 1, DENSITY: 1, SAMPLING: 1},
     ),
     Work(
@@ -127,6 +130,7 @@ WORKS = (
         vectors(16),
         batch=256,
         draws=256,
+        gain=0.2,
         goals={TRAIN: 1, DENSITY: 1, SAMPLING: 1},
     ),
     Work(
