@@ -106,13 +106,14 @@ def hand_over() -> None:
     path, stage = os.environ.pop(VARIABLE, ""), sys.orig_argv[2:]
     if not path or sys.orig_argv[1:2] != ["-m"] or not stage[0].startswith("stages."):
         return
+    deaf = [number for number in (signal.SIGINT, *_FORWARDED) if signal.getsignal(number) == signal.SIG_IGN]
     request = {
         "stage": stage,
         "folder": os.getcwd(),
         "environment": dict(os.environ),
         "circumstances": _circumstances(),
         "group": os.getpgrp(),
-        "deaf": [number for number in (signal.SIGINT, *_FORWARDED) if signal.getsignal(number) == signal.SIG_IGN],
+        "deaf": deaf,
     }
     with socket.socket(socket.AF_UNIX) as server:
         try:
@@ -135,7 +136,7 @@ def hand_over() -> None:
                 _end_as(-number)
 
         for number in _FORWARDED:
-            if number not in request["deaf"]:
+            if number not in deaf:
                 signal.signal(number, forward)
         with suppress(ConnectionError):
             if status := _receive(server, _STATUS.size):
