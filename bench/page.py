@@ -14,7 +14,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import peers
-from bench.run import OURS, Row
+from bench.run import ALL, OURS, Row
 from bench.scaling import SIZES, Point, exponent
 from bench.timing import Time
 from bench.works import LOOP, TRAIN, WORKS
@@ -85,7 +85,7 @@ def text(rows: Sequence[Row], points: Sequence[Point]) -> str:
         processor=_processor(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         versions=", ".join(f"{name} {peers.version(name)}" for name in used),
-        absent=[f"{row.library} ({row.note})" for row in rows if row.work == "all"],
+        absent=[f"{row.library} ({row.note})" for row in rows if row.work == ALL],
         compared=compared(rows),
         loops=[(row.work, bare[row.work], row.time) for row in rows if row.quantity == LOOP],
         axes=list(SIZES),

@@ -23,6 +23,8 @@ from flowbench.training.loop import train
 from flowbench.training.objectives import DataLoss
 
 OURS = "flowbench"
+# In the place of a work, in the row of a library that is missing.
+ALL = "all"
 # Steps of the suite's own loop in one call.
 LOOP_STEPS = 20
 
@@ -31,7 +33,7 @@ class Row(NamedTuple):
     """How long one library takes for one work.
 
     Attributes:
-        work, quantity, library: what was timed.
+        work, quantity, library: what was timed; the work is `ALL` if the library is missing.
         time: of a call; ``None`` if the library is not compared.
         note: why it is not compared, or how far it agrees with ours.
     """
@@ -51,7 +53,7 @@ def measured(works: Sequence[Work], *, rounds: int, say: Callable[[str], None] =
             adapters[name] = peers.load(name)
         except peers.Missing as error:
             say(f"{name}: is not compared ({error})")
-            yield Row("all", "–", name, None, str(error))
+            yield Row(ALL, "–", name, None, str(error))
     with _alike():
         for work in works:
             say(work.name)

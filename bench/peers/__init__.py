@@ -1,7 +1,7 @@
 """One module for each peer. Each function takes our flow and returns the peer's own with the same weights.
 
 Where a library has another scale than ours, such as a sigmoid, the adapter puts ours in its place through the method
-that the library has for it: everything else is the library's own code.
+that the library has for it. What else of ours stands in is said in the module and on the page.
 """
 
 from __future__ import annotations

@@ -56,6 +56,7 @@ class ContinuousModel(FlowModel):
 
     def start(self, z: Tensor) -> Tensor:
         """The start of the path of a latent ``(batch, *latent)``, at t = 0."""
+        # Map by map: each training step comes here, and to make a chain of them would take longer than they do.
         for layer in reversed([*self.transform.chain][self._place + 1 :]):
             z, _ = layer.decode(z)
         return z
