@@ -20,15 +20,19 @@ RUN := PATH="$(CURDIR)/.venv/bin:$$PATH" OMP_WAIT_POLICY=passive PYTHONDONTWRITE
 PYTEST := $(RUN) pytest -n $(shell env -u OMP_NUM_THREADS nproc) --maxprocesses 4
 
 .DEFAULT_GOAL := help
-.PHONY: help repro test test-fast test-slow lint format bench docs env lock clean
+.PHONY: help repro test test-fast test-slow lint format bench peers docs env lock clean
 
 help: ## say what can be made
 	@echo "Usage: make TARGET [SUITE=toy] [TORCH=cpu] [PYTHON=python3.12] [ARGS=...]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+ifeq ($(SUITE),peers) # has an environment and a folder of its own
+repro: peers
+else
 repro: env ## run a suite (dvc repro $(ARGS)); SUITE=toy runs that one
 	@$(RUN) flowbench expand $(SUITE) # a mistake in a configuration in one line, where DVC's own would be obscure
 	$(RUN) python -m flowbench.runtime.warm dvc repro $(if $(filter-out laptop,$(SUITE)),suites/$(SUITE)/dvc.yaml) $(ARGS)
+endif
 
 test: env ## run the tests (pytest $(ARGS))
 	$(PYTEST) -m "not slow" $(ARGS)
@@ -52,6 +56,9 @@ format: env ## rewrite the code in the project's style
 
 bench: env .venv-bench/peers ## time flowbench beside other libraries (python -m bench $(ARGS)) and write reports/bench; idle machine
 	OMP_NUM_THREADS=1 TQDM_DISABLE=1 $(RUN) .venv-bench/bin/python -W ignore -m bench $(ARGS)
+
+peers: .venv-bench/peers ## train and measure the flows of other libraries beside ours, and write reports/peers
+	$(subst .venv/,.venv-bench/,$(RUN)) .venv-bench/bin/python -W ignore -m bench.suite $(ARGS)
 
 docs: env ## build the documentation, docs/_build/html/index.html; it needs no network
 	$(RUN) sphinx-build --quiet --fail-on-warning docs docs/_build/html

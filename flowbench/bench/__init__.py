@@ -181,7 +181,8 @@ def prepare(
         flow, configuration = place(label)
         configurations[flow][configuration] = one.options
     document = {"data": {name: table}, "flows": dict(configurations), "budgets": budgets}
-    write(folder, name, file, own.values(), document, suite)
+    cells = [{"data": [name], "config": "table", "budgets": {label: [label] for label in budgets}}]
+    write(folder, name, {**suite, "device": "auto", "cells": cells}, document, flows=own.values(), files=[file])
     return Bench(name, folder, plan)
 
 

@@ -58,31 +58,31 @@ def earlier(folder: Path, name: str, suite: Mapping[str, Any], labels: Sequence[
 def write(
     folder: Path,
     name: str,
-    file: Path,
-    own: Iterable[Path],
-    document: Mapping[str, Any],
     suite: Mapping[str, Any],
+    document: Mapping[str, Any],
+    *,
+    flows: Iterable[Path] = (),
+    files: Iterable[Path] = (),
 ) -> None:
     """Make or renew the folder of a benchmark; what is there already of its results stays.
 
     Args:
         folder: of the benchmark.
-        name: of the data set and of the suite.
-        file: the table.
-        own: files of flows of one's own.
+        name: of the suite.
+        suite: its ``suites/<name>.yaml``.
         document: its ``params.yaml``.
-        suite: what its suite says beside its cells.
+        flows: files of flows that are not flowbench's.
+        files: tables that the data is read from.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not _is_ours(folder / PARAMS):
         # First: the next call can go on from whatever stops this one.
         (folder / PARAMS).write_text(_MADE, encoding="utf-8")
-    _copy(folder, own, file)
+    _copy(folder, flows, files)
     _write_yaml(folder / PARAMS, document)
-    block = {"data": [name], "config": "table", "budgets": {budget: [budget] for budget in document["budgets"]}}
     path = folder / suites.source(name)
     path.parent.mkdir(exist_ok=True)
-    _write_yaml(path, {**suite, "device": "auto", "cells": [block]})
+    _write_yaml(path, suite)
     # No link to one at the root, as in the repository: that would be the pipeline of a suite that is not here.
     pipeline = folder / suites.folder(name) / suites.PIPELINE
     pipeline.parent.mkdir(exist_ok=True)
@@ -99,8 +99,8 @@ def _is_ours(path: Path) -> bool:
     return path.is_file() and path.read_text(encoding="utf-8").startswith(_MADE)
 
 
-def _copy(folder: Path, own: Iterable[Path], file: Path) -> None:
-    """What the benchmark runs: flowbench itself, flows of one's own, the table, and the scripts of its page."""
+def _copy(folder: Path, flows: Iterable[Path], files: Iterable[Path]) -> None:
+    """What the benchmark runs: flowbench itself, flows of one's own, tables, and the scripts of its page."""
     for part in _COPIED:
         source, target = ROOT / part, folder / part
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -111,10 +111,11 @@ def _copy(folder: Path, own: Iterable[Path], file: Path) -> None:
             shutil.copy(source, target)
     (folder / ".dvc" / "config").write_text(_DVC, encoding="utf-8")
     (folder / "plugins" / "flows").mkdir(parents=True, exist_ok=True)
-    for flow in own:
+    for flow in flows:
         shutil.copy(flow, folder / "plugins" / "flows")
     write_json(folder / "reports" / "survived.json", {})
-    shutil.copy(file, folder)
+    for file in files:
+        shutil.copy(file, folder)
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
