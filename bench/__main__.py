@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bench import page, scaling
+from bench.parts import parts
 from bench.run import measured
 from bench.timing import LEAST_ROUNDS
 from bench.works import WORKS
@@ -24,16 +25,21 @@ def main() -> int:
     works = [work for work in WORKS if not words or any(word in work.name.casefold() for word in words)]
     if not works:
         parser.error(f"no work's name holds {', '.join(words)}; there are: {'; '.join(work.name for work in WORKS)}")
-    rows, points = [], []
+    rows, points, shares = [], [], []
     try:
         for row in measured(works, rounds=arguments.rounds):
             rows.append(row)
             time = f"{1000 * row.time.median:.3g} ms" if row.time else f"is not compared ({row.note})"
             print(f"  {row.quantity}, {row.library}: {time}", flush=True)
+        by_name = {work.name: work for work in works}
+        for one in page.compared(rows):
+            if not one.reached:
+                print(f"{one.work}, {one.quantity}: where the time goes", flush=True)
+                shares.append(parts(by_name[one.work], one.quantity))
         print("how the cost grows", flush=True)
         points += scaling.points(max(LEAST_ROUNDS, arguments.rounds // 3))
     finally:  # what was timed before an error or Ctrl-C is kept
-        page.write(arguments.out, rows, points)
+        page.write(arguments.out, rows, points, shares)
         print(f"{arguments.out}/README.md")
     return 0
 

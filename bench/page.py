@@ -14,6 +14,7 @@ import torch
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench import peers
+from bench.parts import Parts
 from bench.run import ALL, OURS, Row
 from bench.scaling import SIZES, Point, exponent
 from bench.timing import Time
@@ -43,6 +44,11 @@ class Comparison(NamedTuple):
         """The peer's median over ours: above one if ours is faster."""
         return self.theirs.median / self.ours.median
 
+    @property
+    def reached(self) -> bool:
+        """Whether ours is as fast as we want."""
+        return self.ratio >= self.goal
+
 
 def compared(rows: Iterable[Row]) -> list[Comparison]:
     """Each work and quantity that has a goal, and that both ours and a peer were timed on."""
@@ -58,8 +64,12 @@ def compared(rows: Iterable[Row]) -> list[Comparison]:
     return found
 
 
-def write(folder: Path, rows: Sequence[Row], points: Sequence[Point]) -> None:
-    """Write ``README.md``, ``results.csv``, ``scaling.csv``, ``speed.png`` and ``scaling.png``."""
+def write(folder: Path, rows: Sequence[Row], points: Sequence[Point], shares: Sequence[Parts] = ()) -> None:
+    """Write ``README.md``, ``results.csv``, ``scaling.csv``, ``speed.png`` and ``scaling.png``.
+
+    Args:
+        shares: where the time of ours goes, of each goal that is missed.
+    """
     from bench import figures  # Matplotlib
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,10 +78,10 @@ def write(folder: Path, rows: Sequence[Row], points: Sequence[Point]) -> None:
     _csv(folder / "scaling.csv", Point._fields, points)
     figures.speed(folder / "speed.png", compared(rows))
     figures.scaling(folder / "scaling.png", points)
-    (folder / "README.md").write_text(text(rows, points), encoding="utf-8")
+    (folder / "README.md").write_text(text(rows, points, shares), encoding="utf-8")
 
 
-def text(rows: Sequence[Row], points: Sequence[Point]) -> str:
+def text(rows: Sequence[Row], points: Sequence[Point], shares: Sequence[Parts] = ()) -> str:
     """The page in Markdown."""
     templates = Environment(loader=FileSystemLoader(Path(__file__).parent), undefined=StrictUndefined)
     templates.filters["time"] = _time
@@ -86,7 +96,8 @@ def text(rows: Sequence[Row], points: Sequence[Point]) -> str:
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         versions=", ".join(f"{name} {peers.version(name)}" for name in used),
         absent=[f"{row.library} ({row.note})" for row in rows if row.work == ALL],
-        compared=compared(rows),
+        compared=(found := compared(rows)),
+        missed=[(one, part) for one in found for part in shares if (one.work, one.quantity) == part[:2]],
         loops=[(row.work, bare[row.work], row.time) for row in rows if row.quantity == LOOP],
         axes=list(SIZES),
         exponents={flow: [f"{exponent(points, flow, axis):.2f}" for axis in SIZES] for flow in flows},

@@ -76,7 +76,7 @@ def _timed(
     tasks = {}
     for name, make in makers.items():
         try:
-            if task := _task(work, quantity, make(work.ours())):
+            if task := call_of(work, quantity, make(work.ours())):
                 task()
                 tasks[name] = task
         except Exception as error:
@@ -92,7 +92,7 @@ def _timed(
     yield from (Row(work.name, quantity, name, time, notes.get(name, "")) for name, time in times.items())
 
 
-def _task(work: Work, quantity: str, found: Candidate) -> Callable[[], object] | None:
+def call_of(work: Work, quantity: str, found: Candidate) -> Callable[[], object] | None:
     """One call of what is timed; ``None`` if the candidate does not have it."""
     if quantity == TRAIN:
         return training_step(work, found)

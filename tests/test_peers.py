@@ -10,6 +10,7 @@ from bench import __main__ as command
 from bench import agreement, page, peers, run, scales, timing, works
 from bench.candidate import Candidate
 from bench.copying import copy_linears, copy_made
+from bench.parts import Parts, parts
 from bench.run import OURS, Row
 from bench.scaling import SIZES, Point, exponent
 from bench.timing import Time
@@ -85,6 +86,18 @@ def test_a_peer_agrees_where_it_is_installed(peer):
     told = [agreement.agreement(work, make) for work, make in makers.items() if make]
     assert told
     assert all("agrees to" in line for line in told)
+
+
+def test_the_parts_of_a_call_are_those_of_its_operators():
+    """A product of large matrices is nearly all of its work, and a small flow is nearly all overhead."""
+    large = Work("", "maf", "maf", {"layers": 1, "hidden": [1500, 1500]}, vectors(200), batch=500, draws=1)
+    found = parts(large, DENSITY)
+    assert found.products > 0.6
+    assert found.most[0][0] == "addmm"
+    assert found.limit(0.9) == pytest.approx(0.9 / found.products)
+    small = parts(SMALL, SAMPLING)
+    assert small.products < 0.5
+    assert small.operators > 20
 
 
 def test_scales_around_the_maps_of_ours_are_the_same_flow():
@@ -167,11 +180,12 @@ def test_the_page_compares_with_the_fastest(tmp_path, monkeypatch):
 
     rows = [row(OURS, 0.002), row("zuko", 0.004), row("nflows", 0.003), row(OURS, 0.0025, LOOP)]
     points = [Point("maf", axis, size, 1e-5 * size**2) for axis, sizes in SIZES.items() for size in sizes]
-    page.write(tmp_path, rows, points)
+    page.write(tmp_path, rows, points, [Parts(work, TRAIN, 0.5, 1200, [("mm", 0.4), ("mul", 0.1)])])
     text = (tmp_path / "README.md").read_text(encoding="utf-8")
     assert f"| {work} | {TRAIN} | 2 ms (1.8 to 2.2) | nflows 3 ms (2.7 to 3.3) | 1.50 | 1.15 | yes |" in text
     assert f"| {work} | 2 ms (1.8 to 2.2) | 2.5 ms (2.25 to 2.75) |" in text
     assert "| maf | 2.00 | 2.00 | 2.00 |" in text
+    assert f"| {work} | {TRAIN} | 50 % | 3.00 | 1,200 | `mm` 40 %, `mul` 10 % |" in text
     assert exponent(points, "maf", "batch") == pytest.approx(2)
     assert {path.name for path in tmp_path.iterdir()} == {
         "README.md",
