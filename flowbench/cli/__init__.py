@@ -26,6 +26,7 @@ Messages have no colours. `flowbench COMMAND --help` shows examples.
 _COMMANDS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "list": ("listing", "list_", ("list", "list --json")),
     "run": ("run", "run", ("run moons-glow", "run glow moons --suite toy", "run --all --suite smoke")),
+    "sweep": ("sweep", "sweep", ("sweep", "sweep toy tables --workers 4", "sweep toy --dry-run")),
     "estimate": ("estimate", "estimate", ("estimate", "estimate toy --cells", "estimate toy --json")),
     "check": ("check", "check", ("check glow", "check my/flow.py --options '{layers: 4}'", "check --json")),
     "tune": ("tune", "tune", ("tune toy moons", "tune toy moons-glow --seeds 1")),

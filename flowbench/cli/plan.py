@@ -35,6 +35,11 @@ class Work:
     measuring: float | None = 0.0
     borrowed: tuple[str, ...] = ()
 
+    @property
+    def whole(self) -> float | None:
+        """Seconds of all that is left; ``None`` where a part has no time on record."""
+        return None if self.training is None or self.measuring is None else self.training + self.measuring
+
 
 def cores() -> int:
     """The cores that this process may use."""

@@ -24,8 +24,8 @@ def path_of(suite: Suite) -> Path:
 
 def outputs(suite: Suite, stages: Iterable[str], root: Path = Path()) -> dict[str, str]:
     """The MD5 of each output of some stages of a suite by path, for those that are on record."""
-    recorded = _stages(root / path_of(suite))
-    return {out["path"]: out["md5"] for name in stages for out in recorded.get(name, {}).get("outs", [])}
+    found = recorded(root / path_of(suite))
+    return {out["path"]: out["md5"] for name in stages for out in found.get(name, {}).get("outs", [])}
 
 
 def check(suite: Suite, keys: Iterable[str], root: Path = Path()) -> None:
@@ -56,7 +56,7 @@ def lock_digest(suite: Suite, root: Path = Path()) -> str:
 
     The stages after them are left out, as no report could hold its own digest.
     """
-    own, shared = _stages(root / path_of(suite)), _stages(root / SHARED)
+    own, shared = recorded(root / path_of(suite)), recorded(root / SHARED)
     cells = {name: entry for name, entry in own.items() if name.partition("@")[2] in suite.cells}
     data = {name: shared[name] for name in shared if name in {f"download@{data}" for data in suite.data}}
     if not cells:
@@ -64,14 +64,14 @@ def lock_digest(suite: Suite, root: Path = Path()) -> str:
     return hashlib.sha256(json.dumps(data | cells, sort_keys=True).encode()).hexdigest()
 
 
-def _stages(path: Path) -> dict[str, Any]:
+def recorded(path: Path) -> dict[str, Any]:
     """What a lock has of each stage, by its name; nothing where there is no lock."""
     if not path.is_file():
         return {}
     try:
-        recorded = read(path).get("stages")
+        stages = read(path).get("stages")
     except ConfigError:
-        recorded = None
-    if not isinstance(recorded, dict):  # such as a file with the marks of a merge
+        stages = None
+    if not isinstance(stages, dict):  # such as a file with the marks of a merge
         raise ConfigError(f"{path}: is no lock of DVC's; take one side of a merge, restore it with git or remove it")
-    return recorded
+    return stages
