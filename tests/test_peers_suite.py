@@ -39,6 +39,8 @@ def test_all_libraries_share_the_budget_and_the_seeds():
     assert [list(block["budgets"]) for block in found["cells"]] == [["plane-long"], ["table"]]
     assert "nflows 1.0" in found["about"]
     assert suite.document(set())["budgets"]["plane-long"]["train"]["learning_rate"] == 0.004
+    assert suite.document(set(), ["magic"])["budgets"].keys() == {"table"}
+    assert [block["data"] for block in suite.suite(set(), 1, ["magic"])["cells"]] == [["magic"]]
 
 
 def test_a_library_that_is_missing_is_told_and_left_out(tmp_path, monkeypatch, capsys):
@@ -53,7 +55,7 @@ def test_a_library_that_is_missing_is_told_and_left_out(tmp_path, monkeypatch, c
     assert command.main() == 0
     told = capsys.readouterr().out
     assert "zuko is left out: ModuleNotFoundError: No module named 'zuko'\n" in told
-    assert "peers-bench: 2 data sets, no other library\n" in told
+    assert "peers-bench: moons, magic; no other library\n" in told
     monkeypatch.chdir("peers-bench")
     found = suites.load(suite.NAME, config.load())
     assert {cell.flow for cell in found.cells.values()} == {*suite.ARCHITECTURES, *suite.BASELINES}

@@ -6,7 +6,7 @@ own classes with its own defaults, so that what differs in quality, too, is seen
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -39,12 +39,17 @@ def files() -> list[Path]:
     return sorted(FLOWS.glob("*.py"))
 
 
-def document(libraries: set[str]) -> dict[str, Any]:
-    """The ``params.yaml``: ours, and the flows of some libraries with as many layers and hidden units."""
+def document(libraries: set[str], data: Sequence[str] = tuple(DATA)) -> dict[str, Any]:
+    """The ``params.yaml``: ours, and the flows of some libraries with as many layers and hidden units.
+
+    Args:
+        libraries: that are there.
+        data: names of data sets.
+    """
     ours = read(ROOT / PARAMS)
     flows: dict[str, dict[str, Any]] = {}
     budgets = {}
-    for configuration, budget, other in DATA.values():
+    for configuration, budget, other in (DATA[name] for name in data):
         for flow in (*ARCHITECTURES, *BASELINES):
             flows.setdefault(flow, {})[configuration] = ours["flows"][flow][configuration]
         for architecture, having in ARCHITECTURES.items():
@@ -54,18 +59,15 @@ def document(libraries: set[str]) -> dict[str, Any]:
                     options = {"architecture": architecture, **deepcopy(sizes)}
                     flows.setdefault(library, {})[f"{configuration}-{architecture}"] = options
         budgets[budget] = {**ours["budgets"][budget], "train": {**ours["budgets"][budget]["train"], **other}}
-    return {"data": {name: ours["data"][name] for name in DATA}, "flows": flows, "budgets": budgets}
+    return {"data": {name: ours["data"][name] for name in data}, "flows": flows, "budgets": budgets}
 
 
-def suite(libraries: set[str], seeds: int) -> dict[str, Any]:
-    """The ``suites/peers.yaml``."""
+def suite(libraries: set[str], seeds: int, data: Sequence[str] = tuple(DATA)) -> dict[str, Any]:
+    """The ``suites/peers.yaml``; the arguments are as for `document`, and the number of trainings of each flow."""
     labels = [*BASELINES]
     for architecture, having in ARCHITECTURES.items():
         labels += [architecture, *(f"{one}-{architecture}" for one in having if one in libraries)]
-    cells = [
-        {"data": [data], "config": configuration, "budgets": {budget: [*labels]}}
-        for data, (configuration, budget, _) in DATA.items()
-    ]
+    cells = [{"data": [name], "config": DATA[name][0], "budgets": {DATA[name][1]: [*labels]}} for name in data]
     versions = ", ".join(f"{library} {peers.version(library)}" for library in sorted(libraries))
     about = f"architectures from several libraries, each with its own defaults, on the same budgets: {versions}"
     return {"about": about, "seeds": list(range(seeds)), "cells": cells}

@@ -20,6 +20,9 @@ REPORT = Path("reports", suite.NAME)
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.suite", description=__doc__)
     parser.add_argument("--seeds", type=int, default=3, help="trainings of each flow (default: 3)")
+    parser.add_argument(
+        "--data", nargs="+", choices=list(suite.DATA), default=list(suite.DATA), help="data sets (default: all)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="make the folder, run nothing")
     arguments = parser.parse_args()
     if arguments.seeds < 1:
@@ -33,10 +36,11 @@ def main() -> int:
             print(f"{name} is left out: {error}", flush=True)
     try:
         require_free(FOLDER)
-        document, of_suite = suite.document(there), suite.suite(there, arguments.seeds)
+        document = suite.document(there, arguments.data)
+        of_suite = suite.suite(there, arguments.seeds, arguments.data)
         write(FOLDER, suite.NAME, of_suite, document, flows=suite.files())
         bench = Bench(suite.NAME, FOLDER, None)
-        print(f"{FOLDER}: {len(of_suite['cells'])} data sets, {', '.join(sorted(there)) or 'no other library'}")
+        print(f"{FOLDER}: {', '.join(arguments.data)}; {', '.join(sorted(there)) or 'no other library'}", flush=True)
         if arguments.dry_run:
             return 0
         bench.run(lambda line: print(f"  {line}", flush=True))
