@@ -131,10 +131,15 @@ def limits(table: pd.DataFrame) -> tuple[float, float]:
     return low - pad, high + pad
 
 
+# How many times the largest value of those that can be best a chart still shows of the others.
+_FAR = 10.0
+
+
 def tradeoff(scope: Scope) -> pd.DataFrame:
     """Quality and speed of the cells on one data set, with where their labels stand.
 
-    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (its y).
+    Columns: ``flow``, ``x``, ``y``, ``good`` (whether it may be best), ``of`` (what y is) and ``label`` (its y). A cell
+    that cannot be best, and lies so far above all that can that they would be squeezed together, is left out.
     """
     found = scope.verdict()
     quality = {cell.key: scope.estimates.get(cell.key, scope.quality) for cell in scope.cells}
@@ -150,6 +155,9 @@ def tradeoff(scope: Scope) -> pd.DataFrame:
         if x and x > 0 and e and abs(e.value) < numbers.ASTRONOMIC and cell.key in found.gaps:
             rows.append((cell.label, x, e.value, cell.key not in found.excluded, name))
     table = pd.DataFrame(rows, columns=["flow", "x", "y", "good", "of"])
+    if table["good"].any() and logarithmic(table["y"]):
+        table = table[table["good"] | (table["y"] < _FAR * table.loc[table["good"], "y"].max())]
+    table = table.reset_index(drop=True)
     return table.assign(label=_apart(table))
 
 

@@ -162,6 +162,13 @@ def test_what_says_nothing_is_not_drawn(made):
     assert set(series.tradeoff(made(values=values))["flow"]) == {"realnvp", "gaussian"}
 
 
+def test_what_cannot_be_best_and_lies_far_above_leaves_room_for_the_others(made):
+    values = {"moons-nice": {"invertibility_error_max": 1.0, "bits_per_dim": [2e4] * 3}}
+    assert set(series.tradeoff(made(values=values))["flow"]) == {"realnvp", "maf", "gaussian"}
+    del values["moons-nice"]["invertibility_error_max"]  # what can be best is always shown
+    assert "nice" in set(series.tradeoff(made(values=values))["flow"])
+
+
 def test_no_label_hides_another(made):
     values = {key: {"sample_samples_per_second": 1000.0, "bits_per_dim": [0.3, 0.31, 0.32]} for key in MOONS}
     values["moons-gaussian"]["sample_samples_per_second"] = 2000.0
