@@ -9,43 +9,33 @@ from typing import Literal
 
 from pyro.distributions import TransformModule
 from pyro.distributions.transforms import affine_coupling
-from torch import Tensor, nn
+from torch import Tensor
 
 from flowbench.config import PositiveInt
-from flowbench.core import Event, FlowModel, FlowModule
-from flowbench.core.tensors import constant_logdet
+from flowbench.core import Event, FlowModel, FlowModule, FlowSequential
 from flowbench.flows._library import library_flow
 
 
 class _Map(FlowModule):
-    """Its transforms from latent to data, with the order of the features reversed between them."""
+    """One transform from latent to data, behind a reversal of the features."""
 
-    def __init__(self, transforms: list[TransformModule]):
+    def __init__(self, transform: TransformModule):
         super().__init__()
-        self.transforms = nn.ModuleList(transforms)
+        self.transform = transform
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        logdet = constant_logdet(x)
-        for transform in reversed(self.transforms):
-            z = transform._inverse(x)
-            logdet = logdet - _logdet(transform, z, x)
-            x = z.flip(-1)
-        return x, logdet
+        z = self.transform._inverse(x)
+        return z.flip(-1), -self._logdet(z, x)
 
     def decode(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        logdet = constant_logdet(z)
-        for transform in self.transforms:
-            z = z.flip(-1)
-            x = transform._call(z)
-            logdet = logdet + _logdet(transform, z, x)
-            z = x
-        return z, logdet
+        z = z.flip(-1)
+        x = self.transform._call(z)
+        return x, self._logdet(z, x)
 
-
-def _logdet(transform: TransformModule, z: Tensor, x: Tensor) -> Tensor:
-    logdet = transform.log_abs_det_jacobian(z, x)
-    transform._cached_log_scale = None  # a part of the graph, which would keep the model from being copied
-    return logdet
+    def _logdet(self, z: Tensor, x: Tensor) -> Tensor:
+        logdet = self.transform.log_abs_det_jacobian(z, x)
+        self.transform._cached_log_scale = None  # a part of the graph, which would keep the model from being copied
+        return logdet
 
 
 def build(
@@ -58,4 +48,5 @@ def build(
         layers: number of couplings.
         hidden: sizes of the hidden layers of each network.
     """
-    return library_flow(event, _Map([affine_coupling(event.dims, hidden) for _ in range(layers)]))
+    maps = [_Map(affine_coupling(event.dims, hidden)) for _ in range(layers)]
+    return library_flow(event, FlowSequential(*maps))
