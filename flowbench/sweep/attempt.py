@@ -19,7 +19,7 @@ from typing import Any
 from flowbench import config
 from flowbench.config import PARAMS, Suite, suites
 from flowbench.records import lock
-from flowbench.sweep import entries
+from flowbench.sweep import Task, entries
 
 # What a suite's pipeline takes from the stages that all suites share.
 _LISTING = "code"
@@ -31,14 +31,14 @@ def main() -> int:
     asked = json.loads(sys.argv[1])
     root, folder = Path(asked["root"]), Path(asked["folder"])
     suite = suites.load(asked["suite"], config.load(root / PARAMS), root)
-    stages = [suite.stage(step, key) for key in asked["keys"] for step in ("train", "evaluate")]
-    clone(root, folder, suite, asked["keys"], Path(asked["cache"]))
+    task = Task(suite, tuple(asked["keys"]))
+    clone(root, folder, suite, task.keys, Path(asked["cache"]))
     os.chdir(folder)
     from dvc.cli import main as dvc
 
-    if status := dvc(["repro", "--single-item", *stages]):
+    if status := dvc(["repro", "--single-item", *task.stages]):
         return status
-    entries.publish(root, suite, asked["commit"], asked["keys"], folder)
+    entries.publish(root, suite, asked["commit"], task.keys, folder)
     return 0
 
 
@@ -53,11 +53,10 @@ def clone(root: Path, folder: Path, suite: Suite, keys: Sequence[str], cache: Pa
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run(["git", "clone", "--quiet", "--shared", str(root), str(folder)], check=True)
     _cut(folder, suite, keys)
-    names = [f"{step}@{key}" for key in keys for step in ("train", "evaluate")]
     recorded = lock.recorded(root / lock.path_of(suite))
     for path in (folder / lock.LOCK, folder / lock.path_of(suite)):
         path.unlink(missing_ok=True)
-    if kept := {name: recorded[name] for name in names if name in recorded}:
+    if kept := {name: recorded[name] for name in entries.stages(keys) if name in recorded}:
         entries.write(folder / lock.path_of(suite), kept)
     shutil.copyfile(root / lock.SHARED, folder / lock.SHARED)
     for part in (_LISTING, *(f"data/{data}" for data in {suite.cells[key].data for key in keys})):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,17 +20,21 @@ def place(root: Path, suite: Suite, commit: str) -> Path:
     return root / SWEEPS / suite.name / commit
 
 
+def stages(keys: Iterable[str]) -> list[str]:
+    """What the lock of their suite calls the stages of some cells."""
+    return [f"{step}@{key}" for key in keys for step in ("train", "evaluate")]
+
+
 def publish(root: Path, suite: Suite, commit: str, keys: Sequence[str], workspace: Path) -> None:
     """Publish the entries of some cells that DVC has made in ``workspace``, all of them at once.
 
     Raises:
-        ConfigError: the lock there has not all of them.
+        KeyError: the lock there has not all of them.
     """
     found = lock.recorded(workspace / lock.path_of(suite))
-    wanted = [f"{step}@{key}" for key in keys for step in ("train", "evaluate")]
     folder = place(root, suite, commit)
     folder.mkdir(parents=True, exist_ok=True)
-    content = {name: found[name] for name in wanted}
+    content = {name: found[name] for name in stages(keys)}
     replace_file(folder / f"{keys[0]}.json", json.dumps(content, indent=1).encode())
 
 
@@ -46,16 +50,15 @@ def merge(root: Path, suite: Suite, commit: str) -> list[str]:
         found |= json.loads(file.read_text(encoding="utf-8"))
     keys = [key for key in suite.cells if f"evaluate@{key}" in found]
     if keys:
-        order = [f"{step}@{key}" for key in keys for step in ("train", "evaluate")]
-        write(root / lock.path_of(suite), {name: found[name] for name in order if name in found})
+        write(root / lock.path_of(suite), {name: found[name] for name in stages(keys)})
     for file in files:
         file.unlink()
     return keys
 
 
-def write(path: Path, stages: Mapping[str, Any]) -> None:
+def write(path: Path, made: Mapping[str, Any]) -> None:
     """Add stages to a lock, or renew them, in the words of DVC."""
     from dvc.utils.serialize import dumps_yaml
 
-    content = {"schema": "2.0", "stages": {**lock.recorded(path), **stages}}
+    content = {"schema": "2.0", "stages": {**lock.recorded(path), **made}}
     replace_file(path, dumps_yaml(content).encode())
